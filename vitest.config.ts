@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+const peers = process.env['CERTPROV_TEST_PEERS'] === '1';
+
+export default defineConfig({
+  test: {
+    include: peers ? ['test/peers/**/*.test.ts'] : ['test/**/*.test.ts'],
+    exclude: peers ? [] : ['test/peers/**'],
+    reporters: ['default', './test/support/closing-line.ts'],
+    testTimeout: peers ? 120_000 : 20_000,
+    hookTimeout: peers ? 120_000 : 20_000,
+    pool: 'forks',
+  },
+});
