@@ -1,0 +1,179 @@
+import type { DistinguishedName } from '../issue/certificate-authority.ts';
+import {
+  contextTag,
+  DerError,
+  DerReader,
+  readBitString,
+  readBoolean,
+  readInteger,
+  readOid,
+  readSingle,
+  readSmallInteger,
+  readTime,
+  tag,
+} from './der.ts';
+import { decodeName } from './distinguished-name.ts';
+import {
+  type AnyKeyUsage,
+  decodeExtendedKeyUsage,
+  decodeExtensions,
+  decodeKeyUsage,
+  decodeSubjectAltName,
+  type Extension,
+  extensionOid,
+  type FoundAltName,
+} from './extensions.ts';
+
+/** What a certificate says, narrowed. Nothing here is verified: see `checkCertificate` and `chainsTo`. */
+export interface CertificateFacts {
+  /** The whole certificate. */
+  readonly der: Uint8Array;
+  /** Upper-case hexadecimal, an even number of digits, without a sign byte: as openssl prints it. */
+  readonly serialNumber: string;
+  readonly subject: DistinguishedName;
+  /** The issuer's name, DER. */
+  readonly issuer: Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** DER, byte for byte as it is in the certificate. */
+  readonly subjectPublicKeyInfo: Uint8Array;
+  readonly isCa: boolean;
+  /** How many CAs may follow below this one; undefined when that is not limited. */
+  readonly pathLength: number | undefined;
+  /** Undefined when the certificate does not limit its use. */
+  readonly keyUsages: readonly AnyKeyUsage[] | undefined;
+  /** Object identifiers; undefined when the certificate does not limit its use. */
+  readonly extendedKeyUsages: readonly string[] | undefined;
+  readonly subjectAltNames: readonly FoundAltName[];
+  readonly extensions: readonly Extension[];
+}
+
+/** Larger than any certificate of a device: 64 KiB. */
+const mostBytes = 65_536;
+
+/**
+ * Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signature BIT STRING }   (RFC 5280 4.1)
+ *
+ * @param der exactly one certificate, without anything behind it.
+ * @throws {Error} with a sentence that says what is wrong.
+ */
+export function readCertificate(der: Uint8Array): CertificateFacts {
+  if (der.length > mostBytes) {
+    throw new Error(`The certificate has ${der.length} bytes; ${mostBytes} are read at most.`);
+  }
+  try {
+    return parse(der);
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+    throw new Error(`This is not a readable certificate. ${error.message}.`, { cause: error });
+  }
+}
+
+function parse(der: Uint8Array): CertificateFacts {
+  const whole = readSingle(der, tag.sequence, 'The certificate');
+  const outer = new DerReader(whole.content, 'The certificate');
+  const tbs = outer.into('The signed part');
+  const outerAlgorithm = outer.next(tag.sequence);
+  readBitString(outer.next(tag.bitString));
+  outer.finish();
+
+  // version [0] EXPLICIT INTEGER DEFAULT v1 (0)
+  const wrapped = tbs.optional(contextTag(0, 'constructed'));
+  const version =
+    wrapped === undefined
+      ? 0
+      : readSmallInteger(readSingle(wrapped.content, tag.integer, 'The version'));
+  if (version > 2) throw new DerError(`The version is ${version + 1}`);
+  const serialNumber = formatSerial(readInteger(tbs.next(tag.integer)));
+  const innerAlgorithm = tbs.next(tag.sequence);
+  if (Buffer.compare(innerAlgorithm.bytes, outerAlgorithm.bytes) !== 0) {
+    throw new DerError('The certificate names two different signature algorithms');
+  }
+  const issuer = tbs.next(tag.sequence).bytes;
+  const validity = tbs.into('The validity');
+  const notBefore = readTime(validity.next());
+  const notAfter = readTime(validity.next());
+  validity.finish();
+  const subject = decodeName(tbs.next(tag.sequence).bytes);
+  const subjectPublicKeyInfo = tbs.next(tag.sequence).bytes;
+  // issuerUniqueID [1], subjectUniqueID [2]: nobody uses them.
+  tbs.optional(contextTag(1, 'primitive'));
+  tbs.optional(contextTag(2, 'primitive'));
+  const extensions = tbs.optional(contextTag(3, 'constructed'));
+  tbs.finish();
+  const list = extensions === undefined ? [] : decodeExtensions(extensions.content);
+  return {
+    der: whole.bytes,
+    serialNumber,
+    subject,
+    issuer,
+    notBefore,
+    notAfter,
+    subjectPublicKeyInfo,
+    ...factsOfExtensions(list),
+    extensions: list,
+  };
+}
+
+function factsOfExtensions(extensions: readonly Extension[]) {
+  const find = (type: string) => extensions.find((extension) => extension.type === type)?.value;
+  const constraints = find(extensionOid.basicConstraints);
+  const usages = find(extensionOid.keyUsage);
+  const extended = find(extensionOid.extendedKeyUsage);
+  const names = find(extensionOid.subjectAltName);
+  return {
+    ...(constraints === undefined
+      ? { isCa: false, pathLength: undefined }
+      : decodeBasicConstraints(constraints)),
+    keyUsages: usages === undefined ? undefined : decodeKeyUsage(usages),
+    extendedKeyUsages: extended === undefined ? undefined : decodeExtendedKeyUsage(extended),
+    subjectAltNames: names === undefined ? [] : decodeSubjectAltName(names),
+  };
+}
+
+/** BasicConstraints ::= SEQUENCE { cA BOOLEAN DEFAULT FALSE, pathLenConstraint INTEGER OPTIONAL } */
+function decodeBasicConstraints(value: Uint8Array): {
+  isCa: boolean;
+  pathLength: number | undefined;
+} {
+  const what = 'The basic constraints';
+  const sequence = new DerReader(readSingle(value, tag.sequence, what).content, what);
+  const ca = sequence.optional(tag.boolean);
+  const length = sequence.optional(tag.integer);
+  sequence.finish();
+  return {
+    isCa: ca !== undefined && readBoolean(ca),
+    pathLength: length === undefined ? undefined : readSmallInteger(length),
+  };
+}
+
+function formatSerial(content: Uint8Array): string {
+  const digits = content.length > 1 && content[0] === 0 ? content.subarray(1) : content;
+  return Buffer.from(digits).toString('hex').toUpperCase();
+}
+
+/**
+ * The algorithm of a SubjectPublicKeyInfo and its key's bytes.
+ *
+ * SubjectPublicKeyInfo ::= SEQUENCE {                          (RFC 5280 4.1.2.7)
+ *   SEQUENCE { algorithm OBJECT IDENTIFIER, parameters ANY OPTIONAL }, BIT STRING }
+ *
+ * @throws {DerError}
+ */
+export function readPublicKeyInfo(der: Uint8Array): {
+  readonly algorithm: string;
+  /** DER; undefined when there are none. */
+  readonly parameters: Uint8Array | undefined;
+  readonly key: Uint8Array;
+} {
+  const what = 'The public key';
+  const outer = new DerReader(readSingle(der, tag.sequence, what).content, what);
+  const identifier = outer.into('The public key’s algorithm');
+  const key = readBitString(outer.next(tag.bitString));
+  outer.finish();
+  const algorithm = readOid(identifier.next(tag.oid));
+  const parameters = identifier.done ? undefined : identifier.next().bytes;
+  identifier.finish();
+  return { algorithm, parameters, key };
+}

@@ -1,0 +1,135 @@
+import { X509Certificate } from 'node:crypto';
+import { type CertificateFacts, readCertificate } from './certificate.ts';
+import { formatName } from './distinguished-name.ts';
+import { extensionOid } from './extensions.ts';
+
+/** Whether a chain was found: then from the leaf to its root, DER each; else why not. */
+export type ChainResult =
+  | { readonly trusted: true; readonly chain: readonly Uint8Array[] }
+  | { readonly trusted: false; readonly problem: string };
+
+/** Certificates above the leaf. */
+const mostDepth = 8;
+const mostIntermediates = 20;
+/** Signature checks for one leaf: an answer full of look-alikes must not keep a worker busy. */
+const mostChecks = 100;
+
+/** Critical extensions of a CA that are known; what they say beyond the basics is the relying party's to hold. */
+const knownCritical = new Set<string>([
+  extensionOid.basicConstraints,
+  extensionOid.keyUsage,
+  extensionOid.extendedKeyUsage,
+  extensionOid.subjectAltName,
+  '2.5.29.30', // nameConstraints
+  '2.5.29.32', // certificatePolicies
+  '2.5.29.33', // policyMappings
+  '2.5.29.36', // policyConstraints
+  '2.5.29.54', // inhibitAnyPolicy
+]);
+
+interface Link {
+  readonly facts: CertificateFacts;
+  readonly x509: X509Certificate;
+  readonly isRoot: boolean;
+}
+
+/**
+ * Looks for a chain from a certificate to one of the roots, with the validity of every link, its CA flag,
+ * key usage and path length (RFC 5280 6.1), and verifies every signature but a root's own. A root is trusted
+ * because it was given; it need not be self-signed, but must be valid now. Revocation, policies and name
+ * constraints are not looked at.
+ *
+ * @param intermediates DER each, in any order; what does not belong to the chain does no harm.
+ * @param now milliseconds since the epoch.
+ */
+export function chainsTo(
+  leaf: Uint8Array,
+  intermediates: readonly Uint8Array[],
+  roots: readonly Uint8Array[],
+  now: number,
+): ChainResult {
+  if (intermediates.length > mostIntermediates) {
+    return untrusted(`it came with ${intermediates.length} others; ${mostIntermediates} are read`);
+  }
+  try {
+    const issuers = [
+      ...roots.map((der) => readLink(der, true)),
+      ...intermediates.map((der) => readLink(der, false)),
+    ];
+    return search(readLink(leaf, false), issuers, now);
+  } catch (error) {
+    return untrusted(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function untrusted(problem: string): ChainResult {
+  return { trusted: false, problem };
+}
+
+function readLink(der: Uint8Array, isRoot: boolean): Link {
+  return { facts: readCertificate(der), x509: new X509Certificate(der), isRoot };
+}
+
+/** Depth first, roots before intermediates; the problem reported is the one found farthest up. */
+function search(leaf: Link, issuers: readonly Link[], now: number): ChainResult {
+  let checks = 0;
+  let deepest = 0;
+  let problem = `no certificate of its issuer (${leaf.x509.issuer.replaceAll('\n', ', ')}) is at hand`;
+  const note = (depth: number, text: string) => {
+    if (depth <= deepest) return;
+    deepest = depth;
+    problem = text;
+  };
+
+  function climb(path: readonly Link[]): readonly Link[] | undefined {
+    const child = path.at(-1);
+    if (child === undefined || path.length > mostDepth) return undefined;
+    for (const issuer of issuers) {
+      if (path.includes(issuer) || !child.x509.checkIssued(issuer.x509)) continue;
+      if (++checks > mostChecks) return undefined;
+      const fault = issuerProblem(issuer, path, now);
+      if (fault !== undefined) {
+        note(path.length, `${describe(issuer)} ${fault}`);
+        continue;
+      }
+      if (!child.x509.verify(issuer.x509.publicKey)) {
+        note(path.length, `the signature of ${describe(child)} is not by ${describe(issuer)}`);
+        continue;
+      }
+      const longer = [...path, issuer];
+      if (issuer.isRoot) return longer;
+      note(path.length, `${describe(issuer)} leads to none of the roots`);
+      const whole = climb(longer);
+      if (whole !== undefined) return whole;
+    }
+    return undefined;
+  }
+
+  const chain = climb([leaf]);
+  return chain === undefined
+    ? untrusted(problem)
+    : { trusted: true, chain: chain.map((link) => link.facts.der) };
+}
+
+/** Why a certificate may not be the issuer of the last one of `path`. */
+function issuerProblem({ facts }: Link, path: readonly Link[], now: number): string | undefined {
+  if (now < facts.notBefore) return 'is not valid yet';
+  if (now > facts.notAfter) return 'has expired';
+  if (!facts.isCa) return 'is no CA';
+  if (facts.keyUsages !== undefined && !facts.keyUsages.includes('keyCertSign')) {
+    return 'may not sign certificates';
+  }
+  // Self-issued CAs (a key change) do not count (RFC 5280 4.2.1.9).
+  const below = path.slice(1).filter(({ x509 }) => x509.subject !== x509.issuer).length;
+  if (facts.pathLength !== undefined && below > facts.pathLength) {
+    return `allows ${facts.pathLength} CAs below it, not ${below}`;
+  }
+  const unknown = facts.extensions.find(
+    ({ type, critical }) => critical && !knownCritical.has(type),
+  );
+  return unknown === undefined ? undefined : `has the unknown critical extension ${unknown.type}`;
+}
+
+function describe({ facts }: Link): string {
+  return `“${formatName(facts.subject).slice(0, 200)}”`;
+}

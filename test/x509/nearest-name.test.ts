@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest';
+import { nearestName } from '../../src/x509/nearest-name.ts';
+
+const known = ['subject', 'subjectAltNames', 'keyUsages', 'validityDays'];
+
+it.each([
+  ['subjct', 'subject'],
+  ['KEYUSAGES', 'keyUsages'],
+  ['subjectAltName', 'subjectAltNames'],
+  ['valid', 'validityDays'],
+  ['subject', 'subject'],
+  ['colour', undefined],
+  ['', undefined],
+  ['x'.repeat(100_000), undefined],
+])('%s means %s', (word, expected) => {
+  expect(nearestName(word, known)).toBe(expected);
+});
