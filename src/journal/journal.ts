@@ -1,0 +1,105 @@
+import type { ProcessRecord } from './process-record.ts';
+
+/** A notification that passed the door: both ids are safe inside a URL. */
+export interface Notification {
+  /** The obfuscated customer id, or `my_customer`. */
+  readonly customer: string;
+  /** The certificate provisioning process's id. */
+  readonly processId: string;
+}
+
+/** How a process ended for us. `contract.md` promises these names in metrics and logs. */
+export type Outcome = 'delivered' | 'refused' | 'yielded' | 'gone';
+
+/** The room of the house a process is waiting in. */
+export type Room = 'claim' | 'possession' | 'issue' | 'deliver';
+
+export interface Entry extends Notification {
+  /** When the notification was written down, in milliseconds since the epoch. */
+  readonly openedAt: number;
+  readonly record: ProcessRecord;
+}
+
+/** An entry that this instance may work on until its lease runs out. */
+export interface LeasedEntry extends Entry {
+  /** Fencing token: grows with every take, so that a late visit can be told from the present one. */
+  readonly fence: number;
+}
+
+export interface EntryChange {
+  readonly record: ProcessRecord;
+  /** Kept beside the record for `summary()`. */
+  readonly room: Room;
+  /** Ends the visit: the entry is due again then. Without it the lease is renewed and the visit goes on. */
+  readonly dueAt?: number;
+}
+
+export interface Closing {
+  readonly outcome: Outcome;
+  /** The error's code where there was one. */
+  readonly code?: string;
+  /** The record as it was at the end: inventory, and the answer to "why". */
+  readonly record: ProcessRecord;
+}
+
+export interface JournalSummary {
+  /** Open entries by room. */
+  readonly open: Readonly<Record<Room, number>>;
+  readonly closed: number;
+}
+
+/**
+ * What was not written down is lost: Google has no list method. Every method that resolves has written
+ * durably. Any instance may take any due entry; a crashed visit's lease runs out by itself.
+ *
+ * Entries are keyed by the process id alone: the same process announced under `my_customer` and under the
+ * customer's own id is one process, and must be signed once.
+ *
+ * @throws {JournalError} when the store cannot be read or written. Nothing was changed then, or, where a
+ * connection broke in the middle, it is unknown: the next visit reads what is there.
+ */
+export interface Journal extends AsyncDisposable {
+  /** Writes a process down, due at once. Harmless when repeated, also after the process was closed. */
+  open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'>;
+  /** Leases up to `limit` entries that are due, the longest due first. */
+  takeDue(
+    instance: string,
+    limit: number,
+    leaseMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly LeasedEntry[]>;
+  /**
+   * Writes a change. Fenced: throws {@link LeaseLostError} and writes nothing when the entry was taken over
+   * or closed since. A lease that has run out but that nobody took over is still good.
+   */
+  save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void>;
+  /** Ends the process for good. Fenced like {@link save}. */
+  close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void>;
+  /** When the next open entry becomes due or its lease runs out; undefined when none is open. */
+  nextDueAt(signal: AbortSignal): Promise<number | undefined>;
+  summary(signal: AbortSignal): Promise<JournalSummary>;
+  /**
+   * Deletes up to `limit` entries that were closed before `closedBefore` (milliseconds since the epoch), the
+   * oldest first, and tells how many. Call it again while it deletes `limit`: small batches keep others going.
+   */
+  prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number>;
+  /**
+   * Only on journals that several instances share: calls back when an entry that another instance wrote has
+   * become due. A hint that shortens a wait: a call may be missed or be in vain, polling is the net.
+   */
+  onWake?(listener: () => void): void;
+}
+
+/** The store failed. The message says what, where, and how to mend it. */
+export class JournalError extends Error {
+  override readonly name = 'JournalError';
+}
+
+/** Another visit holds this entry now: stop, without writing anything. */
+export class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError';
+
+  constructor(processId: string) {
+    super(`The lease on process ${processId} was taken over by another visit.`);
+  }
+}

@@ -1,0 +1,139 @@
+import type { Clock } from '../clock.ts';
+import type {
+  Closing,
+  EntryChange,
+  Journal,
+  JournalSummary,
+  LeasedEntry,
+  Notification,
+  Outcome,
+  Room,
+} from './journal.ts';
+import { JournalError, LeaseLostError } from './journal.ts';
+import type { ProcessRecord } from './process-record.ts';
+
+interface Row extends Notification {
+  readonly openedAt: number;
+  /** JSON: what a visit holds and what the journal holds never share an object. */
+  record: string;
+  room: Room;
+  /** When it is due or, while it is leased, when the lease runs out. */
+  availableAt: number;
+  leaseMs: number;
+  fence: number;
+  closed?: { readonly at: number; readonly outcome: Outcome; readonly code?: string };
+}
+
+/** Forgets everything with the process: for tests, and the model that the other journals are held against. */
+export class MemoryJournal implements Journal {
+  readonly #clock: Clock;
+  /** In the order in which they were opened. */
+  readonly #rows = new Map<string, Row>();
+  #disposed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
+    this.#check(signal);
+    const { customer, processId } = notification;
+    if (this.#rows.has(processId)) return 'known';
+    const now = this.#clock.now();
+    this.#rows.set(processId, {
+      customer,
+      processId,
+      openedAt: now,
+      record: '{}',
+      room: 'claim',
+      availableAt: now,
+      leaseMs: 0,
+      fence: 0,
+    });
+    return 'opened';
+  }
+
+  async takeDue(
+    _instance: string,
+    limit: number,
+    leaseMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly LeasedEntry[]> {
+    this.#check(signal);
+    const now = this.#clock.now();
+    const due = this.#open().filter((row) => row.availableAt <= now);
+    // The sort is stable: entries due at the same time come in the order in which they were opened.
+    due.sort((one, other) => one.availableAt - other.availableAt);
+    return due.slice(0, limit).map((row) => {
+      row.availableAt = now + leaseMs;
+      row.leaseMs = leaseMs;
+      row.fence += 1;
+      const { customer, processId, openedAt, fence } = row;
+      const record: ProcessRecord = JSON.parse(row.record);
+      return { customer, processId, openedAt, fence, record };
+    });
+  }
+
+  async save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
+    const row = this.#leasedRow(leased, signal);
+    row.record = JSON.stringify(change.record);
+    row.room = change.room;
+    row.availableAt = change.dueAt ?? this.#clock.now() + row.leaseMs;
+  }
+
+  async close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {
+    const row = this.#leasedRow(leased, signal);
+    const { outcome, code } = closing;
+    row.record = JSON.stringify(closing.record);
+    row.closed = { at: this.#clock.now(), outcome, ...(code === undefined ? {} : { code }) };
+  }
+
+  async nextDueAt(signal: AbortSignal): Promise<number | undefined> {
+    this.#check(signal);
+    return this.#open().reduce<number | undefined>(
+      (least, { availableAt }) => Math.min(least ?? availableAt, availableAt),
+      undefined,
+    );
+  }
+
+  async summary(signal: AbortSignal): Promise<JournalSummary> {
+    this.#check(signal);
+    const open: Record<Room, number> = { claim: 0, possession: 0, issue: 0, deliver: 0 };
+    const rows = this.#open();
+    for (const { room } of rows) open[room] += 1;
+    return { open, closed: this.#rows.size - rows.length };
+  }
+
+  async prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number> {
+    this.#check(signal);
+    const old = [...this.#rows.values()].flatMap(({ processId, closed }) =>
+      closed !== undefined && closed.at < closedBefore ? [{ processId, at: closed.at }] : [],
+    );
+    old.sort((one, other) => one.at - other.at);
+    const pruned = old.slice(0, limit);
+    for (const { processId } of pruned) this.#rows.delete(processId);
+    return pruned.length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+  }
+
+  #open(): Row[] {
+    return [...this.#rows.values()].filter((row) => row.closed === undefined);
+  }
+
+  #leasedRow({ processId, fence }: LeasedEntry, signal: AbortSignal): Row {
+    this.#check(signal);
+    const row = this.#rows.get(processId);
+    if (row === undefined || row.closed !== undefined || row.fence !== fence) {
+      throw new LeaseLostError(processId);
+    }
+    return row;
+  }
+
+  #check(signal: AbortSignal): void {
+    signal.throwIfAborted();
+    if (this.#disposed) throw new JournalError('The journal is closed.');
+  }
+}

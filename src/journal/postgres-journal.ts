@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { QueryResultRow } from 'pg';
+import type { Clock } from '../clock.ts';
+import type {
+  Closing,
+  EntryChange,
+  Journal,
+  JournalSummary,
+  LeasedEntry,
+  Notification,
+  Room,
+} from './journal.ts';
+import { postgresJournalError } from './postgres-error.ts';
+import {
+  connectionConfig,
+  describeUrl,
+  PostgresPool,
+  type PostgresPoolOptions,
+} from './postgres-pool.ts';
+import { migratePostgres } from './postgres-schema.ts';
+import * as statements from './postgres-statements.ts';
+import { PostgresWake } from './postgres-wake.ts';
+import { type Open, type Write, writeTogether } from './postgres-writes.ts';
+import { WriteQueue } from './write-queue.ts';
+
+export interface PostgresJournalOptions extends PostgresPoolOptions {
+  /** Only to translate between this instance's time and the database's, which decides. */
+  readonly clock: Clock;
+  /** Writes that may wait for the server; more are refused. */
+  readonly mostWaiting?: number;
+}
+
+const farewellMs = 5_000;
+
+/**
+ * Opens the journal that several instances share. The database's clock decides about every lease and due
+ * time, so an instance whose clock is wrong does no harm. Server restarts are survived: what was under way
+ * fails with a {@link JournalError}, and the next call connects anew. A connection that breaks while a write
+ * is under way leaves open whether it was written; the next visit reads what is there.
+ *
+ * @throws {JournalError} when the server cannot be reached, refuses us, or holds a newer version's journal.
+ */
+export async function openPostgresJournal(options: PostgresJournalOptions): Promise<Journal> {
+  const where = describeUrl(options.url);
+  try {
+    await migratePostgres(connectionConfig(options), where);
+    return new PostgresJournal(where, options);
+  } catch (error) {
+    throw postgresJournalError(error, 'opened', where);
+  }
+}
+
+class PostgresJournal implements Journal {
+  readonly #where: string;
+  readonly #clock: Clock;
+  readonly #pool: PostgresPool;
+  readonly #wake: PostgresWake;
+  readonly #queue: WriteQueue<Write>;
+  #disposed: Promise<void> | undefined;
+
+  constructor(where: string, options: PostgresJournalOptions) {
+    this.#where = where;
+    this.#clock = options.clock;
+    this.#pool = new PostgresPool(options);
+    this.#wake = new PostgresWake(this.#pool, connectionConfig(options));
+    this.#queue = new WriteQueue({
+      mostWaiting: options.mostWaiting ?? 100_000,
+      mostAtOnce: 200,
+      restFactor: 0,
+      commit: (writes) => writeTogether(this.#pool, where, writes),
+    });
+  }
+
+  async open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
+    const { customer, processId: id } = notification;
+    const write: Open = { kind: 'open', id, customer, answer: 'known' };
+    await this.#queue.add(write, signal);
+    if (write.answer === 'opened') this.#wake.tell(0);
+    return write.answer;
+  }
+
+  async takeDue(
+    instance: string,
+    limit: number,
+    leaseMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly LeasedEntry[]> {
+    interface Row {
+      readonly id: string;
+      readonly customer: string;
+      readonly record: string;
+      readonly fence: number;
+      readonly age_ms: number;
+    }
+    const parameters = [instance, limit, leaseMs];
+    const rows = await this.#read<Row>('take-due', statements.takeDue, parameters, signal);
+    const now = this.#clock.now();
+    return rows.map(({ id, customer, record, fence, age_ms }) => ({
+      processId: id,
+      customer,
+      openedAt: now - age_ms,
+      record: JSON.parse(record),
+      fence,
+    }));
+  }
+
+  async save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
+    const { processId: id, fence } = leased;
+    const { room, dueAt } = change;
+    const record = JSON.stringify(change.record);
+    const delayMs = dueAt === undefined ? null : Math.ceil(dueAt - this.#clock.now());
+    const write = { kind: 'change', id, fence, record, room, delayMs } as const;
+    await this.#queue.add({ ...write, outcome: null, code: null }, signal);
+    if (delayMs !== null) this.#wake.tell(delayMs);
+  }
+
+  async close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {
+    const { processId: id, fence } = leased;
+    const { outcome, code = null } = closing;
+    const record = JSON.stringify(closing.record);
+    const write = { kind: 'change', id, fence, record, outcome, code } as const;
+    await this.#queue.add({ ...write, room: null, delayMs: null }, signal);
+  }
+
+  async nextDueAt(signal: AbortSignal): Promise<number | undefined> {
+    interface Row {
+      readonly delay_ms: number | null;
+    }
+    const [row] = await this.#read<Row>('next-due', statements.nextDue, [], signal);
+    const delayMs = row?.delay_ms ?? undefined;
+    return delayMs === undefined ? undefined : this.#clock.now() + delayMs;
+  }
+
+  async summary(signal: AbortSignal): Promise<JournalSummary> {
+    interface Row {
+      readonly room: string;
+      readonly entries: number;
+    }
+    const rows = await this.#read<Row>('summary', statements.summary, [], signal);
+    const tally = new Map(rows.map(({ room, entries }) => [room, entries]));
+    const count = (room: Room | 'closed'): number => tally.get(room) ?? 0;
+    return {
+      open: {
+        claim: count('claim'),
+        possession: count('possession'),
+        issue: count('issue'),
+        deliver: count('deliver'),
+      },
+      closed: count('closed'),
+    };
+  }
+
+  async prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
+    const ageMs = Math.floor(this.#clock.now() - closedBefore);
+    try {
+      const { rowCount } = await this.#pool.query('prune', statements.prune, [ageMs, limit]);
+      return rowCount ?? 0;
+    } catch (error) {
+      throw postgresJournalError(error, 'written', this.#where);
+    }
+  }
+
+  onWake(listener: () => void): void {
+    this.#wake.onWake(listener);
+  }
+
+  /** Writes what is queued, then gives its connections back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    await this.#disposed;
+  }
+
+  async #dispose(): Promise<void> {
+    await this.#queue.close();
+    // A server that no longer answers does not answer a farewell either.
+    const patience = sleep(farewellMs, undefined, { ref: false });
+    await Promise.race([Promise.all([this.#wake.close(), this.#pool.close()]), patience]);
+  }
+
+  async #read<Row extends QueryResultRow>(
+    name: string,
+    text: string,
+    parameters: unknown[],
+    signal: AbortSignal,
+  ): Promise<readonly Row[]> {
+    signal.throwIfAborted();
+    try {
+      return (await this.#pool.query<Row>(name, text, parameters)).rows;
+    } catch (error) {
+      throw postgresJournalError(error, 'read', this.#where);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/*
+ * What PostgresJournal says to the server. Every decision about due times and leases is made with
+ * certprov_now(), read once per statement, so that a plan may use it as an index bound.
+ */
+
+/** $1 instance, $2 limit, $3 lease in ms. Rows that another instance is just taking are passed over. */
+export const takeDue = `
+  WITH clock AS MATERIALIZED (SELECT certprov_now() AS now),
+  due AS MATERIALIZED (
+    SELECT seq, available_at FROM certprov_process
+    WHERE closed_at IS NULL AND available_at <= (SELECT now FROM clock)
+    ORDER BY available_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED
+  ),
+  taken AS (
+    UPDATE certprov_process AS p
+    SET available_at = (SELECT now FROM clock) + $3::bigint, lease_ms = $3::bigint,
+      leased_by = $1, fence = fence + 1
+    FROM due WHERE p.seq = due.seq
+    RETURNING p.id, p.customer, p.record, p.fence::float8 AS fence,
+      ((SELECT now FROM clock) - p.opened_at)::float8 AS age_ms, due.available_at, p.seq
+  )
+  SELECT id, customer, record, fence, age_ms FROM taken ORDER BY available_at, seq`;
+
+/**
+ * Many writes in one statement, so in one round trip and one commit. No id may stand twice in it.
+ * $1, $2: ids and customers to open. $3 to $9: ids, fences, records, rooms, delays in ms (null renews the
+ * lease), outcomes (null does not close) and codes of saves and closes. A row comes back for each that was
+ * opened or changed; a row that another instance has locked is waited for, and its fence read then.
+ */
+export const write = `
+  WITH clock AS MATERIALIZED (SELECT certprov_now() AS now),
+  opened AS (
+    INSERT INTO certprov_process
+      (id, customer, room, available_at, lease_ms, fence, opened_at, record)
+    SELECT o.id, o.customer, 'claim', clock.now, 0, 0, clock.now, '{}'
+    FROM clock, unnest($1::text[], $2::text[]) AS o (id, customer)
+    ON CONFLICT (id) DO NOTHING RETURNING id
+  ),
+  changed AS (
+    UPDATE certprov_process AS p
+    SET record = w.record,
+      room = coalesce(w.room, p.room),
+      available_at = clock.now + coalesce(w.delay_ms, p.lease_ms),
+      closed_at = CASE WHEN w.outcome IS NOT NULL THEN clock.now END,
+      outcome = w.outcome,
+      code = w.code
+    FROM clock, unnest($3::text[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::text[],
+      $9::text[]) AS w (id, fence, record, room, delay_ms, outcome, code)
+    WHERE p.id = w.id AND p.fence = w.fence AND p.closed_at IS NULL
+    RETURNING p.id
+  )
+  SELECT 'open' AS kind, id FROM opened UNION ALL SELECT 'change', id FROM changed`;
+
+/** In how many ms the next open entry becomes due. */
+export const nextDue = `
+  SELECT (min(available_at) - certprov_now())::float8 AS delay_ms
+  FROM certprov_process WHERE closed_at IS NULL`;
+
+/** Both halves are answered from an index alone, as far as the table is vacuumed. */
+export const summary = `
+  SELECT room, count(*)::float8 AS entries FROM certprov_process
+  WHERE closed_at IS NULL GROUP BY room
+  UNION ALL
+  SELECT 'closed', count(*)::float8 FROM certprov_process WHERE closed_at IS NOT NULL`;
+
+/** $1 age in ms, $2 limit. */
+export const prune = `
+  DELETE FROM certprov_process WHERE seq IN (
+    SELECT seq FROM certprov_process
+    WHERE closed_at IS NOT NULL AND closed_at < (SELECT certprov_now()) - $1::bigint
+    ORDER BY closed_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED)`;

@@ -1,0 +1,122 @@
+import type { SignatureAlgorithm } from '../google/provisioning-api.ts';
+import type { RequestedCertificate, Subject } from '../issue/certificate-authority.ts';
+
+/** JSON that one adapter wrote and only it reads again. It may hold secrets: it is never logged. */
+export type Opaque =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Opaque[]
+  | { readonly [key: string]: Opaque };
+
+/**
+ * What is known about one process, in the order it comes to be known. It grows: a part is written when its
+ * step begins (the intention) and completed when the step is done. `lifecycle.ts` reads the stage from it;
+ * nothing else about a process is remembered anywhere. Bytes are base64, times milliseconds since the epoch.
+ */
+export interface ProcessRecord {
+  /** From Google's process: who asks, with which key, for which certificate, from which authority. */
+  readonly request?: RequestFacts;
+  /** Written before claim is called. */
+  readonly claim?: ClaimFacts;
+  /** Written before signData is called. */
+  readonly signing?: SigningFacts;
+  /** The complete, verified PKCS#10 CertificationRequest (DER). */
+  readonly csr?: string;
+  /** Written before the authority is asked. */
+  readonly order?: OrderFacts;
+  /** What the authority issued; written before it is checked or uploaded. */
+  readonly issued?: IssuedFacts;
+  /** A refusal that was decided and that Google has not yet heard. */
+  readonly refusal?: RefusalFacts;
+  /** The process has ended with an undelivered certificate, which is still to be revoked. */
+  readonly ending?: EndingFacts;
+  /** The trouble that keeps the process where it is; gone when it moves on. */
+  readonly trouble?: TroubleFacts;
+}
+
+export interface RequestFacts {
+  /** The device key's SubjectPublicKeyInfo (DER). */
+  readonly subjectPublicKeyInfo: string;
+  /** The name of the authority in the configuration. */
+  readonly authority: string;
+  readonly subject: Subject;
+  readonly wanted: RequestedCertificate;
+}
+
+interface ClaimFacts {
+  /** The id that was written down before the claim: a repeat uses the same one, on any instance. */
+  readonly callerInstanceId: string;
+  readonly intendedAt: number;
+  readonly claimedAt?: number;
+  /** A repeated claim was answered with 400 although the process looks untouched: look again first. */
+  readonly doubtedAt?: number;
+}
+
+export interface SigningFacts {
+  /** The exact CertificationRequestInfo (DER) that is sent. */
+  readonly toBeSigned: string;
+  readonly algorithm: SignatureAlgorithm;
+  /** What the authority's prepare() wants to see again. */
+  readonly prepared?: Opaque;
+  readonly intendedAt: number;
+  /** After this time what was prepared is worth nothing. */
+  readonly preparedUntil?: number;
+  /**
+   * signData may have been called and its answer lost: it must not be called again before this time, and
+   * only after Google's record was seen without it.
+   */
+  readonly unclearUntil?: number;
+  /** The time from which the device's deadline counts. */
+  readonly calledAt?: number;
+  /** The operation's full resource name; unknown when the answer was lost. */
+  readonly operation?: string;
+  /** How often the signature was looked for. */
+  readonly polls: number;
+}
+
+export interface OrderFacts {
+  /** 1 for the first order; more only after an authority's certificate had to be thrown away. */
+  readonly number: number;
+  /** The idempotency key for the authority: 32 lower-case hexadecimal digits. */
+  readonly requestId: string;
+  readonly intendedAt: number;
+  /** Present while the authority has the order in hand and has not decided. */
+  readonly ticket?: Opaque;
+  readonly polls: number;
+}
+
+export interface IssuedFacts {
+  /** The end-entity certificate (DER). */
+  readonly certificate: string;
+  /** The rest of the chain (DER each). */
+  readonly chain: readonly string[];
+  readonly issuedAt: number;
+  /** Upper-case hexadecimal, for people. */
+  readonly serialNumber?: string;
+  /** The code of the check it failed, when it was first seen to fail. */
+  readonly faultCode?: string;
+}
+
+interface RefusalFacts {
+  readonly code: string;
+  /** What setFailure is told; people read it on a Chromebook. */
+  readonly deviceText: string;
+  /** For operators. */
+  readonly message: string;
+  readonly decidedAt: number;
+}
+
+interface EndingFacts {
+  readonly outcome: 'refused' | 'yielded' | 'gone';
+  readonly code?: string;
+  readonly message: string;
+  readonly decidedAt: number;
+}
+
+interface TroubleFacts {
+  readonly code: string;
+  readonly count: number;
+  readonly since: number;
+}

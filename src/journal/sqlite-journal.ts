@@ -1,0 +1,285 @@
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { Clock } from '../clock.ts';
+import type {
+  Closing,
+  EntryChange,
+  Journal,
+  JournalSummary,
+  LeasedEntry,
+  Notification,
+  Room,
+} from './journal.ts';
+import { JournalError, LeaseLostError } from './journal.ts';
+import { sqliteJournalError } from './sqlite-error.ts';
+import { migrateSqlite } from './sqlite-schema.ts';
+import { WriteQueue } from './write-queue.ts';
+
+export interface SqliteJournalOptions {
+  /** The file; it is made when missing (0600), and so is its directory (0700). */
+  readonly path: string;
+  readonly clock: Clock;
+  /** How long to wait for another process to let go of the file, in milliseconds. Blocks. */
+  readonly busyTimeoutMs?: number;
+  /** Writes that may wait for the disk; more are refused. */
+  readonly mostWaiting?: number;
+  /** The file never grows beyond this many pages of 4 KiB. Unlimited by default. */
+  readonly mostPages?: number;
+}
+
+/** Statements prepared once; `:name` parameters are bound by name. */
+const statements = {
+  open: `INSERT INTO process (id, customer, room, available_at, lease_ms, fence, opened_at, record)
+    VALUES (:id, :customer, 'claim', :now, 0, 0, :now, '{}') ON CONFLICT (id) DO NOTHING`,
+  due: `SELECT id, customer, opened_at, fence, record FROM process
+    WHERE closed_at IS NULL AND available_at <= :now ORDER BY available_at, seq LIMIT :limit`,
+  lease: `UPDATE process
+    SET available_at = :leaseEnd, lease_ms = :leaseMs, leased_by = :instance, fence = fence + 1
+    WHERE seq IN (SELECT seq FROM process WHERE closed_at IS NULL AND available_at <= :now
+      ORDER BY available_at, seq LIMIT :limit)`,
+  save: `UPDATE process
+    SET record = :record, room = :room, available_at = coalesce(:dueAt, :now + lease_ms),
+      leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
+    WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
+  close: `UPDATE process
+    SET record = :record, closed_at = :now, outcome = :outcome, code = :code
+    WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
+  // Nobody else can hold a lease while we hold the file: what is leased at the start was left by a crash.
+  takeOver: `UPDATE process SET available_at = :now, leased_by = NULL
+    WHERE closed_at IS NULL AND leased_by IS NOT NULL`,
+  next: 'SELECT min(available_at) AS at FROM process WHERE closed_at IS NULL',
+  tally: 'SELECT room, entries FROM tally',
+  prune: `DELETE FROM process WHERE seq IN (
+    SELECT seq FROM process WHERE closed_at IS NOT NULL AND closed_at < :closedBefore
+    ORDER BY closed_at, seq LIMIT :limit)`,
+} as const;
+
+type Statements = { readonly [Name in keyof typeof statements]: StatementSync };
+
+/**
+ * Opens the journal of one instance in one file. SQLite's exclusive locking mode holds the lock for the life
+ * of this process and gives it back even after kill -9; it also does without a shared-memory file. WAL with
+ * synchronous=FULL: a commit that was answered survives a power cut.
+ *
+ * @throws {JournalError} when the file cannot be made, read or written, is locked by another process, is
+ * not a journal, or belongs to a newer version.
+ */
+export async function openSqliteJournal(options: SqliteJournalOptions): Promise<Journal> {
+  const path = resolve(options.path);
+  let database: DatabaseSync | undefined;
+  try {
+    makeFile(path);
+    database = new DatabaseSync(path, { timeout: options.busyTimeoutMs ?? 2_000 });
+    database.exec('PRAGMA locking_mode = EXCLUSIVE');
+    database.exec('PRAGMA journal_mode = WAL');
+    database.exec('PRAGMA synchronous = FULL');
+    database.exec('PRAGMA cache_size = -8192');
+    database.exec('PRAGMA journal_size_limit = 67108864');
+    // A write transaction, even an empty one, takes the lock now rather than at the first notification.
+    database.exec('BEGIN IMMEDIATE; COMMIT');
+    migrateSqlite(database, path);
+    if (options.mostPages !== undefined) {
+      database.exec(`PRAGMA max_page_count = ${options.mostPages}`);
+    }
+    return new SqliteJournal(database, path, options);
+  } catch (error) {
+    if (database?.isOpen === true) database.close();
+    throw sqliteJournalError(error, 'opened', path);
+  }
+}
+
+/**
+ * SQLite would make the file with the process's umask; its -wal file takes over the mode it finds here. A file
+ * that is there is not opened here: to close it would drop the POSIX lock that this process may have on it.
+ */
+function makeFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there === undefined) {
+    closeSync(openSync(path, 'wx', 0o600));
+  } else if (!there.isFile()) {
+    throw new JournalError(`The journal ${path} cannot be opened: it is not a file.`);
+  } else if ((there.mode & 0o777) !== 0o600) {
+    chmodSync(path, 0o600);
+  }
+}
+
+class SqliteJournal implements Journal {
+  readonly #database: DatabaseSync;
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #run: Statements;
+  readonly #queue: WriteQueue<() => void>;
+
+  constructor(database: DatabaseSync, path: string, options: SqliteJournalOptions) {
+    this.#database = database;
+    this.#path = path;
+    this.#clock = options.clock;
+    this.#run = prepareAll(database);
+    this.#run.takeOver.run({ now: this.#clock.now() });
+    this.#queue = new WriteQueue({
+      mostWaiting: options.mostWaiting ?? 100_000,
+      mostAtOnce: 500,
+      restFactor: 4,
+      commit: async (writes) => this.#commit(writes),
+    });
+  }
+
+  async open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
+    const { customer, processId: id } = notification;
+    let answer: 'opened' | 'known' = 'known';
+    await this.#queue.add(() => {
+      const { changes } = this.#run.open.run({ id, customer, now: this.#clock.now() });
+      if (changes === 1) answer = 'opened';
+    }, signal);
+    return answer;
+  }
+
+  async takeDue(
+    instance: string,
+    limit: number,
+    leaseMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly LeasedEntry[]> {
+    const taken: LeasedEntry[] = [];
+    await this.#queue.add(() => {
+      const now = this.#clock.now();
+      for (const row of this.#run.due.all({ now, limit })) {
+        taken.push({
+          processId: text(row, 'id'),
+          customer: text(row, 'customer'),
+          openedAt: number(row, 'opened_at'),
+          record: JSON.parse(text(row, 'record')),
+          fence: number(row, 'fence') + 1,
+        });
+      }
+      // The same rows again, in one statement: it leases all of them or none.
+      this.#run.lease.run({ now, limit, leaseEnd: now + leaseMs, leaseMs, instance });
+    }, signal);
+    return taken;
+  }
+
+  async save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
+    const { processId: id, fence } = leased;
+    const { room } = change;
+    const record = JSON.stringify(change.record);
+    const dueAt = change.dueAt === undefined ? null : Math.ceil(change.dueAt);
+    await this.#queue.add(() => {
+      const now = this.#clock.now();
+      const { changes } = this.#run.save.run({ id, fence, record, room, dueAt, now });
+      if (changes === 0) throw new LeaseLostError(id);
+    }, signal);
+  }
+
+  async close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {
+    const { processId: id, fence } = leased;
+    const { outcome, code = null } = closing;
+    const record = JSON.stringify(closing.record);
+    await this.#queue.add(() => {
+      const now = this.#clock.now();
+      const { changes } = this.#run.close.run({ id, fence, record, outcome, code, now });
+      if (changes === 0) throw new LeaseLostError(id);
+    }, signal);
+  }
+
+  async nextDueAt(signal: AbortSignal): Promise<number | undefined> {
+    const at = this.#read(signal, () => this.#run.next.get()?.['at']);
+    return typeof at === 'number' ? at : undefined;
+  }
+
+  async summary(signal: AbortSignal): Promise<JournalSummary> {
+    const rows = this.#read(signal, () => this.#run.tally.all());
+    const tally = new Map(rows.map((row) => [text(row, 'room'), number(row, 'entries')]));
+    const count = (room: Room | 'closed'): number => tally.get(room) ?? 0;
+    return {
+      open: {
+        claim: count('claim'),
+        possession: count('possession'),
+        issue: count('issue'),
+        deliver: count('deliver'),
+      },
+      closed: count('closed'),
+    };
+  }
+
+  async prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number> {
+    let pruned = 0;
+    await this.#queue.add(() => {
+      pruned = Number(this.#run.prune.run({ closedBefore, limit }).changes);
+    }, signal);
+    return pruned;
+  }
+
+  /** Writes what is queued, then lets go of the file. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#queue.close();
+    if (this.#database.isOpen) this.#database.close();
+  }
+
+  #commit(writes: readonly (() => void)[]): ReadonlyMap<() => void, unknown> {
+    const failed = new Map<() => void, unknown>();
+    try {
+      // Only after a rollback that failed.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      this.#database.exec('BEGIN IMMEDIATE');
+      for (const write of writes) {
+        try {
+          write();
+        } catch (error) {
+          // A full or broken disk makes SQLite give up the whole transaction: then nothing is written.
+          if (!this.#database.isTransaction) throw error;
+          failed.set(write, error instanceof LeaseLostError ? error : this.#error(error));
+        }
+      }
+      this.#database.exec('COMMIT');
+      return failed;
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      throw this.#error(error);
+    }
+  }
+
+  #read<Result>(signal: AbortSignal, read: () => Result): Result {
+    signal.throwIfAborted();
+    if (!this.#database.isOpen) throw new JournalError('The journal is closed.');
+    try {
+      return read();
+    } catch (error) {
+      throw sqliteJournalError(error, 'read', this.#path);
+    }
+  }
+
+  #error(error: unknown): JournalError {
+    return sqliteJournalError(error, 'written', this.#path);
+  }
+}
+
+function prepareAll(database: DatabaseSync): Statements {
+  const { open, due, lease, save, close, takeOver, next, tally, prune } = statements;
+  return {
+    open: database.prepare(open),
+    due: database.prepare(due),
+    lease: database.prepare(lease),
+    save: database.prepare(save),
+    close: database.prepare(close),
+    takeOver: database.prepare(takeOver),
+    next: database.prepare(next),
+    tally: database.prepare(tally),
+    prune: database.prepare(prune),
+  };
+}
+
+type SqliteRow = ReturnType<StatementSync['all']>[number];
+
+function text(row: SqliteRow, column: string): string {
+  const value = row[column];
+  if (typeof value === 'string') return value;
+  throw new JournalError(`The journal’s column ${column} holds no text: the file is damaged.`);
+}
+
+function number(row: SqliteRow, column: string): number {
+  const value = row[column];
+  if (typeof value === 'number') return value;
+  throw new JournalError(`The journal’s column ${column} holds no number: the file is damaged.`);
+}
