@@ -1,0 +1,172 @@
+import { readFile } from 'node:fs/promises';
+import { type AuthClient, ExternalAccountClient, GoogleAuth, JWT } from 'google-auth-library';
+import type { Clock } from '../clock.ts';
+import { GoogleError } from '../errors.ts';
+import { oneLine } from './one-line.ts';
+import { untilAborted } from './until-aborted.ts';
+
+/** It is in no discovery document, so it has to be named. */
+export const provisioningScope =
+  'https://www.googleapis.com/auth/chrome.management.certprov.provisioningprocess';
+
+/** As `google.credentials` in config.yaml; `none` is for a loopback endpoint. The path is absolute. */
+export type GoogleCredentials = 'application-default' | 'none' | { readonly file: string };
+
+/** Where the Authorization header comes from. */
+export interface TokenSource {
+  /**
+   * The header's value, or undefined where none is to be sent.
+   *
+   * @throws {GoogleError} `google-unauthenticated` when no token can be had.
+   */
+  header(signal: AbortSignal): Promise<string | undefined>;
+  /** Google refused this header: the next one is made anew. */
+  invalidate(header: string): void;
+}
+
+/** For an endpoint on loopback that asks for nothing. */
+export const anonymous: TokenSource = {
+  header: () => Promise.resolve(undefined),
+  invalidate() {
+    // There is nothing to forget.
+  },
+};
+
+/**
+ * The library's client for these credentials. Key files are read here: given a file's name, the library
+ * would take any kind of credential in it, and it warns about that on the console.
+ */
+export async function createAuthClient(
+  credentials: Exclude<GoogleCredentials, 'none'>,
+  scopes: readonly string[],
+): Promise<AuthClient> {
+  if (credentials === 'application-default') {
+    return new GoogleAuth({ scopes: [...scopes] }).getClient();
+  }
+  const json: unknown = parseKeyFile(await readFile(credentials.file, 'utf8'), credentials.file);
+  const type = typeof json === 'object' && json !== null && 'type' in json ? json.type : undefined;
+  if (type === 'service_account') {
+    const client = new JWT({ scopes: [...scopes] });
+    client.fromJSON(json as Parameters<JWT['fromJSON']>[0]);
+    return client;
+  }
+  if (type === 'external_account') {
+    const client = ExternalAccountClient.fromJSON(
+      json as Parameters<typeof ExternalAccountClient.fromJSON>[0],
+    );
+    if (client !== null) {
+      client.scopes = [...scopes];
+      return client;
+    }
+  }
+  throw new Error(
+    `${credentials.file} is neither a service-account key nor a workload-identity file (its "type" is neither service_account nor external_account)`,
+  );
+}
+
+function parseKeyFile(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser quotes the text, and the text is a key.
+    throw new Error(`${file} is not JSON`);
+  }
+}
+
+interface AccessToken {
+  readonly header: string;
+  /** From then on a new one is asked for. */
+  renewAt: number;
+  readonly expiresAt: number;
+}
+
+export interface GoogleTokensOptions {
+  /** Makes the library's client; made again after a refused token, so that a changed key file is read. */
+  readonly connect: () => Promise<Pick<AuthClient, 'getAccessToken' | 'credentials'>>;
+  readonly clock: Clock;
+  /** How long a token may take to come. */
+  readonly deadlineMs?: number;
+}
+
+/** A token that does not say when it expires is used for five minutes. */
+const unknownLifetimeMs = 5 * 60_000;
+const renewBeforeMs = 4 * 60_000;
+/** How long an old token that is still good is used before a failed renewal is repeated. */
+const renewAgainMs = 15_000;
+
+/** Access tokens, kept until shortly before they expire; many who ask at once cause one request. */
+export class GoogleTokens implements TokenSource {
+  readonly #options: GoogleTokensOptions;
+  #client: ReturnType<GoogleTokensOptions['connect']> | undefined;
+  #token: AccessToken | undefined;
+  #pending: Promise<string> | undefined;
+
+  constructor(options: GoogleTokensOptions) {
+    this.#options = options;
+  }
+
+  header(signal: AbortSignal): Promise<string> {
+    if (this.#token !== undefined && this.#options.clock.now() < this.#token.renewAt) {
+      return Promise.resolve(this.#token.header);
+    }
+    this.#pending ??= this.#renew().finally(() => {
+      this.#pending = undefined;
+    });
+    return untilAborted(this.#pending, signal);
+  }
+
+  invalidate(header: string): void {
+    if (this.#token?.header !== header) return;
+    this.#token = undefined;
+    this.#client = undefined;
+  }
+
+  async #renew(): Promise<string> {
+    const deadline = AbortSignal.timeout(this.#options.deadlineMs ?? 15_000);
+    try {
+      const token = await untilAborted(this.#fetch(), deadline);
+      this.#token = token;
+      return token.header;
+    } catch (error) {
+      this.#client = undefined;
+      const now = this.#options.clock.now();
+      if (this.#token !== undefined && now < this.#token.expiresAt) {
+        this.#token.renewAt = now + renewAgainMs;
+        return this.#token.header;
+      }
+      const reason = deadline.aborted ? 'no answer in time' : oneLine(messageOf(error), 300);
+      throw new GoogleError(
+        'google-unauthenticated',
+        `No access token for Google could be had: ${reason}. Check google.credentials.`,
+        { unclear: false },
+      );
+    }
+  }
+
+  async #fetch(): Promise<AccessToken> {
+    this.#client ??= this.#options.connect();
+    const client = await this.#client;
+    const { token } = await client.getAccessToken();
+    // It becomes part of a header.
+    if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
+      throw new Error('the answer has no access token');
+    }
+    const now = this.#options.clock.now();
+    const expiresAt = client.credentials.expiry_date ?? now + unknownLifetimeMs + renewBeforeMs;
+    const renewAt = Math.max(expiresAt - renewBeforeMs, (now + expiresAt) / 2);
+    return { header: `Bearer ${token}`, renewAt, expiresAt };
+  }
+}
+
+/** Tokens for the provisioning API, or none. */
+export function createTokenSource(credentials: GoogleCredentials, clock: Clock): TokenSource {
+  if (credentials === 'none') return anonymous;
+  return new GoogleTokens({
+    connect: () => createAuthClient(credentials, [provisioningScope]),
+    clock,
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,180 @@
+import { type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { Clock, Random } from '../clock.ts';
+import { GoogleError } from '../errors.ts';
+import { type Backoff, backoffMs } from '../retry.ts';
+import type { Events, GoogleMethod } from '../telemetry/events.ts';
+import { type CallBudget, CallBudgetFullError } from './call-budget.ts';
+import type { TokenSource } from './credentials.ts';
+import { ExchangeError, exchange } from './exchange.ts';
+import { asUnclear, errorOfAnswer, errorOfExchange, jsonOf } from './google-answer.ts';
+
+export interface GoogleConnectionOptions {
+  readonly tokens: TokenSource;
+  readonly budget: CallBudget;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Connections kept open to Google. */
+  readonly connections?: number;
+  /** How long one request may take, waiting for a connection included. */
+  readonly deadlineMs?: number;
+}
+
+export interface Call {
+  readonly method: GoogleMethod;
+  readonly path: string;
+  /** JSON; absent for GET. */
+  readonly body?: string;
+  /** Called right before the request is written; may throw. */
+  readonly guard?: () => void;
+}
+
+const attempts = 3;
+const pauses: Backoff = { firstMs: 250, mostMs: 4_000 };
+/** No repeat begins later than this after the first attempt: a visit's lease is not much longer. */
+const repeatWithinMs = 8_000;
+
+/** Requests to one endpoint: token, budget, deadline, repeats. */
+export class GoogleConnection {
+  readonly #options: GoogleConnectionOptions;
+  readonly #dispatcher: Dispatcher;
+  readonly #origin: string;
+  readonly #deadlineMs: number;
+  #headers = requestHeaders(undefined);
+
+  constructor(endpoint: URL, options: GoogleConnectionOptions) {
+    const loopback = isLoopback(endpoint.hostname);
+    if (endpoint.protocol !== 'https:' && !(endpoint.protocol === 'http:' && loopback)) {
+      throw new Error(
+        `google.endpoint must be an https URL: ${endpoint.origin} is not on loopback.`,
+      );
+    }
+    this.#options = options;
+    this.#origin = endpoint.origin;
+    this.#deadlineMs = options.deadlineMs ?? 10_000;
+    const pool = {
+      connections: options.connections ?? 64,
+      pipelining: 1,
+      // On HTTP/2 a server may give back a request it has not begun, and undici would send it again.
+      allowH2: false,
+      keepAliveTimeout: 10_000,
+      connectTimeout: this.#deadlineMs,
+      // The deadline of each exchange is the stricter one.
+      headersTimeout: this.#deadlineMs * 2,
+      bodyTimeout: this.#deadlineMs * 2,
+    };
+    this.#dispatcher =
+      loopback || !proxyIsSet() ? new Pool(this.#origin, pool) : new EnvHttpProxyAgent(pool);
+  }
+
+  /** Sends a call until it is answered or given up, and returns the answer's JSON object. */
+  async send(call: Call, signal: AbortSignal): Promise<object> {
+    const { clock, random } = this.#options;
+    let startedAt: number | undefined;
+    let unclear = false;
+    let freshToken = false;
+    for (let repeats = 0; ; ) {
+      const header = await this.#permit(call, unclear, signal);
+      startedAt ??= clock.now();
+      const answer = await this.#attempt(call, header, signal);
+      if (!(answer instanceof GoogleError)) return answer;
+      if (answer.status === 401 && header !== undefined && !freshToken) {
+        freshToken = true;
+        this.#options.tokens.invalidate(header);
+        continue;
+      }
+      unclear ||= answer.unclear;
+      const pauseMs = Math.max(answer.retryAfterMs ?? 0, backoffMs(pauses, repeats, random));
+      repeats += 1;
+      const enough = repeats >= attempts || clock.now() - startedAt + pauseMs > repeatWithinMs;
+      if (enough || call.method === 'signData' || !passesByItself(answer)) {
+        throw unclear ? asUnclear(answer) : answer;
+      }
+      await clock.sleep(pauseMs, signal);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#dispatcher.destroy();
+  }
+
+  /** Waits for a token and for the budget; gives the Authorization header. */
+  async #permit(call: Call, unclear: boolean, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      const header = await this.#options.tokens.header(signal);
+      await this.#options.budget.take(signal);
+      return header;
+    } catch (error) {
+      if (error instanceof GoogleError) throw unclear ? asUnclear(error) : error;
+      if (!(error instanceof CallBudgetFullError)) throw error;
+      throw new GoogleError('google-throttled', `${call.method}: ${error.message}`, {
+        unclear,
+        retryAfterMs: error.retryAfterMs,
+      });
+    }
+  }
+
+  /** One request on the wire. */
+  async #attempt(
+    call: Call,
+    header: string | undefined,
+    signal: AbortSignal,
+  ): Promise<object | GoogleError> {
+    if (this.#headers.authorization !== header) this.#headers = requestHeaders(header);
+    const { clock, events } = this.#options;
+    const { method, path, body } = call;
+    const request: Dispatcher.DispatchOptions =
+      body === undefined
+        ? { origin: this.#origin, path, method: 'GET', headers: this.#headers.get }
+        : { origin: this.#origin, path, method: 'POST', headers: this.#headers.post, body };
+    const startedAt = performance.now();
+    let status: number | 'error' = 'error';
+    try {
+      const answer = await exchange(
+        this.#dispatcher,
+        request,
+        this.#deadlineMs,
+        call.guard,
+        signal,
+      );
+      status = answer.status;
+      if (status < 200 || status > 299) return errorOfAnswer(method, answer, clock.now());
+      return jsonOf(method, answer);
+    } catch (error) {
+      if (error instanceof ExchangeError) return errorOfExchange(method, error);
+      throw error;
+    } finally {
+      const seconds = (performance.now() - startedAt) / 1000;
+      events.emit('googleRequest', { method, status, seconds });
+    }
+  }
+}
+
+interface RequestHeaders {
+  readonly authorization: string | undefined;
+  readonly get: Record<string, string>;
+  readonly post: Record<string, string>;
+}
+
+/** Made once for each token, not for each request. */
+function requestHeaders(authorization: string | undefined): RequestHeaders {
+  const get = {
+    accept: 'application/json',
+    'user-agent': `certprov/${packageJson.version}`,
+    ...(authorization === undefined ? {} : { authorization }),
+  };
+  return { authorization, get, post: { ...get, 'content-type': 'application/json' } };
+}
+
+function passesByItself(error: GoogleError): boolean {
+  return error.code === 'google-unavailable' || error.code === 'google-throttled';
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+function proxyIsSet(): boolean {
+  return Boolean(process.env['HTTPS_PROXY'] ?? process.env['https_proxy']);
+}

@@ -1,0 +1,57 @@
+import type { ProvisioningProcess } from '../claim/process.ts';
+
+/** Google's names for what a device can sign with (`GoogleChromeManagementVersionsV1SignatureAlgorithm`). */
+export type SignatureAlgorithm =
+  | 'SIGNATURE_ALGORITHM_RSA_PKCS1_V1_5_SHA256'
+  | 'SIGNATURE_ALGORITHM_ECDSA_SHA256';
+
+/** Which process: the two ids of the notification. */
+export interface ProcessReference {
+  readonly customer: string;
+  readonly processId: string;
+}
+
+/** A signData operation, narrowed. `name` is the full resource name. */
+export type SignDataOperation =
+  | { readonly kind: 'running'; readonly name: string }
+  | { readonly kind: 'done'; readonly name: string; readonly signature: Uint8Array }
+  | {
+      readonly kind: 'failed';
+      readonly name: string;
+      readonly code: number;
+      readonly message: string;
+    };
+
+/**
+ * Google's Chrome Management Certificate Provisioning API, its six methods by their own names.
+ * https://chromemanagement.googleapis.com, resource customers.certificateProvisioningProcesses.
+ *
+ * Every method throws {@link GoogleError} for what Google answered or failed to answer. All but signData
+ * repeat by themselves what is safe to repeat (connection errors, 408, 429, 5xx); signData never does.
+ */
+export interface ProvisioningApi extends AsyncDisposable {
+  get(process: ProcessReference, signal: AbortSignal): Promise<ProvisioningProcess>;
+  claim(process: ProcessReference, callerInstanceId: string, signal: AbortSignal): Promise<void>;
+  /**
+   * `data` is the exact byte string to be signed; Google carries it as base64. `guard` is called right
+   * before the request goes out, after every wait for a token or the budget: it throws when the caller may
+   * no longer send it, since a device that is asked twice fails the process.
+   */
+  signData(
+    process: ProcessReference,
+    data: Uint8Array,
+    algorithm: SignatureAlgorithm,
+    guard: () => void,
+    signal: AbortSignal,
+  ): Promise<SignDataOperation>;
+  /** `name` is an operation's full resource name as signData answered it. */
+  operation(name: string, signal: AbortSignal): Promise<SignDataOperation>;
+  /** `certificatePem` is exactly one certificate: the device takes the leaf alone. */
+  uploadCertificate(
+    process: ProcessReference,
+    certificatePem: string,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** `errorMessage` is shown on the device. */
+  setFailure(process: ProcessReference, errorMessage: string, signal: AbortSignal): Promise<void>;
+}

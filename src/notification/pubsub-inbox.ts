@@ -1,0 +1,154 @@
+import { type ClientConfig, PubSub } from '@google-cloud/pubsub';
+import { PassThroughClient } from 'google-auth-library';
+import type { Clock, Random } from '../clock.ts';
+import { createAuthClient, type GoogleCredentials } from '../google/credentials.ts';
+import { untilAborted } from '../google/until-aborted.ts';
+import { type Backoff, backoffMs } from '../retry.ts';
+import type { Events } from '../telemetry/events.ts';
+import type { Delivery, Inbox } from './inbox.ts';
+import { problemOf } from './pubsub-problem.ts';
+import { Pull } from './pull.ts';
+
+export interface PubsubInboxOptions {
+  /** Not needed when `subscription` is a full name. */
+  readonly project?: string;
+  /** A subscription's name, or `projects/PROJECT/subscriptions/NAME`. */
+  readonly subscription: string;
+  /** Host and port of an emulator; without it PUBSUB_EMULATOR_HOST is looked at, then it is Google's. */
+  readonly endpoint?: string;
+  /** For Google's own endpoint; an emulator is asked without any. */
+  readonly credentials: GoogleCredentials;
+  /** Messages taken and not yet acknowledged. */
+  readonly maxOutstanding?: number;
+  /** How long deliveries that are still in somebody's hands are waited for at the end, in milliseconds. */
+  readonly closeWithinMs?: number;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const fullName = /^projects\/([^/\s]+)\/subscriptions\/[^/\s]+$/;
+const pubsubScope = 'https://www.googleapis.com/auth/pubsub';
+const reopening: Backoff = { firstMs: 1_000, mostMs: 60_000 };
+
+/** The library's own retries go on for so long before operators hear of it. */
+const patienceMs = 10_000;
+
+/**
+ * A Pub/Sub subscription, pulled by streaming. Whatever ends the stream, a missing subscription or permission
+ * included, it is opened again after a pause of up to a minute, so that what an administrator mends needs
+ * no restart; the `inbox` event says what is to be mended.
+ */
+export class PubsubInbox implements Inbox {
+  readonly #options: PubsubInboxOptions;
+  readonly #project: string;
+  readonly #name: string;
+  readonly #endpoint: string | undefined;
+  readonly #disposed = new AbortController();
+  /** What was last told about the connection: nothing yet, that it is up, or the problem. */
+  #told: 'nothing' | 'up' | { readonly problem: string } = 'nothing';
+
+  constructor(options: PubsubInboxOptions) {
+    const full = options.subscription.includes('/')
+      ? options.subscription
+      : `projects/${options.project ?? ''}/subscriptions/${options.subscription}`;
+    const project = fullName.exec(full)?.[1];
+    if (project === undefined) {
+      throw new Error(
+        'pubsub.subscription must be projects/PROJECT/subscriptions/NAME, or a name with pubsub.project beside it.',
+      );
+    }
+    this.#options = options;
+    this.#project = project;
+    this.#name = full;
+    this.#endpoint = options.endpoint ?? (process.env['PUBSUB_EMULATOR_HOST'] || undefined);
+  }
+
+  async *deliveries(callersSignal: AbortSignal): AsyncGenerator<Delivery, void, void> {
+    const signal = AbortSignal.any([callersSignal, this.#disposed.signal]);
+    for (let failures = 0; !signal.aborted; failures += 1) {
+      try {
+        yield* this.#session(signal, () => {
+          failures = 0;
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#tellDown(problemOf(error, this.#name, this.#endpoint));
+        await this.#pause(backoffMs(reopening, failures, this.#options.random), signal);
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort(new Error('the inbox is closed'));
+  }
+
+  /** Deliveries of one opened subscription; throws what ended it. */
+  async *#session(signal: AbortSignal, onUp: () => void): AsyncGenerator<Delivery, void, void> {
+    const pubsub = new PubSub(await untilAborted(this.#clientConfig(), signal));
+    try {
+      const pull = new Pull(pubsub, {
+        subscription: this.#name,
+        maxOutstanding: this.#options.maxOutstanding ?? 500,
+        closeWithinMs: this.#options.closeWithinMs ?? 5_000,
+        onUp: () => {
+          onUp();
+          this.#tellUp();
+        },
+        onTrouble: (error, forMs, count) => {
+          const atStart = this.#told === 'nothing' && count >= 2;
+          if (atStart || forMs >= patienceMs) {
+            this.#tellDown(problemOf(error, this.#name, this.#endpoint));
+          }
+        },
+      });
+      try {
+        yield* pull.deliveries(signal);
+      } finally {
+        await pull.close();
+      }
+    } finally {
+      // A client that never came to be cannot be closed; why it did not is already known.
+      await pubsub.close().catch(() => undefined);
+    }
+  }
+
+  async #clientConfig(): Promise<ClientConfig> {
+    const { credentials } = this.#options;
+    const endpoint = this.#endpoint === undefined ? {} : { apiEndpoint: this.#endpoint };
+    if (this.#endpoint !== undefined && !isGoogles(this.#endpoint)) {
+      // Without a client of its own the library would look for credentials, on the metadata server too.
+      const authClient = new PassThroughClient();
+      return { projectId: this.#project, ...endpoint, emulatorMode: true, authClient };
+    }
+    if (credentials === 'none') {
+      throw new Error('google.credentials is none, and only an emulator is read without any');
+    }
+    const authClient = await createAuthClient(credentials, [pubsubScope]);
+    return { projectId: this.#project, ...endpoint, emulatorMode: false, authClient };
+  }
+
+  async #pause(forMs: number, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.clock.sleep(forMs, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  #tellUp(): void {
+    if (this.#told === 'up') return;
+    this.#told = 'up';
+    this.#options.events.emit('inbox', { up: true });
+  }
+
+  #tellDown(problem: string): void {
+    if (typeof this.#told === 'object' && this.#told.problem === problem) return;
+    this.#told = { problem };
+    this.#options.events.emit('inbox', { up: false, problem });
+  }
+}
+
+function isGoogles(endpoint: string): boolean {
+  return /^(https:\/\/)?[\w-]+(\.[\w-]+)*\.googleapis\.com(:\d+)?\/?$/.test(endpoint);
+}
