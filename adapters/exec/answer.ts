@@ -1,0 +1,98 @@
+import { ProvisioningError } from '../../src/errors.ts';
+import type { Issuance } from '../../src/issue/certificate-authority.ts';
+import { readCertificate } from '../../src/x509/certificate.ts';
+import { decodePem } from '../../src/x509/pem.ts';
+import type { CommandResult } from '../shared/run-command.ts';
+
+/** A leaf and any sensible chain. */
+const mostCertificates = 20;
+const longestTicket = 4096;
+/** How much of stderr goes into a message, in characters. */
+const longestQuote = 2_000;
+/** Shorter ones would blot out half of every message and protect nothing. */
+const shortestSecret = 4;
+
+export interface AnswerContext {
+  /** For messages. */
+  readonly program: string;
+  /** Never repeated in messages. */
+  readonly secrets: readonly string[];
+  /** The ticket that the command was run with. */
+  readonly ticket: string | undefined;
+  readonly pollAfterMs: number;
+}
+
+/**
+ * What a command's end means: 0 issued, 3 pending, 4 rejected for good, anything else failed.
+ *
+ * @throws {ProvisioningError} `ca-unavailable` when it failed, `ca-bad-answer` when stdout is not what the status
+ * promises.
+ */
+export function issuanceOf(result: CommandResult, context: AnswerContext): Issuance {
+  switch (result.exitCode) {
+    case 0:
+      return issued(result, context);
+    case 3:
+      return pending(result, context);
+    case 4: {
+      const reason = stderrOf(result, context.secrets).split('\n').at(-1) ?? '';
+      return { kind: 'rejected', reason: reason || 'The command gave no reason on stderr.' };
+    }
+    default: {
+      const said = stderrOf(result, context.secrets);
+      throw new ProvisioningError(
+        'ca-unavailable',
+        `${context.program} failed with status ${result.exitCode}: ${said || 'nothing on stderr'}`,
+      );
+    }
+  }
+}
+
+/** The end of stderr for operators: printable, without the secrets that the command was given. */
+export function stderrOf(result: CommandResult, secrets: readonly string[]): string {
+  let text = result.stderr;
+  for (const secret of secrets) {
+    if (secret.length >= shortestSecret) text = text.replaceAll(secret, '[secret]');
+  }
+  return text
+    .replace(/\r\n?/g, '\n')
+    .replace(/[^\P{Cc}\n]/gu, ' ')
+    .trim()
+    .slice(-longestQuote);
+}
+
+function issued(result: CommandResult, context: AnswerContext): Issuance {
+  let certificates: Uint8Array[];
+  try {
+    certificates = decodePem(result.stdout, 'CERTIFICATE').map(({ der }) => der);
+    for (const certificate of certificates) readCertificate(certificate);
+  } catch (error) {
+    throw badAnswer(context, error instanceof Error ? error.message : String(error), error);
+  }
+  const [certificate, ...chain] = certificates;
+  if (certificate === undefined || certificates.length > mostCertificates) {
+    throw badAnswer(context, `${certificates.length} certificates`);
+  }
+  return { kind: 'issued', certificate, chain };
+}
+
+/** The ticket is stdout's first line; a command that collects may leave it out and so keep the one it has. */
+function pending(result: CommandResult, context: AnswerContext): Issuance {
+  const line = (result.stdout.split('\n', 1)[0] ?? '').trim();
+  const ticket = line === '' ? context.ticket : line;
+  if (ticket === undefined) {
+    throw badAnswer(context, 'status 3 (pending) without a ticket in the first line of stdout');
+  }
+  if (ticket.length > longestTicket || !/^[\x20-\x7e]+$/.test(ticket)) {
+    throw badAnswer(context, `a ticket that is not ${longestTicket} or fewer ASCII characters`);
+  }
+  return { kind: 'pending', ticket, pollAfterMs: context.pollAfterMs };
+}
+
+function badAnswer(context: AnswerContext, what: string, cause?: unknown): ProvisioningError {
+  return new ProvisioningError(
+    'ca-bad-answer',
+    `${context.program} gave an answer that cannot be read: ${what}`,
+    { cause },
+  );
+}

@@ -1,0 +1,36 @@
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import type { IssueRequest } from '../../src/issue/certificate-authority.ts';
+import { DerError, DerReader, readBitString, tag } from '../../src/x509/der.ts';
+
+/** Why an order must not be certified: a CSR (RFC 2986 4) for another key, or one whose signature is not the key's. */
+export function requestProblem(request: IssueRequest): string | undefined {
+  try {
+    const csr = new DerReader(request.csr, 'The CSR').into('The CSR');
+    const info = csr.next(tag.sequence);
+    csr.next(tag.sequence);
+    const signature = readBitString(csr.next(tag.bitString));
+    const fields = new DerReader(info.content, 'The CertificationRequestInfo');
+    fields.next(tag.integer);
+    fields.next(tag.sequence);
+    const subjectPublicKeyInfo = Buffer.from(fields.next(tag.sequence).bytes);
+    if (!subjectPublicKeyInfo.equals(request.subjectPublicKeyInfo)) {
+      return 'The CSR is for another key than the order.';
+    }
+    const key = publicKey(subjectPublicKeyInfo);
+    if (key === undefined) return 'The public key of the CSR cannot be read.';
+    return verify('sha256', info.bytes, key, signature)
+      ? undefined
+      : 'The signature of the CSR is not valid.';
+  } catch (error) {
+    if (error instanceof DerError) return `The CSR cannot be read: ${error.message}`;
+    throw error;
+  }
+}
+
+function publicKey(subjectPublicKeyInfo: Buffer): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: subjectPublicKeyInfo, format: 'der', type: 'spki' });
+  } catch {
+    return undefined; // OpenSSL's reason would tell nobody more.
+  }
+}

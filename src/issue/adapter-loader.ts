@@ -1,0 +1,153 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire, findPackageJSON, isBuiltin } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { nearestName } from '../x509/nearest-name.ts';
+import type { AdapterDefinition } from './certificate-authority.ts';
+
+/** What the module of a kind has to look like. */
+interface AdapterModule {
+  readonly default: AdapterDefinition;
+}
+
+/** Kinds that come with the project, each loaded only when a configuration names it. */
+export type BuiltInAdapters = Readonly<Record<string, () => Promise<AdapterModule>>>;
+
+/**
+ * Gives the adapter that a configuration calls `kind`: a built-in name, a path that starts with `./`, `../`
+ * or `/`, or the name of an installed package. `directory` is the configuration file's.
+ *
+ * @throws {AdapterLoadError} when there is none, or when what is there is not an adapter.
+ */
+export type LoadAdapter = (kind: string, directory: string) => Promise<AdapterDefinition>;
+
+/** A kind of CA cannot be had. The message says why and what mends it. */
+export class AdapterLoadError extends Error {
+  override readonly name = 'AdapterLoadError';
+}
+
+/** The map is passed in because only main.ts may know adapters/. */
+export function adapterLoader(builtIns: BuiltInAdapters): LoadAdapter {
+  return async (kind, directory) => {
+    const builtIn = Object.hasOwn(builtIns, kind) ? builtIns[kind] : undefined;
+    if (builtIn !== undefined) return checkedAdapter(kind, await builtIn());
+    const file = isPath(kind)
+      ? existingFile(kind, directory)
+      : packageEntry(kind, directory, Object.keys(builtIns));
+    return checkedAdapter(kind, await importFile(kind, file));
+  };
+}
+
+function isPath(kind: string): boolean {
+  return /^\.{0,2}\//.test(kind);
+}
+
+function existingFile(kind: string, directory: string): string {
+  const file = resolve(directory, kind);
+  if (existsSync(file)) return file;
+  throw new AdapterLoadError(
+    `kind ${kind}: there is no file ${file}. A path starts at the configuration file's directory and includes the file's ending (./my-ca.ts).`,
+  );
+}
+
+/** The package as the configuration's directory sees it, else as the project does. */
+function packageEntry(kind: string, directory: string, known: readonly string[]): string {
+  const bases = [join(resolve(directory), 'config.yaml'), fileURLToPath(import.meta.url)];
+  for (const base of bases) {
+    const entry = resolvePackage(kind, base);
+    if (entry !== undefined) return entry;
+  }
+  const close = nearestName(kind, known);
+  const hint = close === undefined ? '' : ` Did you mean ${close}?`;
+  throw new AdapterLoadError(
+    `kind ${kind} is not known.${hint} Known kinds: ${known.toSorted().join(', ')}. Otherwise give a path (./my-ca.ts), or the name of a package that is installed beside the configuration or in the project.`,
+  );
+}
+
+function resolvePackage(name: string, base: string): string | undefined {
+  if (isBuiltin(name)) return undefined;
+  try {
+    return createRequire(base).resolve(name);
+  } catch (error) {
+    // A package made for import alone hides itself from require: it says so with its own code.
+    if (codeOf(error) === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return importEntry(name, base);
+    if (codeOf(error) === 'MODULE_NOT_FOUND') return undefined;
+    throw new AdapterLoadError(`kind ${name}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** The main entry under the conditions of `import` (Node's documentation, "Conditional exports"). */
+function importEntry(name: string, base: string): string {
+  const manifestFile = findPackageJSON(name, base);
+  if (manifestFile !== undefined) {
+    const manifest: unknown = JSON.parse(readFileSync(manifestFile, 'utf8'));
+    const exported = isObject(manifest) ? manifest['exports'] : undefined;
+    const main = isObject(exported) && '.' in exported ? exported['.'] : exported;
+    const target = conditionalTarget(main);
+    if (target !== undefined) return join(dirname(manifestFile), target);
+  }
+  throw new AdapterLoadError(
+    `kind ${name}: the package is installed but exports no main module that could be imported. Look at "exports" in its package.json.`,
+  );
+}
+
+function conditionalTarget(entry: unknown): string | undefined {
+  if (typeof entry === 'string') return entry;
+  if (!isObject(entry)) return undefined;
+  for (const [condition, value] of Object.entries(entry)) {
+    if (!['import', 'node', 'default'].includes(condition)) continue;
+    const target = conditionalTarget(value);
+    if (target !== undefined) return target;
+  }
+  return undefined;
+}
+
+async function importFile(kind: string, file: string): Promise<unknown> {
+  try {
+    return await import(pathToFileURL(file).href);
+  } catch (error) {
+    throw new AdapterLoadError(`kind ${kind}: ${file} cannot be loaded: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Type checks do not reach a plug-in from outside, so its shape is looked at. */
+function checkedAdapter(kind: string, loaded: unknown): AdapterDefinition {
+  const definition = isObject(loaded) ? loaded['default'] : undefined;
+  if (!isObject(definition)) {
+    throw new AdapterLoadError(
+      `kind ${kind}: the module has no default export. Write \`export default defineAdapter({ kind, options, connect })\`.`,
+    );
+  }
+  const missing = missingParts(definition);
+  if (missing.length > 0) {
+    throw new AdapterLoadError(
+      `kind ${kind}: the default export is not an adapter, it lacks: ${missing.join('; ')}.`,
+    );
+  }
+  return definition as unknown as AdapterDefinition;
+}
+
+function missingParts(definition: Record<string, unknown>): string[] {
+  const { kind, options, connect } = definition;
+  const missing: string[] = [];
+  if (typeof kind !== 'string' || kind === '') missing.push('kind (a name, not empty)');
+  if (!isObject(options) || typeof options['safeParse'] !== 'function') {
+    missing.push('options (a zod schema, with safeParse)');
+  }
+  if (typeof connect !== 'function') missing.push('connect (a function)');
+  return missing;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function codeOf(error: unknown): unknown {
+  return isObject(error) ? error['code'] : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

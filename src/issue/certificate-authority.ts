@@ -1,0 +1,202 @@
+import type { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { Opaque } from '../journal/process-record.ts';
+
+/*
+ * The plug-in contract: what one kind of CA has to do, and what it may rely on.
+ *
+ * The device signs once, so whatever a CA wants inside the CSR must be known before signData: `prepare`.
+ * An adapter throws ProvisioningError with a code that says who must act (`ca-unavailable`, `ca-throttled`,
+ * `ca-misconfigured`, `ca-bad-answer`); a CA that decided against the request is not an error but
+ * `{ kind: 'rejected' }`, and one that has not decided yet is `{ kind: 'pending' }`.
+ */
+
+/** Who asks, as Google's record says. The only source of names. */
+export type Subject =
+  | {
+      readonly kind: 'device';
+      readonly deviceDirectoryApiId?: string;
+      readonly serialNumber?: string;
+    }
+  | {
+      readonly kind: 'user';
+      readonly userDirectoryApiId?: string;
+      readonly userPrimaryEmail?: string;
+      /** Only when the same organisation manages both. */
+      readonly deviceDirectoryApiId?: string;
+      readonly serialNumber?: string;
+    };
+
+/** An attribute of a name: an object identifier in dots, and its text. */
+export interface NameAttribute {
+  readonly type: string;
+  readonly value: string;
+}
+
+/** A distinguished name: RDNs in the order of their encoding (RFC 5280 4.1.2.4), each a set of attributes. */
+export type DistinguishedName = readonly (readonly NameAttribute[])[];
+
+export interface SubjectAltName {
+  readonly type: 'dns' | 'email' | 'upn' | 'uri';
+  readonly value: string;
+}
+
+/** Names of RFC 5280 4.2.1.3. */
+export type KeyUsage =
+  | 'digitalSignature'
+  | 'nonRepudiation'
+  | 'keyEncipherment'
+  | 'dataEncipherment'
+  | 'keyAgreement';
+
+export type KeyType = 'rsa' | 'ec';
+
+/** The certificate that the profile asks for. Names are final: templates are expanded. */
+export interface RequestedCertificate {
+  readonly subject: DistinguishedName;
+  readonly subjectAltNames: readonly SubjectAltName[];
+  readonly keyUsages: readonly KeyUsage[];
+  /** Object identifiers in dots. */
+  readonly extendedKeyUsages: readonly string[];
+  readonly validityDays: number;
+  /** The CA's template or profile name where the configuration gives one. */
+  readonly template?: string;
+}
+
+/** What is known before the device signs. */
+export interface PrepareRequest {
+  /** 32 lower-case hexadecimal digits; the same for every repetition of one order. */
+  readonly requestId: string;
+  readonly processId: string;
+  readonly keyType: KeyType;
+  /** DER. */
+  readonly subjectPublicKeyInfo: Uint8Array;
+  readonly subject: Subject;
+  readonly wanted: RequestedCertificate;
+}
+
+/** A verified order. */
+export interface IssueRequest extends PrepareRequest {
+  /** PKCS#10 CertificationRequest, DER; its signature was verified against the device's key. */
+  readonly csr: Uint8Array;
+  /** What this adapter's prepare() returned as `state`. */
+  readonly prepared?: Opaque;
+}
+
+/** What a CA wants inside the CSR. DER values are complete encodings. */
+export interface CsrAdditions {
+  /** PKCS#10 attributes besides extensionRequest (RFC 2986 4.1), e.g. challengePassword. */
+  readonly attributes?: readonly {
+    readonly type: string;
+    readonly values: readonly Uint8Array[];
+  }[];
+  /** Extensions besides SAN, key usage, EKU and template; `value` is the extnValue's content. */
+  readonly extensions?: readonly {
+    readonly type: string;
+    readonly critical: boolean;
+    readonly value: Uint8Array;
+  }[];
+  /** Replaces the profile's key usages, for CAs that choose by them. */
+  readonly keyUsages?: readonly KeyUsage[];
+  /** Given back to issue() and collect(); kept in the journal; may be secret. */
+  readonly state?: Opaque;
+  /** After this time what was prepared is worth nothing (milliseconds since the epoch). */
+  readonly expiresAt?: number;
+}
+
+export type Issuance =
+  | {
+      readonly kind: 'issued';
+      /** The end-entity certificate, DER. */
+      readonly certificate: Uint8Array;
+      /** The rest of the chain in any order, DER each; may be empty. */
+      readonly chain: readonly Uint8Array[];
+    }
+  | {
+      readonly kind: 'pending';
+      /** Everything collect() needs; kept in the journal; may be secret. */
+      readonly ticket: Opaque;
+      readonly pollAfterMs: number;
+    }
+  | {
+      readonly kind: 'rejected';
+      /** The CA's own words, for operators only; the device never sees them. */
+      readonly reason: string;
+    };
+
+/** Reasons of RFC 5280 5.3.1 that a provisioning adapter has use for. */
+export type RevocationReason =
+  | 'unspecified'
+  | 'keyCompromise'
+  | 'superseded'
+  | 'cessationOfOperation';
+
+/** Parts of a request that some CAs leave out of the certificate without an error. */
+export type DroppablePart =
+  | 'subject'
+  | 'dns'
+  | 'email'
+  | 'upn'
+  | 'uri'
+  | 'keyUsages'
+  | 'extendedKeyUsages';
+
+export interface AuthorityFeatures {
+  /** True only when a repeated order with the same requestId can never give a second certificate. */
+  readonly idempotent: boolean;
+  /** issue() may answer `pending`. */
+  readonly pending: boolean;
+  readonly revoke: boolean;
+  readonly keyTypes: readonly KeyType[];
+  /** What this kind is known to drop however it is configured. */
+  readonly mayDrop: readonly DroppablePart[];
+}
+
+/** One connected CA. Every method is bounded by its signal; the caller sets the deadline. */
+export interface CertificateAuthority extends AsyncDisposable {
+  readonly kind: string;
+  readonly features: AuthorityFeatures;
+  /** Resolves when the CA could issue now, as far as can be told without issuing. */
+  check(signal: AbortSignal): Promise<void>;
+  prepare?(request: PrepareRequest, signal: AbortSignal): Promise<CsrAdditions>;
+  issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance>;
+  /** Asks again about a pending order. */
+  collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance>;
+  /** `certificate` is DER. Resolves also when it is revoked already. */
+  revoke?(certificate: Uint8Array, reason: RevocationReason, signal: AbortSignal): Promise<void>;
+}
+
+/** A secret is never written in a configuration: only where it is. */
+export type SecretReference = { readonly env: string } | { readonly file: string };
+
+/** What an adapter gets besides its options. */
+export interface ConnectContext {
+  readonly clock: Clock;
+  /** An absolute path for one that is relative to the configuration file. */
+  resolvePath(path: string): string;
+  /** The secret's text without its final line break. Throws a clear error when it is not there. */
+  readSecret(reference: SecretReference): Promise<string>;
+}
+
+/** One kind of CA. */
+export interface AdapterDefinition<Options extends z.ZodType = z.ZodType> {
+  /** Its name in config.yaml. */
+  readonly kind: string;
+  /** A strict object whose every field is described: the documentation is made from it. */
+  readonly options: Options;
+  /** How many calls at once are sensible where the administrator does not say; 8 by default. */
+  readonly concurrency?: number;
+  /** Makes ready, without needing the CA to be up. */
+  connect(
+    options: z.output<Options>,
+    context: ConnectContext,
+    signal: AbortSignal,
+  ): Promise<CertificateAuthority>;
+}
+
+/** Declares an adapter; it only gives the options their type. */
+export function defineAdapter<Options extends z.ZodType>(
+  definition: AdapterDefinition<Options>,
+): AdapterDefinition<Options> {
+  return definition;
+}

@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import { ProvisioningError } from '../errors.ts';
+import type { Notification } from '../journal/journal.ts';
+import type { ProcessRecord } from '../journal/process-record.ts';
+import { algorithmOfKey } from '../possession/signature-algorithm.ts';
+import type { House } from '../visit.ts';
+import type { Authority } from './authority.ts';
+import type { IssueRequest, PrepareRequest } from './certificate-authority.ts';
+
+/** The configured authority that a process was accepted for. */
+export function authorityOf(record: ProcessRecord, house: House): Authority {
+  const reference = record.request?.authority;
+  if (reference === undefined) throw new Error('The record has no request.');
+  const authority = house.authorities.get(reference);
+  if (authority !== undefined) return authority;
+  // It was there when the process was claimed: a changed configuration may bring it back.
+  throw new ProvisioningError(
+    'ca-misconfigured',
+    `authorities no longer has "${reference}", which open processes need.`,
+  );
+}
+
+/**
+ * The idempotency key for an authority: a hash of the process id and of the order's number, as 32
+ * lower-case hexadecimal digits, so that it can be written as a UUID too.
+ */
+export function requestIdOf(processId: string, orderNumber: number): string {
+  return createHash('sha256').update(`${processId}/${orderNumber}`).digest('hex').slice(0, 32);
+}
+
+export function prepareRequest(
+  record: ProcessRecord,
+  entry: Notification,
+  orderNumber: number,
+): PrepareRequest {
+  if (record.request === undefined) throw new Error('The record has no request.');
+  const { subject, wanted } = record.request;
+  const subjectPublicKeyInfo = Buffer.from(record.request.subjectPublicKeyInfo, 'base64');
+  const { keyType } = algorithmOfKey(subjectPublicKeyInfo);
+  const { processId } = entry;
+  const requestId = requestIdOf(processId, orderNumber);
+  return { requestId, processId, keyType, subjectPublicKeyInfo, subject, wanted };
+}
+
+export function issueRequest(record: ProcessRecord, entry: Notification): IssueRequest {
+  if (record.csr === undefined) throw new Error('The record has no CSR.');
+  const prepared = record.signing?.prepared;
+  return {
+    ...prepareRequest(record, entry, record.order?.number ?? 1),
+    csr: Buffer.from(record.csr, 'base64'),
+    ...(prepared === undefined ? {} : { prepared }),
+  };
+}

@@ -1,0 +1,165 @@
+import { X509Certificate } from 'node:crypto';
+import { ProvisioningError } from '../errors.ts';
+import { LeaseLostError } from '../journal/journal.ts';
+import type { IssuedFacts, OrderFacts, ProcessRecord } from '../journal/process-record.ts';
+import { type House, type Step, type Visit, withRefusal } from '../visit.ts';
+import type { Authority } from './authority.ts';
+import type { Issuance } from './certificate-authority.ts';
+import { checkCertificate } from './check-certificate.ts';
+import { authorityOf, issueRequest, requestIdOf } from './issue-request.ts';
+
+/*
+ * From a verified CSR to a certificate that may be uploaded. The order's intention is written with its
+ * requestId before the authority is asked, and what it answers is written before anything else is done
+ * with it. Where an authority knows no idempotency key, the moment between its answer and our note is the
+ * one place where two certificates could be born; docs/lifecycle.md says so.
+ */
+
+/** Bounds of what an authority may ask us to wait before it is asked again. */
+const shortestPollMs = 1_000;
+const longestPollMs = 6 * 60 * 60_000;
+
+/** How long a certificate that fails its check is kept for a corrected configuration to accept it. */
+const faultPauseMs = 15 * 60_000;
+
+/** How many certificates an authority may issue for one process before it is believed to mean it. */
+const mostOrders = 3;
+
+/** Places the order, or places it again with the same requestId after a crash or a failure. */
+export async function order(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const { record, entry } = visit;
+  const authority = authorityOf(record, house);
+  const preparedUntil = record.signing?.preparedUntil;
+  if (preparedUntil !== undefined && house.clock.now() > preparedUntil) {
+    throw new ProvisioningError('preparation-expired', 'What prepare() returned has expired.');
+  }
+  const number = record.order?.number ?? 1;
+  const placed = record.order ?? {
+    number,
+    requestId: requestIdOf(entry.processId, number),
+    intendedAt: house.clock.now(),
+    polls: 0,
+  };
+  const intended: ProcessRecord = { ...record, order: placed };
+  await visit.save(intended);
+  const issuance = await authority.issue(issueRequest(intended, entry), signal);
+  return receive(visit, intended, placed, issuance, house, signal);
+}
+
+/** Asks after an order that the authority has in hand. */
+export async function collect(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const { record, entry } = visit;
+  const placed = record.order;
+  if (placed?.ticket === undefined) throw new Error('The record has no ticket.');
+  if (house.clock.now() >= placed.intendedAt + house.issuingDeadlineMs) {
+    throw new ProvisioningError('ca-undecided', 'The authority has not decided in time.');
+  }
+  const authority = authorityOf(record, house);
+  const issuance = await authority.collect(placed.ticket, issueRequest(record, entry), signal);
+  return receive(visit, record, placed, issuance, house, signal);
+}
+
+async function receive(
+  visit: Visit,
+  record: ProcessRecord,
+  placed: OrderFacts,
+  issuance: Issuance,
+  house: House,
+  signal: AbortSignal,
+): Promise<Step> {
+  switch (issuance.kind) {
+    case 'rejected':
+      throw new ProvisioningError('ca-rejected', issuance.reason);
+    case 'pending': {
+      const waiting = { ...placed, ticket: issuance.ticket, polls: placed.polls + 1 };
+      const askedMs = Math.min(longestPollMs, Math.max(shortestPollMs, issuance.pollAfterMs));
+      // Never less than the authority asked for, and not all at the same moment.
+      const forMs = Math.round(askedMs * (1 + house.random() / 4));
+      return { kind: 'wait', record: { ...record, order: waiting }, forMs };
+    }
+    case 'issued': {
+      const issued: IssuedFacts = {
+        certificate: Buffer.from(issuance.certificate).toString('base64'),
+        chain: issuance.chain.map((der) => Buffer.from(der).toString('base64')),
+        issuedAt: house.clock.now(),
+        ...serialNumberOf(issuance.certificate),
+      };
+      const received = { ...record, issued };
+      await keep(visit, received, house, signal);
+      return { kind: 'onward', record: received };
+    }
+    default:
+      return issuance satisfies never;
+  }
+}
+
+/** For people; a certificate that cannot be read fails its check later. */
+function serialNumberOf(certificate: Uint8Array): { serialNumber?: string } {
+  try {
+    return { serialNumber: new X509Certificate(certificate).serialNumber };
+  } catch {
+    return {};
+  }
+}
+
+/** Writes the certificate down. When the process was taken over meanwhile, ours may be a surplus one. */
+async function keep(visit: Visit, received: ProcessRecord, house: House, signal: AbortSignal) {
+  try {
+    await visit.save(received);
+  } catch (error) {
+    const authority = authorityOf(received, house);
+    // An idempotent authority gives the other visit the very same certificate: that must stay good.
+    if (error instanceof LeaseLostError && !authority.features.idempotent) {
+      await authority.disownOrReport(visit.entry.processId, received, 'superseded', signal);
+    }
+    throw error;
+  }
+}
+
+/**
+ * Checks what was issued. A certificate that fails is kept for a while, so that a corrected configuration
+ * can accept it; then it is revoked and ordered anew, a few times, since the fault is the authority's and a
+ * refusal would cost the person at the device a day.
+ */
+export async function accept(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const { record } = visit;
+  const { issued, order: placed } = record;
+  if (issued === undefined || placed === undefined) throw new Error('Nothing was issued.');
+  const authority = authorityOf(record, house);
+  try {
+    check(record, issued, authority, house.clock.now());
+    return { kind: 'onward', record };
+  } catch (error) {
+    if (!(error instanceof ProvisioningError)) throw error;
+    if (issued.faultCode === undefined) {
+      await visit.save({ ...record, issued: { ...issued, faultCode: error.code } });
+      throw new ProvisioningError(error.code, error.message, { retryAfterMs: faultPauseMs });
+    }
+    if (placed.number >= mostOrders) {
+      return { kind: 'onward', record: withRefusal(record, error, house.clock.now()) };
+    }
+    await authority.disown(visit.entry.processId, record, 'superseded', signal);
+    return { kind: 'onward', record: reordered(record, placed, visit.entry.processId) };
+  }
+}
+
+function check(record: ProcessRecord, issued: IssuedFacts, authority: Authority, now: number) {
+  const { request } = record;
+  if (request === undefined) throw new Error('The record has no request.');
+  return checkCertificate({
+    certificate: Buffer.from(issued.certificate, 'base64'),
+    chain: issued.chain.map((der) => Buffer.from(der, 'base64')),
+    subjectPublicKeyInfo: Buffer.from(request.subjectPublicKeyInfo, 'base64'),
+    wanted: request.wanted,
+    roots: authority.roots,
+    mayDrop: authority.mayDrop,
+    now,
+  });
+}
+
+function reordered(record: ProcessRecord, placed: OrderFacts, processId: string): ProcessRecord {
+  const { issued: _thrownAway, order: _answered, ...rest } = record;
+  const number = placed.number + 1;
+  const requestId = requestIdOf(processId, number);
+  return { ...rest, order: { number, requestId, intendedAt: placed.intendedAt, polls: 0 } };
+}

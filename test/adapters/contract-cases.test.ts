@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
+import { contractCases } from './contract-cases.ts';
+import { type AdapterHarness, runCase } from './contract-harness.ts';
+import { execHarness } from './exec-harness.ts';
+import { localCaHarness } from './local-ca-harness.ts';
+
+type Spoiler = (authority: CertificateAuthority) => Partial<CertificateAuthority>;
+
+/** A right adapter with one mistake. */
+function spoilt(right: () => Promise<AdapterHarness>, spoil: Spoiler) {
+  return async (): Promise<AdapterHarness> => {
+    const harness = await right();
+    return {
+      ...harness,
+      async connect() {
+        const authority = await harness.connect();
+        const mistakes = spoil(authority);
+        return new Proxy(authority, {
+          get(target, property) {
+            if (property in mistakes) return Reflect.get(mistakes, property);
+            const value: unknown = Reflect.get(target, property, target);
+            return typeof value === 'function' ? value.bind(target) : value;
+          },
+        });
+      },
+    };
+  };
+}
+
+async function problemOf(name: string, setUp: () => Promise<AdapterHarness>): Promise<string> {
+  const contractCase = contractCases.find((one) => one.name.includes(name));
+  if (contractCase === undefined) throw new Error(`There is no case "${name}".`);
+  try {
+    const lack = await runCase(contractCase, setUp);
+    return lack === undefined ? 'passed' : `not supported: ${lack}`;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+let first: Promise<Issuance> | undefined;
+
+describe('the adapters’ contract finds an adapter that', () => {
+  it.each<[string, string, () => Promise<AdapterHarness>, Spoiler, string]>([
+    [
+      'gives one order’s certificate for another',
+      'without mixing them up',
+      localCaHarness,
+      (ca) => ({
+        issue(order, signal) {
+          first ??= ca.issue(order, signal);
+          return first;
+        },
+      }),
+      'another public key',
+    ],
+    [
+      'promises idempotency and issues twice',
+      'the same certificate for a repeated order',
+      localCaHarness,
+      (ca) => ({
+        issue: (order, signal) =>
+          ca.issue({ ...order, requestId: crypto.randomUUID().replaceAll('-', '') }, signal),
+      }),
+      'more than one certificate',
+    ],
+    [
+      'gives another validity than asked for',
+      'the validity that is asked for',
+      localCaHarness,
+      (ca) => ({
+        issue: (order, signal) =>
+          ca.issue({ ...order, wanted: { ...order.wanted, validityDays: 300 } }, signal),
+      }),
+      'instead of 30',
+    ],
+    [
+      'loses names',
+      'every name that is asked for',
+      localCaHarness,
+      (ca) => ({
+        issue: (order, signal) =>
+          ca.issue({ ...order, wanted: { ...order.wanted, subjectAltNames: [] } }, signal),
+      }),
+      'ProvisioningError',
+    ],
+    [
+      'leaves out its chain',
+      'with its chain',
+      localCaHarness,
+      (ca) => ({
+        async issue(order, signal) {
+          return { ...(await ca.issue(order, signal)), chain: [] } as Issuance;
+        },
+      }),
+      'ProvisioningError',
+    ],
+    [
+      'does not listen to its signal',
+      'aborted signal',
+      localCaHarness,
+      (ca) => ({ issue: (order) => ca.issue(order, new AbortController().signal) }),
+      'Missing expected rejection',
+    ],
+    [
+      'throws where the CA decided',
+      'that an order was decided against',
+      execHarness,
+      () => ({ issue: () => Promise.reject(new Error('declined')) }),
+      'declined',
+    ],
+    [
+      'tells a secret',
+      'that an order was decided against',
+      execHarness,
+      () => ({
+        issue: async () => ({ kind: 'rejected', reason: 'not correct-horse-battery-staple' }),
+      }),
+      'secret number 1',
+    ],
+    [
+      'leaves a process behind',
+      'rejects promptly',
+      execHarness,
+      (ca) => ({
+        async issue(order, signal) {
+          void ca.issue(order, new AbortController().signal).catch(() => undefined);
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          throw signal.reason;
+        },
+      }),
+      'left behind',
+    ],
+  ])('%s', async (_what, name, right, spoil, expected) => {
+    first = undefined;
+    expect(await problemOf(name, spoilt(right, spoil))).toContain(expected);
+  });
+
+  it('and says why a case cannot be shown', async () => {
+    const mute = spoilt(localCaHarness, (ca) => ({
+      features: { ...ca.features, revoke: false, idempotent: false, keyTypes: ['rsa'] },
+    }));
+    expect(await problemOf('revokes', mute)).toContain('does not declare `revoke`');
+    expect(await problemOf('repeated order', mute)).toContain('does not declare `idempotent`');
+    expect(await problemOf('(EC)', mute)).toContain('keys of type ec');
+  });
+});
