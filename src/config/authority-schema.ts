@@ -1,0 +1,58 @@
+import { z } from 'zod';
+
+/** The parts of a request that an authority may be allowed to leave out, as `DroppablePart` lists them. */
+const droppableParts = [
+  'subject',
+  'dns',
+  'email',
+  'upn',
+  'uri',
+  'keyUsages',
+  'extendedKeyUsages',
+] as const;
+
+export const authority = z.strictObject({
+  kind: z
+    .string()
+    .min(1)
+    .describe(
+      'The kind of CA: a name from the list below, a path (`./my-ca.ts`), or a package’s name.',
+    ),
+  options: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe('What this kind needs to know; each kind has its own, see below.'),
+  concurrency: z
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe(
+      'Calls to this authority at once. Without it the kind decides: 8, or more where the CA is in this process.',
+    ),
+  requestsPerSecond: z
+    .number()
+    .positive()
+    .max(10_000)
+    .optional()
+    .describe('Calls to this authority per second. Default: no limit.'),
+  timeoutSeconds: z
+    .number()
+    .min(1)
+    .max(3600)
+    .default(90)
+    .describe('How long one call to this authority may take.'),
+  roots: z
+    .array(z.string().min(1))
+    .max(100)
+    .default([])
+    .describe(
+      'PEM files; what this authority issues must chain to a certificate in them. Recommended. Without them the chain is not checked.',
+    ),
+  mayDrop: z
+    .array(z.enum(droppableParts))
+    .default([])
+    .describe(
+      'Parts of a request that this authority may leave out without the certificate being held back (it may put nothing else in their place): `subject`, `dns`, `email`, `upn`, `uri`, `keyUsages`, `extendedKeyUsages`.',
+    ),
+});

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { checkTemplate } from '../issue/profile.ts';
+import { nearestName } from '../x509/nearest-name.ts';
+import {
+  extendedKeyUsageOids,
+  keyUsageNames,
+  parseExtendedKeyUsage,
+  parseKeyUsage,
+} from '../x509/usages.ts';
+
+/** A usage's name, read by `parse`, which throws for one that it does not know. */
+function usage<Parsed>(parse: (text: string) => Parsed, known: readonly string[], what: string) {
+  return z.string().transform((text, context): Parsed => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const proposal = nearestName(text, known) ?? `one of ${known.join(', ')}`;
+      const message = `is not the name of ${what}. Fix: write ${proposal}`;
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    }
+  });
+}
+
+const keyUsage = usage(parseKeyUsage, keyUsageNames, 'a key usage');
+
+const extendedKeyUsage = usage(
+  parseExtendedKeyUsage,
+  Object.keys(extendedKeyUsageOids),
+  'an extended key usage, nor an object identifier',
+);
+
+const extendedKeyUsages = z
+  .array(extendedKeyUsage)
+  .min(1)
+  .max(20)
+  .prefault(['clientAuth'])
+  .describe(
+    'By name (`clientAuth`, `emailProtection`, …) or object identifier. Wi-Fi and VPN need `clientAuth`.',
+  );
+
+const validityDays = z
+  .int()
+  .min(2)
+  .max(36_500)
+  .default(365)
+  .describe(
+    'How long a certificate shall be valid, in days. Longer than the renewal period in the Admin console, or devices renew without end. Many CAs decide this themselves.',
+  );
+
+const subjectAltName = z
+  .strictObject({
+    type: z
+      .enum(['dns', 'email', 'upn', 'uri'])
+      .describe('`dns`, `email`, `upn` (Microsoft user principal name) or `uri`.'),
+    value: z.string().min(1).max(4096).describe('A template, like `${USER_EMAIL}`.'),
+  })
+  .superRefine((name, context) => {
+    const problem = checkTemplate(name.value, name.type);
+    if (problem !== undefined) {
+      context.addIssue({ code: 'custom', path: ['value'], message: problem });
+    }
+  });
+
+export const profile = z.strictObject({
+  subject: z
+    .string()
+    .max(4096)
+    .superRefine((text, context) => {
+      const problem = text === '' ? undefined : checkTemplate(text, 'subject');
+      if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+    })
+    .default('')
+    .describe(
+      'The subject as an RFC 4514 name with variables, like `CN=${DEVICE_SERIAL_NUMBER},O=Example`. May be left out when there is a subject alternative name.',
+    ),
+  subjectAltNames: z
+    .array(subjectAltName)
+    .max(32)
+    .default([])
+    .describe('Subject alternative names, each with `type` and `value`.'),
+  keyUsages: z
+    .array(keyUsage)
+    .min(1)
+    .prefault(['digitalSignature'])
+    .describe(`Any of ${keyUsageNames.map((name) => `\`${name}\``).join(', ')}.`),
+  extendedKeyUsages,
+  validityDays,
+  template: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe("The CA's own template or profile name, for kinds that choose by one."),
+});
+
+export const scepProfiles = z.strictObject({ extendedKeyUsages, validityDays });

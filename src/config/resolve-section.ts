@@ -1,0 +1,204 @@
+import { resolve } from 'node:path';
+import type { GoogleConfig, JournalConfig, PubsubConfig, ResolveContext } from '../config.ts';
+import { readSecret } from '../issue/secret.ts';
+import type { Path } from './document.ts';
+import { google, journal, pubsub } from './schema.ts';
+import { asRecord, validFields } from './valid-fields.ts';
+
+/*
+ * Rules that span several keys or look outside the file. Each function gives undefined when the section
+ * cannot be used; what is wrong with it has been reported then.
+ */
+
+export async function resolveGoogle(
+  raw: unknown,
+  context: ResolveContext,
+): Promise<GoogleConfig | undefined> {
+  const { endpoint, credentials, requestsPerSecond } = validFields(google, raw);
+  if (endpoint !== undefined) checkEndpoint(new URL(endpoint), credentials, context);
+  if (typeof credentials === 'object') {
+    await checkKeyFile(resolve(context.directory, credentials.file), context);
+  }
+  if (endpoint === undefined || credentials === undefined || requestsPerSecond === undefined) {
+    return undefined;
+  }
+  return {
+    endpoint: endpoint.replace(/\/+$/, ''),
+    credentials:
+      typeof credentials === 'object'
+        ? { kind: 'file', path: resolve(context.directory, credentials.file) }
+        : { kind: credentials },
+    requestsPerSecond,
+  };
+}
+
+function checkEndpoint(endpoint: URL, credentials: unknown, context: ResolveContext): void {
+  if (endpoint.username !== '' || endpoint.password !== '') {
+    report(
+      context,
+      ['google', 'endpoint'],
+      'must not hold a user name or a password',
+      'remove what stands before the @; who we are is said by google.credentials',
+    );
+  }
+  if (isLoopback(endpoint.hostname)) return;
+  if (credentials === 'none') {
+    report(
+      context,
+      ['google', 'credentials'],
+      'none is allowed only with a loopback endpoint',
+      'write application-default or { file: PATH }, or point google.endpoint at the simulator',
+    );
+  }
+  if (endpoint.protocol === 'http:') {
+    report(
+      context,
+      ['google', 'endpoint'],
+      'plain http would show access tokens to the network',
+      'write https://, or a loopback address for the simulator',
+    );
+  }
+}
+
+async function checkKeyFile(file: string, context: ResolveContext): Promise<void> {
+  const path = ['google', 'credentials', 'file'];
+  let text: string;
+  try {
+    text = await readSecret({ file }, context.env, context.directory);
+  } catch (error) {
+    return reportError(context, path, error);
+  }
+  if (!isKeyFile(text)) {
+    report(
+      context,
+      path,
+      `the file ${file} is neither a service-account key nor a workload-identity file`,
+      'name the JSON file that Google Cloud gave, unchanged',
+    );
+  }
+}
+
+const keyFileTypes: readonly unknown[] = ['service_account', 'external_account'];
+
+function isKeyFile(text: string): boolean {
+  try {
+    return keyFileTypes.includes(asRecord(JSON.parse(text))['type']);
+  } catch {
+    // The parser's error would quote the file, and the file is a secret.
+    return false;
+  }
+}
+
+export function resolvePubsub(raw: unknown, context: ResolveContext): PubsubConfig | undefined {
+  const { project, subscription, endpoint } = validFields(pubsub, raw);
+  const given = asRecord(raw);
+  if (subscription === undefined) return undefined;
+  const [, ownProject, , shortName] =
+    /^projects\/([^/]+)(\/subscriptions\/)(.+)$/.exec(subscription) ?? [];
+  if (ownProject !== undefined && project !== undefined && project !== ownProject) {
+    report(
+      context,
+      ['pubsub', 'project'],
+      'is another project than the one in pubsub.subscription',
+      'remove pubsub.project, or correct one of the two',
+    );
+  }
+  const effective = ownProject ?? project;
+  if (effective === undefined) {
+    if (given['project'] === undefined) {
+      report(
+        context,
+        ['pubsub', 'project'],
+        'is missing',
+        'add project, or write the subscription as projects/PROJECT/subscriptions/NAME',
+      );
+    }
+    return undefined;
+  }
+  if (given['endpoint'] !== undefined && endpoint === undefined) return undefined;
+  const emulator = context.env['PUBSUB_EMULATOR_HOST'];
+  const chosen = endpoint ?? (emulator === '' ? undefined : emulator);
+  return {
+    project: effective,
+    subscription: shortName ?? subscription,
+    ...(chosen === undefined ? {} : { endpoint: chosen }),
+  };
+}
+
+export async function resolveJournal(
+  raw: unknown,
+  context: ResolveContext,
+): Promise<JournalConfig | undefined> {
+  const { kind, path, url, leaseSeconds, retentionDays } = validFields(journal, raw);
+  const given = asRecord(raw);
+  if (kind === undefined) return undefined;
+  const used = { sqlite: 'path', postgres: 'url', memory: undefined }[kind];
+  for (const key of ['path', 'url']) {
+    if (given[key] === undefined || key === used) continue;
+    const owner = key === 'path' ? 'sqlite' : 'postgres';
+    report(
+      context,
+      ['journal', key],
+      `is not used by kind ${kind}`,
+      `remove it, or write kind: ${owner}`,
+    );
+  }
+  const connection = kind === 'postgres' ? await connectionString(given, url, context) : undefined;
+  if (leaseSeconds === undefined || retentionDays === undefined || path === undefined) {
+    return undefined;
+  }
+  const times = { leaseSeconds, retentionDays };
+  if (kind === 'memory') return { kind, ...times };
+  if (kind === 'sqlite') return { kind, path: resolve(context.directory, path), ...times };
+  return connection === undefined ? undefined : { kind, url: connection, ...times };
+}
+
+async function connectionString(
+  given: Readonly<Record<string, unknown>>,
+  url: ReturnType<typeof validFields<typeof journal.shape>>['url'],
+  context: ResolveContext,
+): Promise<string | undefined> {
+  if (url === undefined) {
+    if (given['url'] === undefined) {
+      report(
+        context,
+        ['journal', 'url'],
+        'is missing',
+        'kind postgres needs it: add url: { env: DATABASE_URL }',
+      );
+    }
+    return undefined;
+  }
+  try {
+    const text =
+      typeof url === 'string' ? url : await readSecret(url, context.env, context.directory);
+    if (/^postgres(?:ql)?:\/\/\S+$/.test(text)) return text;
+  } catch (error) {
+    reportError(context, ['journal', 'url'], error);
+    return undefined;
+  }
+  report(
+    context,
+    ['journal', 'url'],
+    'is not the URL of a PostgreSQL database',
+    'write it as postgres://USER:PASSWORD@HOST:5432/DATABASE where the reference points',
+  );
+  return undefined;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+function report(context: ResolveContext, path: Path, message: string, fix: string): void {
+  context.report(context.document.problem(path, message, fix));
+}
+
+function reportError(context: ResolveContext, path: Path, error: unknown): void {
+  report(
+    context,
+    path,
+    error instanceof Error ? error.message : String(error),
+    'correct the reference',
+  );
+}

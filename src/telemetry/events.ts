@@ -1,0 +1,96 @@
+import { EventEmitter } from 'node:events';
+import type { ErrorCode } from '../errors.ts';
+import type { Outcome, Room } from '../journal/journal.ts';
+
+/*
+ * The single seam between the work and what is told about it: the work emits, log and metrics listen.
+ * No event carries a secret, a name template's raw values, or a CA's ticket.
+ */
+
+export type CaCall = 'check' | 'prepare' | 'issue' | 'collect' | 'revoke';
+export type GoogleMethod =
+  | 'get'
+  | 'claim'
+  | 'signData'
+  | 'operation'
+  | 'uploadCertificate'
+  | 'setFailure';
+
+export interface EventMap {
+  /** A message was read from the queue. `unreadable` ones carry their length and a hash. */
+  notification: {
+    readonly result: 'opened' | 'known' | 'unreadable' | 'unwritten';
+    readonly processId?: string;
+    readonly bytes?: number;
+    readonly sha256?: string;
+    readonly problem?: string;
+  };
+  /** A process left one room for the next. */
+  stage: {
+    readonly processId: string;
+    readonly room: Room;
+    readonly seconds: number;
+    readonly authority?: string;
+  };
+  /** A process ended. `message` is for operators. */
+  closed: {
+    readonly processId: string;
+    readonly outcome: Outcome;
+    readonly authority?: string;
+    readonly code?: ErrorCode;
+    readonly message?: string;
+    readonly serialNumber?: string;
+    readonly seconds: number;
+  };
+  /** A visit met trouble and the process stays open. */
+  trouble: {
+    readonly processId: string;
+    readonly room: Room;
+    readonly code: ErrorCode;
+    readonly message: string;
+    readonly authority?: string;
+    readonly againInMs: number;
+  };
+  /** An error nobody foresaw; the process is looked at again late. */
+  bug: { readonly processId?: string; readonly error: unknown };
+  googleRequest: {
+    readonly method: GoogleMethod;
+    /** The HTTP status, or `error` when no answer came. */
+    readonly status: number | 'error';
+    readonly seconds: number;
+  };
+  caRequest: {
+    readonly authority: string;
+    readonly call: CaCall;
+    /** `ok`, `pending`, `rejected` or the error's code. */
+    readonly result: string;
+    readonly seconds: number;
+  };
+  authority: {
+    readonly authority: string;
+    readonly up: boolean;
+    readonly code?: ErrorCode;
+    readonly message?: string;
+  };
+  /** A certificate that was issued and will not be delivered. */
+  orphan: {
+    readonly processId: string;
+    readonly authority: string;
+    readonly serialNumber?: string;
+    readonly revoked: boolean;
+    readonly message: string;
+  };
+  /** The connection to the queue was lost, or is back. */
+  inbox: { readonly up: boolean; readonly problem?: string };
+  /** The journal failed, or works again. */
+  journal: { readonly up: boolean; readonly problem?: string };
+  service: {
+    readonly state: 'starting' | 'running' | 'draining' | 'stopped';
+    readonly detail?: string;
+  };
+}
+
+type Arguments = { [Name in keyof EventMap]: [EventMap[Name]] };
+
+/** `events.emit('closed', { … })`, `events.on('closed', (closed) => …)`, typed. */
+export class Events extends EventEmitter<Arguments> {}

@@ -1,0 +1,160 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Metrics } from './metrics.ts';
+
+/** Whether one part works; `detail` is for people. */
+export interface PartState {
+  readonly ready: boolean;
+  readonly detail?: string;
+}
+
+/** What /readyz shows. */
+export interface Readiness {
+  /** Starting and draining are not ready, whatever the parts say. */
+  readonly state: 'starting' | 'running' | 'draining' | 'stopped';
+  readonly journal: PartState;
+  readonly inbox: PartState;
+  readonly google: PartState;
+  readonly authorities: ReadonlyMap<string, PartState>;
+}
+
+interface Liveness {
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+export interface ServerOptions {
+  readonly host: string;
+  /** 0 takes any port that is free. */
+  readonly port: number;
+  readonly metrics: Metrics;
+  readonly readiness: () => Readiness;
+  /** Whether the worker's loops turn. When they have not for long, only a restart helps. */
+  readonly livez: () => Liveness;
+}
+
+export interface TelemetryServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/**
+ * Serves /livez, /readyz, /readyz/{authority} and /metrics. Rejects when the port cannot be had.
+ *
+ * /readyz is 200 as long as the service can serve somebody: it runs, its journal, its queue and Google
+ * answer, and at least one authority is up. One authority of several that is down shows in the JSON, in
+ * `certprov_authority_up` and as 503 under its own path, but does not turn the whole red: nothing is routed to
+ * this service by its readiness, and the other authorities go on.
+ */
+export async function startServer(options: ServerOptions): Promise<TelemetryServer> {
+  const server = createServer(
+    {
+      headersTimeout: 5_000,
+      requestTimeout: 10_000,
+      maxHeaderSize: 8_192,
+      keepAliveTimeout: 5_000,
+    },
+    respond(options),
+  );
+  server.maxConnections = 100;
+  server.maxRequestsPerSocket = 1_000;
+  server.listen(options.port, options.host);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function respond(options: ServerOptions): RequestListener {
+  return (request, response) => {
+    // No request has a use for a body: what is sent is not read, and the connection ends with the answer.
+    const hasBody =
+      request.headers['transfer-encoding'] !== undefined ||
+      Number(request.headers['content-length'] ?? 0) > 0;
+    if (hasBody) response.setHeader('connection', 'close');
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      return sendText(response, 405, 'Only GET and HEAD are answered here.');
+    }
+    const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+    if (path === '/livez') return sendLiveness(response, options.livez());
+    if (path === '/metrics') return void sendMetrics(response, options.metrics);
+    if (path === '/readyz') return sendReadiness(response, options.readiness());
+    if (path.startsWith('/readyz/')) {
+      return sendAuthority(response, path.slice('/readyz/'.length), options.readiness());
+    }
+    sendText(response, 404, 'Here are /livez, /readyz, /readyz/{authority} and /metrics.');
+  };
+}
+
+function sendLiveness(response: ServerResponse, { ok, detail }: Liveness): void {
+  sendJson(response, ok ? 200 : 503, { ok, detail });
+}
+
+function sendReadiness(response: ServerResponse, readiness: Readiness): void {
+  const ready = isReady(readiness);
+  const { authorities, ...rest } = readiness;
+  sendJson(response, ready ? 200 : 503, {
+    ready,
+    ...rest,
+    authorities: Object.fromEntries(authorities),
+  });
+}
+
+/** Whether the service can serve somebody now. */
+function isReady(readiness: Readiness): boolean {
+  const { state, journal, inbox, google, authorities } = readiness;
+  if (state !== 'running') return false;
+  if (!journal.ready || !inbox.ready || !google.ready) return false;
+  return authorities.values().some((authority) => authority.ready);
+}
+
+function sendAuthority(response: ServerResponse, encoded: string, readiness: Readiness): void {
+  const authority = readiness.authorities.get(decode(encoded));
+  if (authority === undefined) sendText(response, 404, 'No authority has this name.');
+  else sendJson(response, authority.ready ? 200 : 503, authority);
+}
+
+function decode(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch (error) {
+    if (error instanceof URIError) return encoded;
+    throw error;
+  }
+}
+
+async function sendMetrics(response: ServerResponse, metrics: Metrics): Promise<void> {
+  try {
+    const text = await metrics.render();
+    send(response, 200, metrics.contentType, text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    sendText(response, 500, `The metrics could not be collected: ${reason}`);
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  send(response, status, 'application/json; charset=utf-8', `${JSON.stringify(value, null, 2)}\n`);
+}
+
+function sendText(response: ServerResponse, status: number, text: string): void {
+  send(response, status, 'text/plain; charset=utf-8', `${text}\n`);
+}
+
+function send(response: ServerResponse, status: number, contentType: string, text: string): void {
+  response.writeHead(status, {
+    'content-type': contentType,
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(text);
+}

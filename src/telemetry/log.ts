@@ -1,0 +1,120 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { errorTable } from '../errors.ts';
+import type { EventMap, Events } from './events.ts';
+import { scrub, scrubbed } from './scrub.ts';
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+export type Log = Logger;
+
+/**
+ * The log: one JSON object a line, on standard output when no destination is given. Whatever is written
+ * through it is scrubbed of secrets, by the names of keys and by the look of texts.
+ */
+export function createLog(level: LogLevel, destination?: DestinationStream): Log {
+  const options = {
+    level,
+    base: null,
+    // `scrubbed` has written errors out; pino's own way would fold the causes into the message.
+    serializers: { err: (written: unknown) => written },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: {
+      level: (label: string) => ({ level: label }),
+      log: scrubbed,
+    },
+    hooks: {
+      logMethod(this: Logger, args: Parameters<pino.LogFn>, method: pino.LogFn) {
+        const scrubbedArgs = args.map((arg: unknown) =>
+          typeof arg === 'string' ? scrub(arg) : arg,
+        );
+        method.apply(this, scrubbedArgs as Parameters<pino.LogFn>);
+      },
+    },
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
+}
+
+/** Trouble of one code at one authority is told once in this time; its repeats are debug lines. */
+const repeatsAreQuietMs = 10_000;
+
+/** Writes what happens to the log; the one place where anything of the service's work is logged. */
+export function logEvents(events: Events, log: Log, now: () => number = Date.now): void {
+  logProcesses(events, log, now);
+  logCalls(events, log);
+  logState(events, log);
+}
+
+function logProcesses(events: Events, log: Log, now: () => number): void {
+  const quietUntil = new Map<string, number>();
+  events.on('notification', (notification) => logNotification(notification, log));
+  events.on('stage', (stage) => log.info({ event: 'stage', ...stage }, `${stage.room} done`));
+  events.on('closed', (closed) =>
+    log.info({ event: 'closed', ...closed }, closed.message ?? `process ${closed.outcome}`),
+  );
+  events.on('trouble', ({ message, ...trouble }) => {
+    // A long outage would else write a line for every waiting process again and again.
+    const key = `${trouble.code} ${trouble.authority ?? ''}`;
+    const isRepeat = now() < (quietUntil.get(key) ?? 0);
+    if (!isRepeat) quietUntil.set(key, now() + repeatsAreQuietMs);
+    const level = errorTable[trouble.code].disposition === 'hold' ? 'error' : 'warn';
+    log[isRepeat ? 'debug' : level]({ event: 'trouble', ...trouble }, message);
+  });
+  events.on('bug', ({ error, ...bug }) =>
+    log.error(
+      { event: 'bug', ...bug, err: error },
+      'an error that nobody foresaw; please report it',
+    ),
+  );
+  events.on('orphan', ({ message, ...orphan }) =>
+    log[orphan.revoked ? 'warn' : 'error'](
+      { event: 'orphan', ...orphan },
+      `a certificate was issued and will not be delivered: ${message}`,
+    ),
+  );
+}
+
+const notificationLines = {
+  opened: ['info', 'process opened'],
+  known: ['debug', 'a notification about a process that is written down already'],
+  unreadable: ['warn', 'a message in the queue cannot be read; it is acknowledged'],
+  unwritten: ['error', 'the journal could not be written; the queue will deliver again'],
+} as const;
+
+function logNotification(notification: EventMap['notification'], log: Log): void {
+  const [level, message] = notificationLines[notification.result];
+  log[level]({ event: 'notification', ...notification }, message);
+}
+
+function logCalls(events: Events, log: Log): void {
+  events.on('googleRequest', (request) =>
+    log.debug({ event: 'googleRequest', ...request }, `Google ${request.method}`),
+  );
+  events.on('caRequest', (request) =>
+    log.debug({ event: 'caRequest', ...request }, `${request.authority} ${request.call}`),
+  );
+}
+
+function logState(events: Events, log: Log): void {
+  events.on('authority', ({ message, ...authority }) => {
+    const fields = { event: 'authority', ...authority };
+    if (authority.up) log.info(fields, `authority ${authority.authority} is up`);
+    else
+      log.error(
+        fields,
+        `authority ${authority.authority} is down: ${message ?? 'no reason given'}`,
+      );
+  });
+  events.on('inbox', (inbox) => logUpOrDown(log, 'inbox', inbox));
+  events.on('journal', (journal) => logUpOrDown(log, 'journal', journal));
+  events.on('service', (service) =>
+    log.info({ event: 'service', ...service }, service.detail ?? `service ${service.state}`),
+  );
+}
+
+function logUpOrDown(log: Log, event: 'inbox' | 'journal', state: EventMap['inbox']): void {
+  if (state.up) log.info({ event, up: true }, `${event} works`);
+  else
+    log.error(
+      { event, up: false },
+      `${event} does not work: ${state.problem ?? 'no reason given'}`,
+    );
+}

@@ -1,0 +1,100 @@
+/*
+ * Takes out of a text what must never be written down. It is the net below the rule that no secret gets
+ * into a message in the first place: an error of a library may quote a header or a connection string.
+ */
+
+const hidden = '[hidden]';
+
+/** Longer texts are cut: nobody reads them in a log, and the work must stay small. In characters. */
+const longestText = 8_000;
+
+const rules: readonly (readonly [RegExp, string])[] = [
+  // A private key in PEM (RFC 7468), also one whose end was cut off.
+  [
+    /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----(?:[\s\S]*?-----END \1PRIVATE KEY-----|[\s\S]*)/g,
+    `${hidden} private key`,
+  ],
+  // Credentials of an Authorization header (RFC 9110 11.6.2), but not "bearer token" or "Basic Constraints".
+  [/\b(Bearer\s+)(?!(?:tokens?|authentication|scheme)\b)[\w.~+/=-]{4,}/gi, `$1${hidden}`],
+  [/\b((?:Basic|Negotiate|NTLM)\s+)(?=\S+[\dA-Z=+/])[\w+/=]{6,}/g, `$1${hidden}`],
+  // An access token of Google's, and a JWT (RFC 7519): three base64url parts.
+  [/\bya29\.[\w.-]+/g, hidden],
+  [/\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*/g, hidden],
+  // The password of a URL's user information (RFC 3986 3.2.1); it may itself hold an @.
+  [/\b([a-z][a-z0-9+.-]{0,20}:\/\/[^\s:/@?#]{0,200}):[^\s/?#]*@/gi, `$1:${hidden}@`],
+  // name=value and "name": "value" of names that promise a secret.
+  [
+    /((?:password|passwd|passphrase|secret|private_?key|\bpwd|\b(?:access|refresh|id|auth|session|client)[_-]?token|\bapi[_-]?key|\bassertion)["']?\s{0,4}[=:]\s{0,4})(?:"[^"]*"|'[^']*'|[^\s,;&"'{}[\]]+)/gi,
+    `$1${hidden}`,
+  ],
+];
+
+/** The same text without bearer tokens, private keys, passwords in URLs and the like. */
+export function scrub(text: string): string {
+  const short = text.length > longestText ? `${text.slice(0, longestText)}…` : text;
+  return rules.reduce(
+    (cleaned, [pattern, replacement]) => cleaned.replaceAll(pattern, replacement),
+    short,
+  );
+}
+
+/** Names of fields whose values are never shown, compared without case, hyphens and underscores. */
+const hiddenNames = new Set([
+  'assertion',
+  'authorization',
+  'challenge',
+  'challengepassword',
+  'cookie',
+  'passphrase',
+  'password',
+  'pin',
+  'prepared',
+  'privatekey',
+  'proxyauthorization',
+  'secret',
+  'signdata',
+  'ticket',
+  'token',
+  'accesstoken',
+  'idtoken',
+  'refreshtoken',
+  'clientsecret',
+]);
+
+/** What is nested deeper is left out. */
+const deepest = 6;
+
+/** A copy for the log: fields with a secret's name are hidden, texts are scrubbed, bytes only counted. */
+export function scrubbed(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return scrubbedFields(fields, 0);
+}
+
+function scrubbedFields(fields: object, depth: number): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => {
+      const isHidden = hiddenNames.has(name.toLowerCase().replaceAll(/[-_]/g, ''));
+      return [name, isHidden && value !== undefined ? hidden : scrubbedValue(value, depth + 1)];
+    }),
+  );
+}
+
+function scrubbedValue(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return scrub(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > deepest) return '[too deep]';
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (value instanceof Error) return scrubbedError(value, depth);
+  if (Array.isArray(value)) return value.map((entry) => scrubbedValue(entry, depth + 1));
+  return scrubbedFields(value, depth);
+}
+
+/** An error with its stack and its causes; of what a library hung on it only the code is kept. */
+function scrubbedError(error: Error, depth: number): Record<string, unknown> {
+  return {
+    type: error.name,
+    message: scrub(error.message),
+    stack: scrub(error.stack ?? ''),
+    ...('code' in error ? { code: scrubbedValue(error.code, deepest) } : {}),
+    ...(error.cause === undefined ? {} : { cause: scrubbedValue(error.cause, depth + 1) }),
+  };
+}

@@ -1,0 +1,181 @@
+import { Writable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { Events } from '../../src/telemetry/events.ts';
+import { createLog, type LogLevel, logEvents } from '../../src/telemetry/log.ts';
+
+function logged(level: LogLevel = 'debug') {
+  const lines: string[] = [];
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      lines.push(String(chunk));
+      done();
+    },
+  });
+  const log = createLog(level, destination);
+  const parsed = () => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  return { log, lines, parsed };
+}
+
+function listening(level: LogLevel = 'debug') {
+  const events = new Events();
+  const { log, lines, parsed } = logged(level);
+  const clock = { now: 0 };
+  logEvents(events, log, () => clock.now);
+  return { events, lines, parsed, clock };
+}
+
+describe('logEvents', () => {
+  it('writes one line for each stage and one for the end, with the operator’s message', () => {
+    const { events, parsed } = listening('info');
+    events.emit('stage', { processId: 'p1', room: 'claim', seconds: 0.2, authority: 'ca' });
+    events.emit('closed', {
+      processId: 'p1',
+      outcome: 'refused',
+      code: 'ca-rejected',
+      message: 'The officer said no.',
+      seconds: 3,
+    });
+    expect(parsed()).toMatchObject([
+      { level: 'info', event: 'stage', processId: 'p1', room: 'claim', authority: 'ca' },
+      { level: 'info', event: 'closed', code: 'ca-rejected', msg: 'The officer said no.' },
+    ]);
+  });
+
+  it('takes the level of trouble from who must act', () => {
+    const { events, parsed } = listening();
+    const trouble = { processId: 'p1', room: 'issue', againInMs: 1, message: 'm' } as const;
+    events.emit('trouble', { ...trouble, code: 'google-throttled' });
+    events.emit('trouble', { ...trouble, code: 'ca-misconfigured', authority: 'ca' });
+    expect(parsed().map(({ level }) => level)).toEqual(['warn', 'error']);
+  });
+
+  it('tells trouble that repeats at one authority loudly only once in ten seconds', () => {
+    const { events, parsed, clock } = listening();
+    const trouble = {
+      processId: 'p1',
+      room: 'issue',
+      code: 'ca-unavailable',
+      authority: 'ca',
+      message: 'm',
+      againInMs: 1,
+    } as const;
+    events.emit('trouble', trouble);
+    events.emit('trouble', { ...trouble, processId: 'p2' });
+    events.emit('trouble', { ...trouble, authority: 'other' });
+    clock.now = 10_000;
+    events.emit('trouble', trouble);
+    expect(parsed().map(({ level }) => level)).toEqual(['error', 'debug', 'error', 'error']);
+  });
+
+  it('gives bugs their stack and their causes', () => {
+    const { events, parsed } = listening();
+    events.emit('bug', {
+      processId: 'p1',
+      error: new Error('outer', { cause: new Error('inner') }),
+    });
+    expect(parsed()[0]).toMatchObject({
+      level: 'error',
+      processId: 'p1',
+      err: {
+        message: 'outer',
+        stack: expect.stringContaining('log.test'),
+        cause: { message: 'inner' },
+      },
+    });
+  });
+
+  it('says what is down and what is up again', () => {
+    const { events, parsed } = listening('info');
+    events.emit('authority', { authority: 'ca', up: false, message: 'refused' });
+    events.emit('authority', { authority: 'ca', up: true });
+    events.emit('journal', { up: false, problem: 'disk full' });
+    events.emit('inbox', { up: true });
+    events.emit('service', { state: 'draining' });
+    expect(parsed().map(({ level, msg }) => [level, msg])).toEqual([
+      ['error', 'authority ca is down: refused'],
+      ['info', 'authority ca is up'],
+      ['error', 'journal does not work: disk full'],
+      ['info', 'inbox works'],
+      ['info', 'service draining'],
+    ]);
+  });
+
+  it('handles every event of the map', () => {
+    const { events, parsed } = listening();
+    events.emit('notification', { result: 'unreadable', bytes: 3, sha256: 'ab' });
+    events.emit('notification', { result: 'opened', processId: 'p' });
+    events.emit('googleRequest', { method: 'get', status: 200, seconds: 0.1 });
+    events.emit('caRequest', { authority: 'ca', call: 'issue', result: 'ok', seconds: 0.1 });
+    events.emit('orphan', { processId: 'p', authority: 'ca', revoked: false, message: 'gone' });
+    expect(parsed().map(({ level, event }) => [level, event])).toEqual([
+      ['warn', 'notification'],
+      ['info', 'notification'],
+      ['debug', 'googleRequest'],
+      ['debug', 'caRequest'],
+      ['error', 'orphan'],
+    ]);
+  });
+});
+
+const pem = `-----BEGIN EC ${'PRIVATE'} KEY-----\nTOPSECRETKEYDATA\n-----END EC ${'PRIVATE'} KEY-----`;
+
+describe('createLog', () => {
+  it.each([
+    ['a bearer token', 'authorization: Bearer TOPSECRET.abc-123'],
+    ['a private key', `key ${pem} end`],
+    ['a cut private key', pem.slice(0, 50)],
+    ['a password in a URL', 'postgres://me:TOPSECRET@db:5432/x failed'],
+    ['a password with an @ in a URL', 'postgres://me:TOP@SECRET@db/x'],
+    ['a token of Google’s', 'token ya29.TOPSECRET-x'],
+    ['a JWT', 'got eyJTOPSECRETx.eyJTOPSECRET.TOPSECRET'],
+    ['a parameter', 'POST /x?client_secret=TOPSECRET&a=b'],
+    ['JSON of another library', '{"password": "TOPSECRET", "a": 1}'],
+    ['basic authentication', 'Authorization: Basic VE9QU0VDUkVUOng='],
+  ])('hides %s in messages, fields and errors', (_what, text) => {
+    const { log, lines } = logged();
+    log.info(text);
+    log.info({ detail: text, nested: { list: [text] } }, 'a message');
+    log.error({ err: new Error(text, { cause: new Error(text) }) }, 'failed');
+    expect(lines).toHaveLength(3);
+    for (const line of lines) {
+      expect(line).not.toMatch(/SECRET|VE9QU0/);
+      expect(() => JSON.parse(line)).not.toThrow();
+    }
+  });
+
+  it.each([
+    'authorization',
+    'token',
+    'password',
+    'challenge',
+    'ticket',
+    'prepared',
+    'signData',
+    'access_token',
+  ])('hides the field %s at any depth', (name) => {
+    const { log, lines } = logged();
+    log.info({ [name]: 'TOPSECRET', inner: { list: [{ [name]: { deep: 'TOPSECRET' } }] } }, 'x');
+    expect(lines[0]).not.toContain('TOPSECRET');
+  });
+
+  it('leaves ordinary words alone', () => {
+    const { log, parsed } = logged();
+    const text =
+      'A bearer token is missing; Basic Constraints; https://ca.example:8443/x; password wrong';
+    log.info(text);
+    expect(parsed()[0]).toMatchObject({ msg: text });
+  });
+
+  it('counts bytes instead of showing them, and cuts endless texts', () => {
+    const { log, lines } = logged();
+    log.info({ csr: Buffer.alloc(100) }, 'x'.repeat(50_000));
+    expect(lines[0]).toContain('[100 bytes]');
+    expect(lines[0]?.length).toBeLessThan(9_000);
+  });
+
+  it('writes nothing below its level', () => {
+    const { log, lines } = logged('warn');
+    log.info('x');
+    expect(lines).toEqual([]);
+  });
+});
