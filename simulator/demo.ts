@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { demoConfig } from './demo-config.ts';
+import { keepEvidence, printTable } from './demo-table.ts';
+import type { ProcessView } from './simulated-process.ts';
+import { type Simulator, startSimulator } from './simulator.ts';
+
+/*
+ * `npm run demo`: Google and the devices in this process, the service as a process of its own, exactly as an
+ * administrator would start it. Exit status 0 when every device and user holds an accepted certificate.
+ */
+
+const directory = resolve('data/demo');
+const deadlineMs = 5 * 60_000;
+/** The devices' schedule runs this much faster: a lost push costs them six seconds instead of eight hours. */
+const timeScale = 0.0002;
+
+interface DemoOptions {
+  readonly devices: number;
+  readonly faults: number;
+  readonly seed?: number;
+}
+
+async function demo(options: DemoOptions): Promise<number> {
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await using simulator = await startSimulator({
+    restPort: 0,
+    pubsubPort: 0,
+    managementPort: 0,
+    faults: options.faults,
+    timeScale,
+    ...(options.seed === undefined ? {} : { seed: options.seed }),
+  });
+  console.log(
+    `Simulated Google on ${simulator.restUrl}, Pub/Sub on ${simulator.pubsubEndpoint}, faults ${options.faults}, seed ${simulator.seed}.`,
+  );
+  const configPath = join(directory, 'config.yaml');
+  await writeFile(configPath, demoConfig(simulator));
+  await using service = startService(configPath);
+  await addDevices(simulator, options.devices);
+  await watch(simulator, service, options.devices);
+  await keepEvidence(simulator.processes(), directory);
+  return printTable(simulator.processes(), directory);
+}
+
+/** An even mix of RSA and EC keys, and of devices and users. */
+async function addDevices(simulator: Simulator, count: number): Promise<void> {
+  const kinds = [
+    { key: 'rsa', subject: 'device' },
+    { key: 'ec', subject: 'device' },
+    { key: 'rsa', subject: 'user' },
+    { key: 'ec', subject: 'user' },
+  ] as const;
+  for (const [index, kind] of kinds.entries()) {
+    const share = Math.floor((count + kinds.length - 1 - index) / kinds.length);
+    if (share > 0) await simulator.addDevices({ count: share, ...kind });
+  }
+}
+
+/** Prints how far it is until everything is settled, the service has ended, or the patience has. */
+async function watch(simulator: Simulator, service: Service, count: number): Promise<void> {
+  const startedAt = Date.now();
+  const isTerminal = process.stdout.isTTY === true;
+  let last = '';
+  for (;;) {
+    const settled = simulator.processes().filter(isSettled).length;
+    const line = `${settled} of ${count} settled`;
+    if (isTerminal) process.stdout.write(`\r${line} after ${seconds(startedAt)} s `);
+    else if (line !== last) console.log(`${line} after ${seconds(startedAt)} s`);
+    last = line;
+    if (settled >= count) break;
+    if (service.hasEnded()) throw new Error(`The service has ended; see ${service.logPath}.`);
+    if (Date.now() - startedAt > deadlineMs) break;
+    await new Promise((wake) => setTimeout(wake, isTerminal ? 200 : 1_000));
+  }
+  if (isTerminal) process.stdout.write('\n');
+}
+
+function isSettled({ state, device }: ProcessView): boolean {
+  return ['delivered', 'failed', 'gone'].includes(state) || device.problem !== undefined;
+}
+
+function seconds(since: number): string {
+  return ((Date.now() - since) / 1_000).toFixed(1);
+}
+
+interface Service extends AsyncDisposable {
+  readonly logPath: string;
+  hasEnded(): boolean;
+}
+
+function startService(configPath: string): Service {
+  const logPath = join(directory, 'service.log');
+  const log = createWriteStream(logPath);
+  const args = ['src/main.ts', 'serve', '--config', configPath];
+  const child: ChildProcess = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout?.pipe(log);
+  child.stderr?.pipe(log);
+  const exited = once(child, 'exit');
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
+  // However this process ends, the service does not outlive it.
+  const kill = () => child.kill('SIGKILL');
+  process.on('exit', kill);
+  return {
+    logPath,
+    hasEnded,
+    async [Symbol.asyncDispose]() {
+      if (!hasEnded()) child.kill('SIGTERM');
+      await exited;
+      process.off('exit', kill);
+      log.end();
+    },
+  };
+}
+
+function readOptions(args: readonly string[]): DemoOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      devices: { type: 'string', default: '12' },
+      faults: { type: 'string', default: '0.02' },
+      seed: { type: 'string' },
+    },
+  });
+  const devices = Number(values.devices);
+  const faults = Number(values.faults);
+  const seed = values.seed === undefined ? undefined : Number(values.seed);
+  if (!Number.isInteger(devices) || devices < 1 || devices > 10_000) {
+    throw new Error('--devices takes a whole number from 1 to 10000.');
+  }
+  if (!(faults >= 0 && faults <= 1)) throw new Error('--faults takes a number from 0 to 1.');
+  if (seed !== undefined && !Number.isSafeInteger(seed)) {
+    throw new Error('--seed takes a whole number.');
+  }
+  return { devices, faults, ...(seed === undefined ? {} : { seed }) };
+}
+
+// The service is a process of its own and has to be ended too.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => process.exit(1));
+
+try {
+  process.exitCode = await demo(readOptions(process.argv.slice(2)));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,225 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as sleepFor } from 'node:timers/promises';
+import type { Clock } from '../src/clock.ts';
+import { Agenda } from './agenda.ts';
+import type { DeviceSpecInput } from './device-spec.ts';
+import { Devices } from './devices.ts';
+import { type FaultChanges, Faults } from './faults.ts';
+import { Google } from './google.ts';
+import { KeyPool } from './key-pool.ts';
+import { ManagementServer } from './management-server.ts';
+import { PubsubBroker } from './pubsub-broker.ts';
+import { PubsubServer } from './pubsub-server.ts';
+import { RestServer } from './rest-server.ts';
+import type { ProcessState, ProcessView } from './simulated-process.ts';
+import { type AddedProcess, World } from './world.ts';
+
+export interface SimulatorOptions {
+  /** A loopback address; anything else is refused. Default 127.0.0.1. */
+  readonly host?: string;
+  /** 0, the default, takes any free port. */
+  readonly restPort?: number;
+  readonly pubsubPort?: number;
+  readonly managementPort?: number;
+  /** An integer from 0 to 2^32-1; drawn when absent. It fixes ids and fault decisions, not keys. */
+  readonly seed?: number;
+  /** The base rate of passing trouble, 0 to 1. Default 0.02. */
+  readonly faults?: number;
+  /** Single faults and switches, on top of the base rate. */
+  readonly switches?: FaultChanges;
+  /** How likely a push reaches a device; sets the fault `missedPush` to the rest. */
+  readonly pushProbability?: number;
+  /** Factor on the device's schedule of polls: 1 is real time. Default 0.01. */
+  readonly timeScale?: number;
+  /** How long a woken device needs to sign, in ms. Default 20. */
+  readonly signingDelayMs?: number;
+  /** How long the fault `timeout` holds a connection before it is cut, in ms. Default 15,000. */
+  readonly holdMs?: number;
+  /** How long the fault `late` keeps back an answer, in ms. Default 500. */
+  readonly lateMs?: number;
+  /** Of the 429 answers. Default 1. */
+  readonly retryAfterSeconds?: number;
+  /** How many different keys of each kind there are before they are reused. Default 64 RSA, 512 EC. */
+  readonly distinctKeys?: { readonly rsa?: number; readonly ec?: number };
+  readonly project?: string;
+  readonly topic?: string;
+  readonly subscription?: string;
+  readonly clock?: Clock;
+  /** Called for errors that are the simulator's own. Default: written to stderr. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** The running outside world. Disposing of it closes its ports and forgets everything. */
+export interface Simulator extends AsyncDisposable {
+  /** `http://127.0.0.1:port`, for `google.endpoint`. */
+  readonly restUrl: string;
+  /** `127.0.0.1:port`, for `pubsub.endpoint` or PUBSUB_EMULATOR_HOST. */
+  readonly pubsubEndpoint: string;
+  readonly managementUrl: string;
+  readonly project: string;
+  readonly topic: string;
+  readonly subscription: string;
+  readonly seed: number;
+  /** Adds devices, each with a process that is announced at once. Throws DeviceSpecError. */
+  addDevices(spec?: DeviceSpecInput): Promise<AddedProcess[]>;
+  processes(): ProcessView[];
+  process(id: string): ProcessView | undefined;
+  /** How many processes there are in each state; cheap, however many there are. */
+  summary(): Record<ProcessState, number>;
+  /** The process vanishes from Google: 404 from now on. False when it is unknown. */
+  forget(id: string): boolean;
+  /** Every fault and switch with its value. */
+  faults(): Record<string, number | string>;
+  /** Changes all or nothing; throws FaultError. */
+  setFaults(changes: FaultChanges | Readonly<Record<string, unknown>>): void;
+  /** Publishes any bytes on the topic, for hostile messages. */
+  publish(data: Uint8Array): void;
+  /** Announces every process that has not ended once more; answers how many. */
+  republish(): number;
+  /** Ends all StreamingPull streams with UNAVAILABLE. */
+  breakStreams(): void;
+  /** Messages of the subscription that wait for a subscriber, and that are out. */
+  messages(): { readonly waiting: number; readonly out: number };
+  /**
+   * The processes once each is accepted or refused by its device, failed, or gone. Rejects after `timeoutMs`
+   * (default 30,000) with a count of what is open, and with the signal's reason.
+   */
+  settled(
+    ids: readonly string[],
+    options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<ProcessView[]>;
+}
+
+/** Like the system's clock, but a simulator that waits keeps no process alive. */
+const idleClock: Clock = {
+  now: () => Date.now(),
+  async sleep(forMs, signal) {
+    const mostMs = 2 ** 31 - 1;
+    for (let leftMs = Math.max(0, forMs); ; leftMs -= mostMs) {
+      const pieceMs = Math.min(leftMs, mostMs);
+      await sleepFor(pieceMs, undefined, {
+        ref: false,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      if (leftMs <= mostMs) return;
+    }
+  },
+};
+
+/** The only addresses that the simulator binds. */
+export const loopbackHosts: readonly string[] = ['127.0.0.1', '::1', 'localhost'];
+
+/** Starts Google, Pub/Sub and the management port on loopback. Rejects when a port cannot be bound. */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const host = options.host ?? '127.0.0.1';
+  if (!loopbackHosts.includes(host)) {
+    throw new Error(
+      `the simulator is a toy and binds only ${loopbackHosts.join(', ')}; not ${host}`,
+    );
+  }
+  const seed = options.seed ?? randomInt(2 ** 32);
+  const onError = options.onError ?? ((error: unknown) => console.error('simulator:', error));
+  const clock = options.clock ?? idleClock;
+  const faults = startingFaults(seed, options);
+  const names = fullNames(options);
+  await using stack = new AsyncDisposableStack();
+  const agenda = stack.use(new Agenda(clock, onError));
+  const now = (): number => clock.now();
+  const broker = new PubsubBroker({ agenda, faults, now });
+  broker.createTopic(names.fullTopic);
+  const subscription = broker.createSubscription(names.fullSubscription, names.fullTopic, 10);
+  const world = new World({
+    seed,
+    faults,
+    clock,
+    keys: new KeyPool({ rsa: 64, ec: 512, ...options.distinctKeys }),
+    publish: (data) => broker.publish(names.fullTopic, [{ data, attributes: {} }]),
+  });
+  const devices = new Devices({
+    agenda,
+    faults,
+    now,
+    timeScale: options.timeScale ?? 0.01,
+    signingDelayMs: options.signingDelayMs ?? 20,
+    onSettled: (process) => world.settle(process),
+    onError,
+  });
+  const google = new Google({ seed, faults, devices, now });
+  const rest = stack.use(
+    new RestServer({
+      google,
+      faults,
+      agenda,
+      holdMs: options.holdMs ?? 15_000,
+      lateMs: options.lateMs ?? 500,
+      retryAfterSeconds: options.retryAfterSeconds ?? 1,
+      find: (id) => world.find(id),
+      onError,
+    }),
+  );
+  const pubsub = stack.use(new PubsubServer(broker, faults, (ms, act) => agenda.after(ms, act)));
+  const inProcess = {
+    seed,
+    ...names.short,
+    ...worldMethods(world, devices),
+    faults: () => faults.values(),
+    setFaults: (changes: FaultChanges | Readonly<Record<string, unknown>>) => {
+      faults.set(changes);
+      if (faults.choice('pubsubAccess') !== 'granted') pubsub.breakStreams();
+    },
+    publish: (data: Uint8Array) => {
+      broker.publish(names.fullTopic, [{ data: Buffer.from(data), attributes: {} }]);
+    },
+    breakStreams: () => pubsub.breakStreams(),
+    messages: () => subscription.counts(),
+  };
+  const management = stack.use(new ManagementServer(inProcess, onError));
+  const authority = host === '::1' ? '[::1]' : host;
+  const restPort = await rest.listen(host, options.restPort ?? 0);
+  const pubsubPort = await pubsub.listen(authority, options.pubsubPort ?? 0);
+  const managementPort = await management.listen(host, options.managementPort ?? 0);
+  const running = stack.move();
+  return {
+    ...inProcess,
+    restUrl: `http://${authority}:${restPort}`,
+    pubsubEndpoint: `${authority}:${pubsubPort}`,
+    managementUrl: `http://${authority}:${managementPort}`,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function worldMethods(world: World, devices: Devices) {
+  return {
+    addDevices: (spec: DeviceSpecInput = {}) => world.addDevices(spec),
+    processes: () => world.views(),
+    process: (id: string) => world.view(id),
+    summary: () => world.summary(),
+    forget: (id: string) => {
+      const process = world.find(id);
+      if (process !== undefined) devices.forget(process);
+      return process !== undefined;
+    },
+    republish: () => world.republish(),
+    settled: world.settled.bind(world),
+  };
+}
+
+function startingFaults(seed: number, options: SimulatorOptions): Faults {
+  const faults = new Faults(seed, 0);
+  faults.set({ rate: options.faults ?? 0.02 });
+  const { pushProbability } = options;
+  if (pushProbability !== undefined) faults.set({ missedPush: 1 - pushProbability });
+  faults.set(options.switches ?? {});
+  return faults;
+}
+
+function fullNames(options: SimulatorOptions) {
+  const project = options.project ?? 'simulator';
+  const topic = options.topic ?? 'certprov';
+  const subscription = options.subscription ?? 'certprov-worker';
+  return {
+    short: { project, topic, subscription },
+    fullTopic: `projects/${project}/topics/${topic}`,
+    fullSubscription: `projects/${project}/subscriptions/${subscription}`,
+  };
+}
