@@ -1,0 +1,168 @@
+import { GoogleError, ProvisioningError } from '../errors.ts';
+import type { RequestedCertificate } from '../issue/certificate-authority.ts';
+import {
+  type CertificateProfile,
+  wantedFromProfile,
+  wantedFromScepProfile,
+} from '../issue/profile.ts';
+import type { ProcessRecord, RequestFacts } from '../journal/process-record.ts';
+import { algorithmOfKey } from '../possession/signature-algorithm.ts';
+import { end, endedMeanwhile, type House, type Step, type Visit, withRefusal } from '../visit.ts';
+import type { ProvisioningProcess } from './process.ts';
+
+/*
+ * Claim a process for ourselves. Google gives a process to one callerInstanceId, for ever, and never says
+ * whose it is. So the id is written down before the first attempt and every repeat uses it, on whichever
+ * instance. A first, clear 400 means that another has it. A 400 to a repeated attempt may be the echo of
+ * our own success: then the process itself is looked at, twice with a pause, because a rival that is alive
+ * would have asked for the signature by then.
+ */
+
+/** How long an untouched process is watched before a doubtful claim is believed to be ours. */
+const doubtPauseMs = 15_000;
+
+export async function claim(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const before = visit.record.claim;
+  if (before === undefined) {
+    const process = await house.api.get(visit.entry, signal);
+    const looked = firstLook(visit.record, process, house);
+    if (looked.kind === 'end') return looked;
+    return attempt(visit, looked.record, false, house, signal);
+  }
+  if (before.doubtedAt !== undefined) return settleDoubt(visit, house, signal);
+  return attempt(visit, visit.record, true, house, signal);
+}
+
+/** What Google's record says before the claim: closed without a further call, or worth claiming. */
+function firstLook(
+  record: ProcessRecord,
+  process: ProvisioningProcess,
+  house: House,
+): Extract<Step, { kind: 'end' | 'onward' }> {
+  const over = endedMeanwhile(record, process);
+  if (over !== undefined) return over;
+  if (process.signData !== undefined) {
+    return end(record, 'yielded', 'Another adapter has already asked the device to sign.');
+  }
+  try {
+    return { kind: 'onward', record: { ...record, request: requestFacts(process, house) } };
+  } catch (error) {
+    if (!(error instanceof ProvisioningError) || error.disposition !== 'refuse') throw error;
+    const unmatched = error.code === 'authority-unknown' || error.code === 'profile-unknown';
+    if (unmatched && house.unmatched === 'ignore') return end(record, 'yielded', error.message);
+    // Only the adapter that has claimed a process may refuse it, so the refusal waits for the claim.
+    return { kind: 'onward', record: withRefusal(record, error, house.clock.now()) };
+  }
+}
+
+async function attempt(
+  visit: Visit,
+  record: ProcessRecord,
+  repeated: boolean,
+  house: House,
+  signal: AbortSignal,
+): Promise<Step> {
+  const intention = record.claim ?? {
+    callerInstanceId: house.instance,
+    intendedAt: house.clock.now(),
+  };
+  const intended: ProcessRecord = { ...record, claim: intention };
+  await visit.save(intended);
+  try {
+    await house.api.claim(visit.entry, intention.callerInstanceId, signal);
+  } catch (error) {
+    if (!(error instanceof GoogleError) || error.code !== 'google-rejected') throw error;
+    if (!repeated && !error.unclear) {
+      return end(intended, 'yielded', `Claimed by another adapter: ${error.message}`);
+    }
+    return beginDoubt(visit, intended, house, signal);
+  }
+  return claimed(intended, house);
+}
+
+async function beginDoubt(
+  visit: Visit,
+  record: ProcessRecord,
+  house: House,
+  signal: AbortSignal,
+): Promise<Step> {
+  const rival = lookForRival(record, await house.api.get(visit.entry, signal));
+  if (rival !== undefined) return rival;
+  const doubted = {
+    ...record,
+    claim: { ...claimFacts(record), doubtedAt: house.clock.now() },
+  };
+  return { kind: 'wait', record: doubted, forMs: doubtPauseMs };
+}
+
+async function settleDoubt(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const facts = claimFacts(visit.record);
+  const leftMs = (facts.doubtedAt ?? 0) + doubtPauseMs - house.clock.now();
+  if (leftMs > 0) return { kind: 'wait', record: visit.record, forMs: leftMs };
+  const rival = lookForRival(visit.record, await house.api.get(visit.entry, signal));
+  return rival ?? claimed(visit.record, house);
+}
+
+function lookForRival(record: ProcessRecord, process: ProvisioningProcess) {
+  const over = endedMeanwhile(record, process);
+  if (over !== undefined) return over;
+  return process.signData === undefined
+    ? undefined
+    : end(record, 'yielded', 'Another adapter has claimed the process and asked for a signature.');
+}
+
+function claimed(record: ProcessRecord, house: House): Step {
+  const claim = { ...claimFacts(record), claimedAt: house.clock.now() };
+  return { kind: 'onward', record: { ...record, claim } };
+}
+
+function claimFacts(record: ProcessRecord) {
+  if (record.claim === undefined) throw new Error('The record has no claim.');
+  return record.claim;
+}
+
+/** Who asks for what, from whom: everything of Google's record that later stages need. */
+function requestFacts(process: ProvisioningProcess, house: House): RequestFacts {
+  const { authority, profile, subject, subjectPublicKeyInfo } = process;
+  if (subjectPublicKeyInfo === undefined) throw incomplete('subjectPublicKeyInfo');
+  if (authority === undefined) throw incomplete('genericCaConnection or scepCaConnection');
+  if (profile === undefined) throw incomplete('genericProfile or scepProfile');
+  if (subject === undefined) throw incomplete('chromeOsDevice or chromeOsUserSession');
+  const configured = house.authorities.get(authority);
+  if (configured === undefined) {
+    throw new ProvisioningError(
+      'authority-unknown',
+      `authorities has no "${authority}", which the CA connection in the Admin console names.`,
+    );
+  }
+  const { keyType } = algorithmOfKey(subjectPublicKeyInfo);
+  if (!configured.features.keyTypes.includes(keyType)) {
+    throw new ProvisioningError(
+      'key-unsupported',
+      `The authority ${authority} does not take ${keyType.toUpperCase()} keys.`,
+    );
+  }
+  const wanted: RequestedCertificate =
+    profile.kind === 'scep'
+      ? wantedFromScepProfile(profile.scep, house.scepDefaults, subject)
+      : wantedFromProfile(configuredProfile(profile.reference, house), subject);
+  return {
+    subjectPublicKeyInfo: Buffer.from(subjectPublicKeyInfo).toString('base64'),
+    authority,
+    subject,
+    wanted,
+  };
+}
+
+function configuredProfile(reference: string, house: House): CertificateProfile {
+  const profile = house.profiles.get(reference);
+  if (profile !== undefined) return profile;
+  throw new ProvisioningError(
+    'profile-unknown',
+    `profiles has no "${reference}", which the profile in the Admin console names.`,
+  );
+}
+
+function incomplete(field: string): ProvisioningError {
+  return new ProvisioningError('process-incomplete', `Google's process has no readable ${field}.`);
+}

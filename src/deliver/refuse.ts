@@ -1,0 +1,28 @@
+import { GoogleError, isErrorCode } from '../errors.ts';
+import { end, type House, type Step, type Visit } from '../visit.ts';
+
+/*
+ * Tell the device why there is no certificate. The device deletes its key and tries again a day later, so
+ * this is the last resort. The decision is written down first: it does not change when the call is repeated.
+ */
+export async function refuse(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const { record } = visit;
+  const { refusal } = record;
+  if (refusal === undefined) throw new Error('The record has no refusal.');
+  await visit.save(record);
+  const code = isErrorCode(refusal.code) ? refusal.code : undefined;
+  try {
+    await house.api.setFailure(visit.entry, refusal.deviceText, signal);
+  } catch (error) {
+    if (!(error instanceof GoogleError) || error.code !== 'google-rejected') throw error;
+    const process = await house.api.get(visit.entry, signal);
+    if (process.issuedCertificate !== undefined) {
+      return end(record, 'gone', 'The process already has a certificate.', code);
+    }
+    if (process.failureMessage === undefined) {
+      const told = `${refusal.message} (Google did not take the failure: ${error.message})`;
+      return end(record, 'refused', told, code);
+    }
+  }
+  return end(record, 'refused', refusal.message, code);
+}

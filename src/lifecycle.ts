@@ -1,0 +1,221 @@
+import { claim } from './claim/claim.ts';
+import { deliver } from './deliver/deliver.ts';
+import { refuse } from './deliver/refuse.ts';
+import { GoogleError, isErrorCode, ProvisioningError } from './errors.ts';
+import { accept, collect, order } from './issue/issue.ts';
+import { authorityOf } from './issue/issue-request.ts';
+import type { Entry, Room } from './journal/journal.ts';
+import type { ProcessRecord } from './journal/process-record.ts';
+import { askForSignature, collectSignature } from './possession/prove-possession.ts';
+import { type Backoff, backoffMs, bugBackoff, troubleBackoff } from './retry.ts';
+import { end, type House, type Step, type Visit, withRefusal } from './visit.ts';
+
+/*
+ * The state machine.
+ *
+ *   claim              Google's record is read; the process is claimed, or left to another.
+ *   ask-signature      the CSR's bytes are fixed and the device is asked to sign them, once.
+ *   await-signature    minutes or hours: the operation is looked at until the device has signed.
+ *   order              the verified CSR goes to the authority.
+ *   await-certificate  the authority has the order in hand.
+ *   deliver            the certificate is checked, then uploaded.
+ *   refuse             the device is told why there is no certificate.
+ *   wind-up            the process ended with a certificate nobody will get: it is revoked.
+ *
+ * The stage is never stored: it follows from what is known (stageOf), so a crash between any two writes
+ * leaves a record that says where to go on. A visit calls advance() until it has to wait or has come to
+ * an end; afterTrouble() turns an error into one of the two.
+ */
+
+const stages = [
+  'claim',
+  'ask-signature',
+  'await-signature',
+  'order',
+  'await-certificate',
+  'deliver',
+  'refuse',
+  'wind-up',
+] as const;
+
+export type Stage = (typeof stages)[number];
+
+export function stageOf(record: ProcessRecord): Stage {
+  if (record.ending !== undefined) return 'wind-up';
+  if (record.claim?.claimedAt === undefined) return 'claim';
+  if (record.refusal !== undefined) return 'refuse';
+  if (record.issued !== undefined) return 'deliver';
+  if (record.order?.ticket !== undefined) return 'await-certificate';
+  if (record.csr !== undefined) return 'order';
+  if (record.signing?.calledAt !== undefined) return 'await-signature';
+  return 'ask-signature';
+}
+
+const roomOfStage = {
+  claim: 'claim',
+  'ask-signature': 'possession',
+  'await-signature': 'possession',
+  order: 'issue',
+  'await-certificate': 'issue',
+  deliver: 'deliver',
+  refuse: 'deliver',
+  'wind-up': 'deliver',
+} as const satisfies Record<Stage, Room>;
+
+export function roomOf(record: ProcessRecord): Room {
+  return roomOfStage[stageOf(record)];
+}
+
+/** Takes the next step. Throws what went wrong; the caller asks {@link afterTrouble} what follows. */
+export async function advance(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const step = await takeStep(stageOf(visit.record), visit, house, signal);
+  return endOrWindUp(step, house.clock.now());
+}
+
+/** A process that ends with a certificate nobody will get is wound up first. */
+function endOrWindUp(step: Step, decidedAt: number): Step {
+  if (step.kind !== 'end' || step.outcome === 'delivered') return step;
+  const { outcome, code, message, record } = step;
+  if (record.issued === undefined || record.ending !== undefined) return step;
+  const ending = { outcome, message, decidedAt, ...(code === undefined ? {} : { code }) };
+  return { kind: 'onward', record: { ...record, ending } };
+}
+
+function takeStep(stage: Stage, visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  switch (stage) {
+    case 'claim':
+      return claim(visit, house, signal);
+    case 'ask-signature':
+      return askForSignature(visit, house, signal);
+    case 'await-signature':
+      return collectSignature(visit, house, signal);
+    case 'order':
+      return order(visit, house, signal);
+    case 'await-certificate':
+      return collect(visit, house, signal);
+    case 'deliver':
+      return checkAndDeliver(visit, house, signal);
+    case 'refuse':
+      return refuse(visit, house, signal);
+    case 'wind-up':
+      return windUp(visit, house, signal);
+    default:
+      return stage satisfies never;
+  }
+}
+
+async function checkAndDeliver(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const accepted = await accept(visit, house, signal);
+  if (accepted.kind !== 'onward' || stageOf(accepted.record) !== 'deliver') return accepted;
+  return deliver(visit, house, signal);
+}
+
+async function windUp(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const { record } = visit;
+  const { ending } = record;
+  if (ending === undefined) throw new Error('The record has no ending.');
+  const code = ending.code !== undefined && isErrorCode(ending.code) ? ending.code : undefined;
+  const over = end(record, ending.outcome, ending.message, code);
+  await visit.save(record);
+  try {
+    const authority = authorityOf(record, house);
+    await authority.disown(visit.entry.processId, record, 'cessationOfOperation', signal);
+    return over;
+  } catch (error) {
+    const passing = error instanceof ProvisioningError && error.disposition !== 'refuse';
+    if (passing && house.clock.now() < ending.decidedAt + house.issuingDeadlineMs) throw error;
+    if (!(error instanceof ProvisioningError)) throw error;
+    house.events.emit('orphan', {
+      processId: visit.entry.processId,
+      authority: record.request?.authority ?? 'unknown',
+      revoked: false,
+      message: error.message,
+      ...(record.issued?.serialNumber === undefined
+        ? {}
+        : { serialNumber: record.issued.serialNumber }),
+    });
+    return over;
+  }
+}
+
+/** A process that was never claimed cannot be refused either; after so many deadlines it has surely gone. */
+const unclaimedDeadlines = 2;
+
+type Limits = Pick<House, 'issuingDeadlineMs' | 'random'>;
+
+/** What follows from an error, by who must act. Pure: the record, the hour and chance decide. */
+export function afterTrouble(
+  error: unknown,
+  record: ProcessRecord,
+  limits: Limits,
+  now: number,
+): Step {
+  if (!(error instanceof ProvisioningError)) return wait(record, 'bug', bugBackoff, limits, now);
+  const stage = stageOf(record);
+  if (error instanceof GoogleError) {
+    const hasGone = error.code === 'google-not-found';
+    if (hasGone || (stage === 'claim' && isHopeless(error, record, limits, now))) {
+      return endOrWindUp(end(record, 'gone', error.message, error.code), now);
+    }
+  }
+  if (mayRefuse(stage) && isOver(error, stage, record, limits, now)) {
+    return { kind: 'onward', record: withRefusal(record, error, now) };
+  }
+  const step = wait(record, error.code, troubleBackoff, limits, now);
+  return { ...step, forMs: Math.max(step.forMs, error.retryAfterMs ?? 0) };
+}
+
+/** Before the claim it is not ours to refuse, and a refusal or an ending is not refused again. */
+function mayRefuse(stage: Stage): boolean {
+  return stage !== 'claim' && stage !== 'refuse' && stage !== 'wind-up';
+}
+
+function isOver(
+  error: ProvisioningError,
+  stage: Stage,
+  record: ProcessRecord,
+  limits: Limits,
+  now: number,
+): boolean {
+  // Google's own trouble has no deadline: while it lasts, a refusal could not be delivered either. Its
+  // unexplained 4xx counts only for the upload; a look at something decides nothing.
+  if (error instanceof GoogleError) return error.code === 'google-rejected' && stage === 'deliver';
+  return error.disposition === 'refuse' || now >= issuingDeadline(record, limits);
+}
+
+function isHopeless(error: GoogleError, record: ProcessRecord, limits: Limits, now: number) {
+  const since = record.trouble?.since ?? now;
+  const isOld = now >= since + unclaimedDeadlines * limits.issuingDeadlineMs;
+  return error.code === 'google-rejected' || isOld;
+}
+
+/** An authority's trouble is waited out until then, counted from the first time it was needed. */
+function issuingDeadline(record: ProcessRecord, limits: Limits): number {
+  const since = record.order?.intendedAt ?? record.trouble?.since ?? Number.POSITIVE_INFINITY;
+  return since + limits.issuingDeadlineMs;
+}
+
+function wait(record: ProcessRecord, code: string, backoff: Backoff, limits: Limits, now: number) {
+  const { trouble } = record;
+  const repeated = trouble?.code === code ? trouble.count : 0;
+  const since = trouble?.since ?? now;
+  return {
+    kind: 'wait' as const,
+    record: { ...record, trouble: { code, count: repeated + 1, since } },
+    forMs: backoffMs(backoff, repeated, limits.random),
+  };
+}
+
+/** When the process came into the room it is in, for the time it has spent there. */
+export function enteredAt(entry: Entry, record: ProcessRecord): number {
+  switch (roomOf(record)) {
+    case 'claim':
+      return entry.openedAt;
+    case 'possession':
+      return record.claim?.claimedAt ?? entry.openedAt;
+    case 'issue':
+      return record.order?.intendedAt ?? entry.openedAt;
+    case 'deliver':
+      return record.refusal?.decidedAt ?? record.issued?.issuedAt ?? entry.openedAt;
+  }
+}

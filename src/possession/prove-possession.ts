@@ -1,0 +1,230 @@
+import type { ProvisioningProcess } from '../claim/process.ts';
+import { GoogleError, ProvisioningError } from '../errors.ts';
+import type { SignDataOperation } from '../google/provisioning-api.ts';
+import type { CsrAdditions } from '../issue/certificate-authority.ts';
+import { authorityOf, prepareRequest } from '../issue/issue-request.ts';
+import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
+import { backoffMs, pollBackoff } from '../retry.ts';
+import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
+import { certificationRequest, certificationRequestInfo } from './certification-request.ts';
+import { algorithmOfKey, verifySignature } from './signature-algorithm.ts';
+
+/*
+ * The device proves that it holds its key by signing a CSR's to-be-signed bytes. It may be asked once
+ * only: a device that is asked twice fails the process. So the exact bytes are written down before the
+ * call, a lost or unclear answer is never repeated blindly, and Google's record, which shows signData once
+ * it was called, decides: there, we wait for the signature; not there after a pause longer than any call
+ * still under way could take, we ask.
+ */
+
+/** A call that got no answer may still be on its way; no call of ours lives longer than ten seconds. */
+const noAnswerPauseMs = 10_000;
+/** Google answered with an error of its own, so nothing is on its way any more. */
+const answeredPauseMs = 3_000;
+/** How soon Google's record is looked at after an unclear answer. */
+const unclearLookMs = 1_500;
+
+/** Asks the device to sign, once. */
+export async function askForSignature(
+  visit: Visit,
+  house: House,
+  signal: AbortSignal,
+): Promise<Step> {
+  const { record } = visit;
+  if (record.signing !== undefined) return askAgain(visit, record.signing, house, signal);
+  const authority = authorityOf(record, house);
+  const additions = await authority.prepare(prepareRequest(record, visit.entry, 1), signal);
+  return ask(visit, withIntention(record, additions, house), house, signal);
+}
+
+/** Fixes the exact bytes to be signed. Key usages that the authority chose are those it is held to later. */
+function withIntention(
+  record: ProcessRecord,
+  additions: CsrAdditions,
+  house: House,
+): ProcessRecord {
+  const request = requestOf(record);
+  const keyUsages = additions.keyUsages ?? request.wanted.keyUsages;
+  const wanted = { ...request.wanted, keyUsages };
+  const subjectPublicKeyInfo = Buffer.from(request.subjectPublicKeyInfo, 'base64');
+  const toBeSigned = certificationRequestInfo({ subjectPublicKeyInfo, wanted, additions });
+  const signing: SigningFacts = {
+    toBeSigned: Buffer.from(toBeSigned).toString('base64'),
+    algorithm: algorithmOfKey(subjectPublicKeyInfo).google,
+    intendedAt: house.clock.now(),
+    polls: 0,
+    ...(additions.state === undefined ? {} : { prepared: additions.state }),
+    ...(additions.expiresAt === undefined ? {} : { preparedUntil: additions.expiresAt }),
+  };
+  return { ...record, request: { ...request, wanted }, signing };
+}
+
+/** An earlier visit meant to call signData, or called it and did not hear what became of it. */
+async function askAgain(
+  visit: Visit,
+  signing: SigningFacts,
+  house: House,
+  signal: AbortSignal,
+): Promise<Step> {
+  const { record } = visit;
+  const found = whatGoogleHas(record, signing, await house.api.get(visit.entry, signal), house);
+  if (found !== undefined) return found;
+  const now = house.clock.now();
+  // A visit that crashed, or a zombie of it, may have sent the call just before its lease ran out.
+  const unclearUntil = signing.unclearUntil ?? now + noAnswerPauseMs;
+  const waiting = { ...record, signing: { ...signing, unclearUntil } };
+  if (now < unclearUntil) return { kind: 'wait', record: waiting, forMs: unclearUntil - now };
+  // Left without a pause, a crash from here on is a crash in an unclear call once more.
+  const { unclearUntil: _settled, ...again } = signing;
+  return ask(visit, { ...record, signing: again }, house, signal);
+}
+
+async function ask(
+  visit: Visit,
+  record: ProcessRecord,
+  house: House,
+  signal: AbortSignal,
+): Promise<Step> {
+  const signing = signingOf(record);
+  await visit.save(record);
+  try {
+    const operation = await house.api.signData(
+      visit.entry,
+      Buffer.from(signing.toBeSigned, 'base64'),
+      signing.algorithm,
+      () => visit.guard(),
+      signal,
+    );
+    const called = { ...signing, calledAt: house.clock.now(), operation: operation.name };
+    const forMs = backoffMs(pollBackoff, 0, house.random);
+    return { kind: 'wait', record: { ...record, signing: called }, forMs };
+  } catch (error) {
+    if (!(error instanceof GoogleError)) throw error;
+    if (error.unclear) return unclear(record, error, house);
+    if (error.code !== 'google-rejected') {
+      // Google surely did nothing: no pause is owed, only the backoff that the error earns.
+      await visit.save({ ...record, signing: { ...signing, unclearUntil: house.clock.now() } });
+      throw error;
+    }
+    const process = await house.api.get(visit.entry, signal);
+    const found = whatGoogleHas(record, signing, process, house);
+    if (found !== undefined) return found;
+    throw new ProvisioningError('signing-refused', error.message, { cause: error });
+  }
+}
+
+function unclear(record: ProcessRecord, error: GoogleError, house: House): Step {
+  const pauseMs = error.status === undefined ? noAnswerPauseMs : answeredPauseMs;
+  const signing = { ...signingOf(record), unclearUntil: house.clock.now() + pauseMs };
+  return { kind: 'wait', record: { ...record, signing }, forMs: unclearLookMs };
+}
+
+/** Undefined: signData has not been called as far as Google's record shows. */
+function whatGoogleHas(
+  record: ProcessRecord,
+  signing: SigningFacts,
+  process: ProvisioningProcess,
+  house: House,
+): Step | undefined {
+  const over = endedMeanwhile(record, process);
+  if (over !== undefined) return over;
+  if (process.signData === undefined) return undefined;
+  if (Buffer.from(process.signData).toString('base64') !== signing.toBeSigned) {
+    return end(record, 'yielded', 'Another adapter has asked the device to sign other data.');
+  }
+  const { unclearUntil: _settled, ...clear } = signing;
+  const called = { ...record, signing: { ...clear, calledAt: house.clock.now() } };
+  if (process.signature !== undefined) return proven(called, process.signature);
+  const forMs = backoffMs(pollBackoff, 0, house.random);
+  return { kind: 'wait', record: called, forMs };
+}
+
+/** Looks whether the device has signed, and verifies what it signed. */
+export async function collectSignature(
+  visit: Visit,
+  house: House,
+  signal: AbortSignal,
+): Promise<Step> {
+  const { record } = visit;
+  const signing = signingOf(record);
+  const operation = await lookUp(visit, signing, house, signal);
+  if (operation.kind === 'end') return operation;
+  switch (operation.kind) {
+    case 'done':
+      return proven(record, operation.signature);
+    case 'failed':
+      return signingFailed(visit, operation.message, house, signal);
+    case 'running': {
+      const now = house.clock.now();
+      const deadline = (signing.calledAt ?? signing.intendedAt) + house.signingDeadlineMs;
+      if (now >= deadline) {
+        throw new ProvisioningError(
+          'signing-timeout',
+          `The device did not sign within ${house.signingDeadlineMs / 3_600_000} hours.`,
+        );
+      }
+      const looked = { ...record, signing: { ...signing, polls: signing.polls + 1 } };
+      const pauseMs = backoffMs(pollBackoff, signing.polls + 1, house.random);
+      return { kind: 'wait', record: looked, forMs: Math.min(pauseMs, deadline - now) };
+    }
+    default:
+      return operation satisfies never;
+  }
+}
+
+type LookUp = Exclude<Step, { kind: 'onward' | 'wait' }> | SignDataOperation;
+
+/** By the operation where its name is known, else, and where it has gone, by the process. */
+async function lookUp(
+  visit: Visit,
+  signing: SigningFacts,
+  house: House,
+  signal: AbortSignal,
+): Promise<LookUp> {
+  if (signing.operation !== undefined) {
+    try {
+      return await house.api.operation(signing.operation, signal);
+    } catch (error) {
+      if (!(error instanceof GoogleError) || error.code !== 'google-not-found') throw error;
+    }
+  }
+  const process = await house.api.get(visit.entry, signal);
+  const over = endedMeanwhile(visit.record, process);
+  if (over !== undefined) return over;
+  const name = signing.operation ?? '';
+  return process.signature === undefined
+    ? { kind: 'running', name }
+    : { kind: 'done', name, signature: process.signature };
+}
+
+/** An operation's error ends the process where Google says so; else we refuse it. */
+async function signingFailed(
+  visit: Visit,
+  message: string,
+  house: House,
+  signal: AbortSignal,
+): Promise<Step> {
+  const process = await house.api.get(visit.entry, signal);
+  const over = endedMeanwhile(visit.record, process);
+  if (over !== undefined) return { ...over, code: 'signing-refused' };
+  throw new ProvisioningError('signing-refused', `The signing operation failed: ${message}`);
+}
+
+/** The signature completes the CSR, if it is the device's: nothing else happens before that is known. */
+function proven(record: ProcessRecord, signature: Uint8Array): Step {
+  const info = Buffer.from(signingOf(record).toBeSigned, 'base64');
+  const key = Buffer.from(requestOf(record).subjectPublicKeyInfo, 'base64');
+  const verified = verifySignature(info, signature, key);
+  const csr = certificationRequest(info, algorithmOfKey(key).keyType, verified);
+  return { kind: 'onward', record: { ...record, csr: Buffer.from(csr).toString('base64') } };
+}
+
+function requestOf(record: ProcessRecord) {
+  if (record.request === undefined) throw new Error('The record has no request.');
+  return record.request;
+}
+
+function signingOf(record: ProcessRecord): SigningFacts {
+  if (record.signing === undefined) throw new Error('The record has no signing.');
+  return record.signing;
+}

@@ -1,0 +1,242 @@
+import { resolve } from 'node:path';
+import type { Clock, Random } from './clock.ts';
+import type { AuthorityConfig, Config } from './config.ts';
+import { CallBudget } from './google/call-budget.ts';
+import { ChromeManagement } from './google/chrome-management.ts';
+import { createTokenSource, type GoogleCredentials } from './google/credentials.ts';
+import type { ProvisioningApi } from './google/provisioning-api.ts';
+import { Authority } from './issue/authority.ts';
+import type { CertificateAuthority, ConnectContext } from './issue/certificate-authority.ts';
+import { readSecret } from './issue/secret.ts';
+import type { Journal } from './journal/journal.ts';
+import { MemoryJournal } from './journal/memory-journal.ts';
+import { openPostgresJournal } from './journal/postgres-journal.ts';
+import { openSqliteJournal } from './journal/sqlite-journal.ts';
+import type { Inbox } from './notification/inbox.ts';
+import { PubsubInbox } from './notification/pubsub-inbox.ts';
+import type { Events } from './telemetry/events.ts';
+import { startServer, type TelemetryServer } from './telemetry/health.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { ServiceState } from './telemetry/service-state.ts';
+import type { House } from './visit.ts';
+import { Worker } from './worker.ts';
+
+/*
+ * Puts the service together from its configuration. Everything that is opened here is closed here, in the
+ * reverse order, when the service is disposed.
+ */
+
+export interface ServiceContext {
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Aborted when the service shall stop. */
+  readonly signal: AbortSignal;
+}
+
+export interface Service extends AsyncDisposable {
+  /** Where /livez, /readyz and /metrics are served. */
+  readonly port: number;
+  readonly journal: Journal;
+  /** Works until the signal is aborted and the visits are drained. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** A worker whose loop has not come round for this long only a restart can help. */
+const lifelessAfterMs = 60_000;
+
+/** @throws what makes a start impossible: an unusable journal, a taken port, an adapter that cannot connect. */
+export async function openService(config: Config, context: ServiceContext): Promise<Service> {
+  const { events, clock } = context;
+  await using opened = new AsyncDisposableStack();
+  const state = new ServiceState(events);
+  events.emit('service', { state: 'starting' });
+  const journal = opened.use(await openJournal(config, clock));
+  const authorities = new Map<string, Authority>();
+  for (const [reference, authority] of config.authorities) {
+    const adapter = opened.use(await connect(reference, authority, config, context));
+    authorities.set(reference, authorityOf(reference, authority, adapter, config, context));
+  }
+  const api = opened.use(openApi(config, context));
+  const inbox = opened.use(openInbox(config, context));
+  const house = houseOf(config, api, authorities, context);
+  const worker = workerOf(config, house, journal, inbox);
+  const metrics = createMetrics(events, { summary: (inner) => journal.summary(inner) });
+  const server: TelemetryServer = await startServer({
+    host: config.server.host,
+    port: config.server.port,
+    metrics,
+    readiness: () => state.readiness(authorities),
+    livez: () => {
+      const silentMs = clock.now() - worker.turnedAt;
+      return { ok: silentMs < lifelessAfterMs, detail: `last turn ${Math.round(silentMs)} ms ago` };
+    },
+  });
+  opened.use(server);
+  const kept = opened.move();
+  return {
+    port: server.port,
+    journal,
+    run: (stop) => run(worker, authorities, events, stop),
+    [Symbol.asyncDispose]: async () => {
+      await kept.disposeAsync();
+      events.emit('service', { state: 'stopped' });
+    },
+  };
+}
+
+async function run(
+  worker: Worker,
+  authorities: ReadonlyMap<string, Authority>,
+  events: Events,
+  stop: AbortSignal,
+): Promise<void> {
+  const ended = new AbortController();
+  const signal = AbortSignal.any([stop, ended.signal]);
+  const watches = [...authorities.values()].map((authority) => authority.watch(signal));
+  const drain = () => events.emit('service', { state: 'draining' });
+  stop.addEventListener('abort', drain, { once: true });
+  events.emit('service', { state: 'running' });
+  try {
+    await worker.run(stop);
+  } finally {
+    stop.removeEventListener('abort', drain);
+    ended.abort();
+    await Promise.all(watches);
+  }
+}
+
+async function openJournal(config: Config, clock: Clock): Promise<Journal> {
+  const { journal } = config;
+  switch (journal.kind) {
+    case 'sqlite':
+      return openSqliteJournal({ path: journal.path, clock });
+    case 'postgres':
+      return openPostgresJournal({ url: journal.url, clock });
+    case 'memory':
+      return new MemoryJournal(clock);
+    default:
+      return journal satisfies never;
+  }
+}
+
+async function connect(
+  reference: string,
+  authority: AuthorityConfig,
+  config: Config,
+  context: ServiceContext,
+): Promise<CertificateAuthority> {
+  try {
+    return await authority.definition.connect(
+      authority.options,
+      connectContext(config, context.clock),
+      context.signal,
+    );
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`The authority ${reference} (${authority.kind}) cannot be used: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+function connectContext(config: Config, clock: Clock): ConnectContext {
+  return {
+    clock,
+    resolvePath: (path) => resolve(config.directory, path),
+    readSecret: (secret) => readSecret(secret, process.env, config.directory),
+  };
+}
+
+function authorityOf(
+  reference: string,
+  authority: AuthorityConfig,
+  adapter: CertificateAuthority,
+  config: Config,
+  { clock, random, events }: ServiceContext,
+): Authority {
+  const { requestsPerSecond } = authority;
+  // No burst: the limit is a promise to the CA, in every second.
+  const budget =
+    requestsPerSecond === undefined
+      ? {}
+      : { budget: new CallBudget({ requestsPerSecond, burst: 1, clock }) };
+  return new Authority({
+    reference,
+    adapter,
+    roots: authority.roots,
+    mayDrop: authority.mayDrop,
+    concurrency: authority.concurrency,
+    // A slow authority's line leaves most of the visits to the others.
+    longestLine: Math.ceil(config.limits.visits / 4),
+    timeoutMs: authority.timeoutSeconds * 1_000,
+    clock,
+    random,
+    events,
+    ...budget,
+  });
+}
+
+function openApi(config: Config, { clock, random, events }: ServiceContext): ProvisioningApi {
+  const { endpoint, requestsPerSecond } = config.google;
+  return new ChromeManagement({
+    endpoint,
+    tokens: createTokenSource(credentialsOf(config), clock),
+    budget: new CallBudget({ requestsPerSecond, clock }),
+    events,
+    clock,
+    random,
+  });
+}
+
+function credentialsOf(config: Config): GoogleCredentials {
+  const { credentials } = config.google;
+  return credentials.kind === 'file' ? { file: credentials.path } : credentials.kind;
+}
+
+function openInbox(config: Config, { events, clock, random }: ServiceContext): Inbox {
+  const { project, subscription, endpoint } = config.pubsub;
+  return new PubsubInbox({
+    project,
+    subscription,
+    credentials: credentialsOf(config),
+    events,
+    clock,
+    random,
+    ...(endpoint === undefined ? {} : { endpoint }),
+  });
+}
+
+function houseOf(
+  config: Config,
+  api: ProvisioningApi,
+  authorities: ReadonlyMap<string, Authority>,
+  { clock, random, events }: ServiceContext,
+): House {
+  const { limits } = config;
+  return {
+    api,
+    authorities,
+    profiles: config.profiles,
+    scepDefaults: config.scepProfiles,
+    unmatched: config.unmatched,
+    instance: config.instance,
+    signingDeadlineMs: limits.signingHours * 3_600_000,
+    issuingDeadlineMs: limits.issuingHours * 3_600_000,
+    clock,
+    random,
+    events,
+  };
+}
+
+function workerOf(config: Config, house: House, journal: Journal, inbox: Inbox): Worker {
+  return new Worker({
+    inbox,
+    journal,
+    house,
+    visits: config.limits.visits,
+    leaseMs: config.journal.leaseSeconds * 1_000,
+    drainMs: config.limits.drainSeconds * 1_000,
+    retentionMs: config.journal.retentionDays * 86_400_000,
+  });
+}

@@ -1,0 +1,326 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from './clock.ts';
+import { isErrorCode, ProvisioningError } from './errors.ts';
+import {
+  type Journal,
+  JournalError,
+  type LeasedEntry,
+  LeaseLostError,
+  type Notification,
+} from './journal/journal.ts';
+import type { ProcessRecord } from './journal/process-record.ts';
+import { LeasedVisit } from './leased-visit.ts';
+import { advance, afterTrouble, enteredAt, roomOf } from './lifecycle.ts';
+import type { Delivery, Inbox } from './notification/inbox.ts';
+import { decodeNotification, UnreadableNotificationError } from './notification/notification.ts';
+import type { Events } from './telemetry/events.ts';
+import type { End, House, Step } from './visit.ts';
+
+/*
+ * Two loops. One takes notifications: written to the journal first, acknowledged second. The other visits
+ * due entries, each under its lease, and walks them as far as they will go now. The catch in visit() is
+ * the one place where an error becomes a decision.
+ */
+
+export interface WorkerOptions {
+  readonly inbox: Inbox;
+  readonly journal: Journal;
+  readonly house: House;
+  /** Visits at once. */
+  readonly visits: number;
+  readonly leaseMs: number;
+  /** How long visits may go on after the stop before they are aborted. */
+  readonly drainMs: number;
+  /** How long closed processes stay in the journal. */
+  readonly retentionMs: number;
+}
+
+/** The journal is asked at least this often, also when nothing announces work. */
+const longestIdleMs = 5_000;
+/** A message that could not be written down goes back to the queue after this pause. */
+const unwrittenPauseMs = 2_000;
+/** The journal is left alone this long after it failed. */
+const journalPauseMs = 1_000;
+/** Closed processes that are old enough go in small batches, now and then. */
+const pruneEveryMs = 60 * 60_000;
+const pruneBatch = 500;
+const pruneBatchPauseMs = 1_000;
+/** No visit takes this many steps; one that would is a bug. */
+const mostSteps = 40;
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #clock: Clock;
+  readonly #events: Events;
+  readonly #visits = new Set<Promise<void>>();
+  readonly #intakes = new Set<Promise<void>>();
+  #wake = new AbortController();
+  #turnedAt: number;
+  #journalIsUp = true;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#clock = options.house.clock;
+    this.#events = options.house.events;
+    this.#turnedAt = this.#clock.now();
+  }
+
+  /** When the visiting loop last came round, in milliseconds since the epoch: the worker's pulse. */
+  get turnedAt(): number {
+    return this.#turnedAt;
+  }
+
+  /**
+   * Works until the signal is aborted, then drains: visits may end, the rest is aborted and kept. Rejects
+   * when a loop fails for good.
+   */
+  async run(outer: AbortSignal): Promise<void> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([outer, failed.signal]);
+    const visiting = new AbortController();
+    const wake = () => this.#wake.abort();
+    signal.addEventListener('abort', wake, { once: true });
+    this.#options.journal.onWake?.(wake);
+    const loops = [
+      this.#takeNotifications(signal),
+      this.#visitDueEntries(signal, visiting.signal),
+      this.#forgetClosed(signal),
+    ];
+    const fail = (error: unknown) => failed.abort(error);
+    for (const loop of loops) loop.catch(fail);
+    await Promise.allSettled(loops);
+    await this.#drain(visiting);
+    await Promise.all(loops);
+  }
+
+  async #drain(visiting: AbortController): Promise<void> {
+    const drained = new AbortController();
+    const patience = this.#clock.sleep(this.#options.drainMs, drained.signal);
+    patience.then(
+      () => visiting.abort(new Error('The drain time is over.')),
+      () => undefined, // Everything ended in time.
+    );
+    await Promise.allSettled([...this.#intakes, ...this.#visits]);
+    drained.abort();
+  }
+
+  async #takeNotifications(signal: AbortSignal): Promise<void> {
+    for await (const delivery of this.#options.inbox.deliveries(signal)) {
+      const intake = this.#take(delivery, signal).finally(() => this.#intakes.delete(intake));
+      this.#intakes.add(intake);
+    }
+  }
+
+  async #take(delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const notification = this.#decode(delivery);
+    if (notification === undefined) return delivery.acknowledge();
+    const { processId } = notification;
+    try {
+      // Not aborted by the stop: a write that has begun is worth finishing.
+      const result = await this.#options.journal.open(notification, new AbortController().signal);
+      delivery.acknowledge();
+      this.#events.emit('notification', { result, processId });
+      if (result === 'opened') this.#wake.abort();
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      this.#events.emit('notification', { result: 'unwritten', processId, problem });
+      // Held back for a moment, or the queue would deliver it again at once, and again.
+      await this.#clock.sleep(unwrittenPauseMs, signal).catch(() => undefined);
+      delivery.release();
+    }
+  }
+
+  #decode(delivery: Delivery): Notification | undefined {
+    try {
+      return decodeNotification(delivery.body);
+    } catch (error) {
+      const isUnreadable = error instanceof UnreadableNotificationError;
+      if (!isUnreadable) this.#events.emit('bug', { error });
+      this.#events.emit('notification', {
+        result: 'unreadable',
+        bytes: delivery.body.length,
+        sha256: createHash('sha256').update(delivery.body).digest('hex'),
+        problem: isUnreadable ? error.message : 'The decoder failed.',
+      });
+      return undefined;
+    }
+  }
+
+  async #visitDueEntries(signal: AbortSignal, visiting: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#turnedAt = this.#clock.now();
+      this.#wake = new AbortController();
+      try {
+        const idleMs = await this.#fillVisits(signal, visiting);
+        if (idleMs > 0) await this.#idle(idleMs);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#journalTrouble(error);
+        await this.#clock.sleep(journalPauseMs, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Leases what is due while there are places; returns how long nothing more is to be done. */
+  async #fillVisits(signal: AbortSignal, visiting: AbortSignal): Promise<number> {
+    const { journal, house, visits, leaseMs } = this.#options;
+    const places = visits - this.#visits.size;
+    if (places <= 0) return longestIdleMs;
+    const takenAt = this.#clock.now();
+    const due = await journal.takeDue(house.instance, places, leaseMs, signal);
+    this.#journalWorks();
+    for (const leased of due) this.#start(leased, takenAt, visiting);
+    if (due.length > 0) return 0;
+    const nextDueAt = await journal.nextDueAt(signal);
+    const untilDueMs = (nextDueAt ?? Number.POSITIVE_INFINITY) - this.#clock.now();
+    return Math.min(longestIdleMs, Math.max(1, untilDueMs));
+  }
+
+  async #idle(forMs: number): Promise<void> {
+    // A wake-up is what the wait is for, so it is no error.
+    await this.#clock.sleep(forMs, this.#wake.signal).catch(() => undefined);
+  }
+
+  #start(leased: LeasedEntry, takenAt: number, signal: AbortSignal): void {
+    const visit = this.#visit(leased, takenAt, signal).finally(() => {
+      const wasFull = this.#visits.size >= this.#options.visits;
+      this.#visits.delete(visit);
+      if (wasFull) this.#wake.abort();
+    });
+    this.#visits.add(visit);
+  }
+
+  /** One stay with one process. Never rejects. */
+  async #visit(leased: LeasedEntry, takenAt: number, signal: AbortSignal): Promise<void> {
+    const { journal, house, leaseMs } = this.#options;
+    const options = { journal, leased, leaseMs, takenAt, clock: this.#clock };
+    await using visit = new LeasedVisit(options, signal);
+    try {
+      for (let steps = 0; ; steps += 1) {
+        if (steps >= mostSteps)
+          throw new Error(`A visit did not come to rest: ${roomOf(visit.record)}.`);
+        const step = await this.#step(visit, house);
+        if (step.kind === 'wait') return await this.#rest(visit, step);
+        if (step.kind === 'end') return await this.#close(visit, step);
+        this.#note(visit, step.record);
+        visit.proceed(step.record);
+      }
+    } catch (error) {
+      await this.#abandon(visit, error, signal);
+    }
+  }
+
+  async #step(visit: LeasedVisit, house: House): Promise<Step> {
+    try {
+      const step = await advance(visit, house, visit.signal);
+      const { trouble: _overcome, ...record } = step.record;
+      return { ...step, record };
+    } catch (error) {
+      if (isForTheJournal(error) || visit.signal.aborted) throw error;
+      const step = afterTrouble(error, visit.record, house, this.#clock.now());
+      this.#tell(visit, error, step);
+      return step;
+    }
+  }
+
+  #tell(visit: LeasedVisit, error: unknown, step: Step): void {
+    const { processId } = visit.entry;
+    if (!(error instanceof ProvisioningError)) this.#events.emit('bug', { processId, error });
+    else if (step.kind === 'wait') {
+      const { authority } = visit.record.request ?? {};
+      this.#events.emit('trouble', {
+        processId,
+        room: roomOf(visit.record),
+        code: error.code,
+        message: error.message,
+        againInMs: step.forMs,
+        ...(authority === undefined ? {} : { authority }),
+      });
+    }
+  }
+
+  async #rest(visit: LeasedVisit, step: Extract<Step, { kind: 'wait' }>): Promise<void> {
+    this.#note(visit, step.record);
+    const dueAt = this.#clock.now() + step.forMs;
+    await visit.rest(step.record, dueAt);
+    // The idle loop may be waiting for something later than this.
+    if (step.forMs < longestIdleMs) this.#wake.abort();
+  }
+
+  async #close(visit: LeasedVisit, step: End): Promise<void> {
+    const { processId, openedAt } = visit.entry;
+    const { outcome, code, message, record } = step;
+    await visit.close({ outcome, record, ...(code === undefined ? {} : { code }) });
+    const now = this.#clock.now();
+    this.#note(visit, record, true);
+    const { authority } = record.request ?? {};
+    const { serialNumber } = record.issued ?? {};
+    this.#events.emit('closed', {
+      processId,
+      outcome,
+      message,
+      seconds: (now - openedAt) / 1_000,
+      ...(authority === undefined ? {} : { authority }),
+      ...(code === undefined || !isErrorCode(code) ? {} : { code }),
+      ...(serialNumber === undefined ? {} : { serialNumber }),
+    });
+  }
+
+  /** Tells when a process leaves a room. */
+  #note(visit: LeasedVisit, after: ProcessRecord, isOver = false): void {
+    const { entry, record } = visit;
+    const room = roomOf(record);
+    if (!isOver && roomOf(after) === room) return;
+    const seconds = (this.#clock.now() - enteredAt(entry, record)) / 1_000;
+    const { authority } = after.request ?? {};
+    const { processId } = entry;
+    this.#events.emit('stage', {
+      processId,
+      room,
+      seconds,
+      ...(authority === undefined ? {} : { authority }),
+    });
+  }
+
+  /** A visit that cannot go on: the journal has what was written, and the lease runs out by itself. */
+  async #abandon(visit: LeasedVisit, error: unknown, signal: AbortSignal): Promise<void> {
+    if (error instanceof LeaseLostError) return;
+    if (signal.aborted) return visit.giveBack();
+    if (error instanceof JournalError) return this.#journalTrouble(error);
+    if (visit.signal.aborted) return;
+    this.#events.emit('bug', { processId: visit.entry.processId, error });
+  }
+
+  /** Closed processes stay for a while, for inventory and for the question why; then they go. */
+  async #forgetClosed(signal: AbortSignal): Promise<void> {
+    const { journal, retentionMs } = this.#options;
+    while (!signal.aborted) {
+      try {
+        const closedBefore = this.#clock.now() - retentionMs;
+        const gone = await journal.prune(closedBefore, pruneBatch, signal);
+        // A full batch means that there is more; the pause keeps it from getting in anyone's way.
+        await this.#clock.sleep(gone < pruneBatch ? pruneEveryMs : pruneBatchPauseMs, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#journalTrouble(error);
+        await this.#clock.sleep(pruneEveryMs, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  #journalWorks(): void {
+    if (this.#journalIsUp) return;
+    this.#journalIsUp = true;
+    this.#events.emit('journal', { up: true });
+  }
+
+  #journalTrouble(error: unknown): void {
+    if (!(error instanceof JournalError)) return void this.#events.emit('bug', { error });
+    this.#journalIsUp = false;
+    this.#events.emit('journal', { up: false, problem: error.message });
+  }
+}
+
+function isForTheJournal(error: unknown): boolean {
+  return error instanceof LeaseLostError || error instanceof JournalError;
+}

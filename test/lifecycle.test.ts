@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import { GoogleError, ProvisioningError } from '../src/errors.ts';
+import type { ProcessRecord } from '../src/journal/process-record.ts';
+import { afterTrouble, enteredAt, roomOf, stageOf } from '../src/lifecycle.ts';
+
+const claim = { callerInstanceId: 'a', intendedAt: 1, claimedAt: 2 };
+const signing = {
+  toBeSigned: 'AA==',
+  algorithm: 'SIGNATURE_ALGORITHM_ECDSA_SHA256',
+  intendedAt: 3,
+  polls: 0,
+} as const;
+const order = { number: 1, requestId: '0'.repeat(32), intendedAt: 10, polls: 0 };
+const issued = { certificate: 'AA==', chain: [], issuedAt: 20 };
+const refusal = { code: 'name-empty', deviceText: 'x', message: 'x', decidedAt: 30 };
+const ending = { outcome: 'gone', message: 'x', decidedAt: 40 } as const;
+
+describe('stageOf', () => {
+  const claimed: ProcessRecord = { claim };
+  const called: ProcessRecord = { claim, signing: { ...signing, calledAt: 4 } };
+  const proven: ProcessRecord = { ...called, csr: 'AA==' };
+  const rows: [string, ProcessRecord, ReturnType<typeof stageOf>][] = [
+    ['nothing is known', {}, 'claim'],
+    ['a claim is only intended', { claim: { callerInstanceId: 'a', intendedAt: 1 } }, 'claim'],
+    ['a refusal waits for its claim', { refusal }, 'claim'],
+    ['claimed', claimed, 'ask-signature'],
+    ['signData is only intended', { claim, signing }, 'ask-signature'],
+    ['signData was called', called, 'await-signature'],
+    ['the signature is verified', proven, 'order'],
+    ['the order is only intended', { ...proven, order }, 'order'],
+    ['the order is pending', { ...proven, order: { ...order, ticket: null } }, 'await-certificate'],
+    ['a certificate is there', { ...proven, order, issued }, 'deliver'],
+    ['refused after the claim', { claim, refusal }, 'refuse'],
+    ['refused with a certificate at hand', { ...proven, order, issued, refusal }, 'refuse'],
+    ['ended with a certificate at hand', { ...proven, order, issued, ending }, 'wind-up'],
+  ];
+  it.each(rows)('%s', (_name, record, stage) => {
+    expect(stageOf(record)).toBe(stage);
+  });
+
+  it('is the same for a record that went through JSON', () => {
+    for (const [, record, stage] of rows) {
+      expect(stageOf(JSON.parse(JSON.stringify(record)))).toBe(stage);
+    }
+  });
+});
+
+describe('enteredAt', () => {
+  it('gives the time a process came into its room', () => {
+    const entry = { customer: 'c', processId: 'p', openedAt: 0, record: {} };
+    expect(enteredAt(entry, {})).toBe(0);
+    expect(enteredAt(entry, { claim })).toBe(2);
+    expect(enteredAt(entry, { claim, csr: 'AA==', order })).toBe(10);
+    expect(enteredAt(entry, { claim, csr: 'AA==', order, issued })).toBe(20);
+  });
+});
+
+describe('afterTrouble', () => {
+  const limits = { issuingDeadlineMs: 1_000, random: () => 1 };
+  const ordering: ProcessRecord = { claim, csr: 'AA==', order };
+
+  it('waits longer each time, up to five minutes, and keeps the first time', () => {
+    const error = new ProvisioningError('ca-unavailable', 'down');
+    let record: ProcessRecord = { claim };
+    const pauses: number[] = [];
+    for (let count = 0; count < 12; count += 1) {
+      const step = afterTrouble(error, record, { ...limits, issuingDeadlineMs: 1e9 }, 50 + count);
+      if (step.kind !== 'wait') throw new Error('It must wait.');
+      pauses.push(step.forMs);
+      record = step.record;
+    }
+    expect(pauses.slice(0, 4)).toEqual([2_000, 4_000, 8_000, 16_000]);
+    expect(pauses.at(-1)).toBe(300_000);
+    expect(record.trouble).toEqual({ code: 'ca-unavailable', count: 12, since: 50 });
+  });
+
+  it('waits at least as long as the other side asked for', () => {
+    const error = new ProvisioningError('ca-throttled', 'slow', { retryAfterMs: 90_000 });
+    expect(afterTrouble(error, ordering, limits, 11)).toMatchObject({
+      kind: 'wait',
+      forMs: 90_000,
+    });
+  });
+
+  it('refuses at once what nobody can mend by waiting', () => {
+    const error = new ProvisioningError('ca-rejected', 'policy');
+    const step = afterTrouble(error, ordering, limits, 11);
+    expect(step.kind).toBe('onward');
+    expect(step.record.refusal).toMatchObject({ code: 'ca-rejected', message: 'policy' });
+    expect(step.record.refusal?.deviceText).not.toContain('policy');
+    expect(roomOf(step.record)).toBe('deliver');
+  });
+
+  it('turns an authority’s trouble into a refusal at the issuing deadline, the code kept', () => {
+    const error = new ProvisioningError('ca-unavailable', 'down');
+    expect(afterTrouble(error, ordering, limits, 1_009).kind).toBe('wait');
+    expect(afterTrouble(error, ordering, limits, 1_010).record.refusal?.code).toBe(
+      'ca-unavailable',
+    );
+  });
+
+  it('never refuses for Google’s own trouble, however long it lasts', () => {
+    const error = new GoogleError('google-unavailable', '503', { status: 503, unclear: true });
+    expect(afterTrouble(error, { ...ordering, issued }, limits, 1e12).kind).toBe('wait');
+  });
+
+  it('closes what Google does not know any more', () => {
+    const error = new GoogleError('google-not-found', '404', { status: 404, unclear: false });
+    expect(afterTrouble(error, { claim }, limits, 5)).toMatchObject({
+      kind: 'end',
+      outcome: 'gone',
+    });
+  });
+
+  it('refuses an upload that Google will not have, but nothing for a look that it will not answer', () => {
+    const error = new GoogleError('google-rejected', '400', { status: 400, unclear: false });
+    expect(afterTrouble(error, { ...ordering, issued }, limits, 5).record.refusal?.code).toBe(
+      'google-rejected',
+    );
+    expect(afterTrouble(error, { claim, signing }, limits, 5).kind).toBe('wait');
+  });
+
+  it('does not refuse what was never claimed: it gives up after two issuing deadlines', () => {
+    const error = new GoogleError('google-forbidden', '403', { status: 403, unclear: false });
+    const first = afterTrouble(error, {}, limits, 100);
+    expect(first.kind).toBe('wait');
+    expect(afterTrouble(error, first.record, limits, 2_099).kind).toBe('wait');
+    expect(afterTrouble(error, first.record, limits, 2_100)).toMatchObject({
+      kind: 'end',
+      outcome: 'gone',
+    });
+  });
+
+  it('looks again late after an error that nobody foresaw', () => {
+    const step = afterTrouble(new TypeError('x is undefined'), ordering, limits, 5);
+    expect(step).toMatchObject({ kind: 'wait', forMs: 60_000 });
+  });
+});
