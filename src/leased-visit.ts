@@ -23,8 +23,8 @@ export interface LeasedVisitOptions {
 const guardMarginMs = 2_000;
 
 /**
- * A visit under its lease. Saving renews the lease; a step that lasts longer than a third of it is kept
- * under lease by a heartbeat. When the entry was taken over, the visit's signal is aborted.
+ * A visit under its lease. Saving renews the lease; a step that lasts longer is kept under lease by whoever
+ * calls renew() now and then. When the entry was taken over, the visit's signal is aborted.
  */
 export class LeasedVisit implements Visit, AsyncDisposable {
   readonly entry: Entry;
@@ -47,7 +47,6 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     this.signal = this.#controller.signal;
     if (outer.aborted) this.#abort();
     else outer.addEventListener('abort', this.#abort, { once: true });
-    this.#beat();
   }
 
   get record(): ProcessRecord {
@@ -65,6 +64,19 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     this.#record = record;
     await this.#write(() => record);
   };
+
+  /** Renews a lease of which a third is used up. Never rejects: a visit that lost its lease is aborted. */
+  async renew(): Promise<void> {
+    const { clock, leaseMs } = this.#options;
+    if (this.signal.aborted || this.#goodUntil - clock.now() > (leaseMs * 2) / 3) return;
+    try {
+      await this.#write(() => this.#written);
+    } catch (error) {
+      // Until the lease has run out the journal may come back in time; after that the visit must stop.
+      const isLost = error instanceof LeaseLostError || clock.now() > this.#goodUntil;
+      if (isLost) this.#controller.abort(error);
+    }
+  }
 
   /** Takes over what a step found out; the next save writes it. */
   proceed(record: ProcessRecord): void {
@@ -114,18 +126,5 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     });
     this.#last = write.catch(() => undefined);
     return write;
-  }
-
-  #beat(): void {
-    const { clock, leaseMs } = this.#options;
-    clock
-      .sleep(leaseMs / 3, this.signal)
-      .then(async () => {
-        const restMs = this.#goodUntil - clock.now();
-        if (restMs < (leaseMs * 2) / 3) await this.#write(() => this.#written);
-        if (!this.signal.aborted) this.#beat();
-      })
-      // The visit ended, or the lease is lost: what it still does must not be done any more.
-      .catch((error: unknown) => this.#controller.abort(error));
   }
 }

@@ -1,3 +1,4 @@
+import './heap.ts';
 import { parseArgs } from 'node:util';
 import { adapters } from '../adapters/index.ts';
 import { systemClock } from './clock.ts';

@@ -10,7 +10,6 @@ import type { CertificateAuthority, ConnectContext } from './issue/certificate-a
 import { readSecret } from './issue/secret.ts';
 import type { Journal } from './journal/journal.ts';
 import { MemoryJournal } from './journal/memory-journal.ts';
-import { openPostgresJournal } from './journal/postgres-journal.ts';
 import { openSqliteJournal } from './journal/sqlite-journal.ts';
 import type { Inbox } from './notification/inbox.ts';
 import { PubsubInbox } from './notification/pubsub-inbox.ts';
@@ -111,8 +110,11 @@ async function openJournal(config: Config, clock: Clock): Promise<Journal> {
   switch (journal.kind) {
     case 'sqlite':
       return openSqliteJournal({ path: journal.path, clock });
-    case 'postgres':
+    case 'postgres': {
+      // Loaded only where it is used: it would cost every other start a twentieth of a second.
+      const { openPostgresJournal } = await import('./journal/postgres-journal.ts');
       return openPostgresJournal({ url: journal.url, clock });
+    }
     case 'memory':
       return new MemoryJournal(clock);
     default:

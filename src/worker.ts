@@ -41,6 +41,8 @@ const longestIdleMs = 5_000;
 const unwrittenPauseMs = 2_000;
 /** The journal is left alone this long after it failed. */
 const journalPauseMs = 1_000;
+/** How often leases are looked at while one lasts. */
+const renewalsPerLease = 6;
 /** Closed processes that are old enough go in small batches, now and then. */
 const pruneEveryMs = 60 * 60_000;
 const pruneBatch = 500;
@@ -53,6 +55,7 @@ export class Worker {
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #visits = new Set<Promise<void>>();
+  readonly #leases = new Set<LeasedVisit>();
   readonly #intakes = new Set<Promise<void>>();
   #wake = new AbortController();
   #turnedAt: number;
@@ -86,10 +89,14 @@ export class Worker {
       this.#visitDueEntries(signal, visiting.signal),
       this.#forgetClosed(signal),
     ];
+    const renewing = new AbortController();
+    const renewals = this.#renewLeases(renewing.signal);
     const fail = (error: unknown) => failed.abort(error);
     for (const loop of loops) loop.catch(fail);
     await Promise.allSettled(loops);
     await this.#drain(visiting);
+    renewing.abort();
+    await renewals;
     await Promise.all(loops);
   }
 
@@ -195,6 +202,7 @@ export class Worker {
     const { journal, house, leaseMs } = this.#options;
     const options = { journal, leased, leaseMs, takenAt, clock: this.#clock };
     await using visit = new LeasedVisit(options, signal);
+    this.#leases.add(visit);
     try {
       for (let steps = 0; ; steps += 1) {
         if (steps >= mostSteps)
@@ -207,6 +215,18 @@ export class Worker {
       }
     } catch (error) {
       await this.#abandon(visit, error, signal);
+    } finally {
+      this.#leases.delete(visit);
+    }
+  }
+
+  /** Keeps visits under lease that take longer than their lease, also while the worker drains. */
+  async #renewLeases(signal: AbortSignal): Promise<void> {
+    const everyMs = this.#options.leaseMs / renewalsPerLease;
+    while (!signal.aborted) {
+      // An abort ends the wait, and with it the loop.
+      await this.#clock.sleep(everyMs, signal).catch(() => undefined);
+      for (const visit of this.#leases) void visit.renew();
     }
   }
 

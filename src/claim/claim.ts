@@ -148,6 +148,7 @@ function requestFacts(process: ProvisioningProcess, house: House): RequestFacts 
       : wantedFromProfile(configuredProfile(profile.reference, house), subject);
   return {
     subjectPublicKeyInfo: Buffer.from(subjectPublicKeyInfo).toString('base64'),
+    keyType,
     authority,
     subject,
     wanted,

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { ProvisioningError } from '../errors.ts';
 import type { Notification } from '../journal/journal.ts';
 import type { ProcessRecord } from '../journal/process-record.ts';
-import { algorithmOfKey } from '../possession/signature-algorithm.ts';
 import type { House } from '../visit.ts';
 import type { Authority } from './authority.ts';
 import type { IssueRequest, PrepareRequest } from './certificate-authority.ts';
@@ -34,9 +33,8 @@ export function prepareRequest(
   orderNumber: number,
 ): PrepareRequest {
   if (record.request === undefined) throw new Error('The record has no request.');
-  const { subject, wanted } = record.request;
+  const { subject, wanted, keyType } = record.request;
   const subjectPublicKeyInfo = Buffer.from(record.request.subjectPublicKeyInfo, 'base64');
-  const { keyType } = algorithmOfKey(subjectPublicKeyInfo);
   const { processId } = entry;
   const requestId = requestIdOf(processId, orderNumber);
   return { requestId, processId, keyType, subjectPublicKeyInfo, subject, wanted };

@@ -1,5 +1,5 @@
 import type { SignatureAlgorithm } from '../google/provisioning-api.ts';
-import type { RequestedCertificate, Subject } from '../issue/certificate-authority.ts';
+import type { KeyType, RequestedCertificate, Subject } from '../issue/certificate-authority.ts';
 
 /** JSON that one adapter wrote and only it reads again. It may hold secrets: it is never logged. */
 export type Opaque =
@@ -39,6 +39,7 @@ export interface ProcessRecord {
 export interface RequestFacts {
   /** The device key's SubjectPublicKeyInfo (DER). */
   readonly subjectPublicKeyInfo: string;
+  readonly keyType: KeyType;
   /** The name of the authority in the configuration. */
   readonly authority: string;
   readonly subject: Subject;

@@ -7,7 +7,7 @@ import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
 import { backoffMs, pollBackoff } from '../retry.ts';
 import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
 import { certificationRequest, certificationRequestInfo } from './certification-request.ts';
-import { algorithmOfKey, verifySignature } from './signature-algorithm.ts';
+import { keyAlgorithms, verifySignature } from './signature-algorithm.ts';
 
 /*
  * The device proves that it holds its key by signing a CSR's to-be-signed bytes. It may be asked once
@@ -50,7 +50,7 @@ function withIntention(
   const toBeSigned = certificationRequestInfo({ subjectPublicKeyInfo, wanted, additions });
   const signing: SigningFacts = {
     toBeSigned: Buffer.from(toBeSigned).toString('base64'),
-    algorithm: algorithmOfKey(subjectPublicKeyInfo).google,
+    algorithm: keyAlgorithms[request.keyType].google,
     intendedAt: house.clock.now(),
     polls: 0,
     ...(additions.state === undefined ? {} : { prepared: additions.state }),
@@ -213,9 +213,9 @@ async function signingFailed(
 /** The signature completes the CSR, if it is the device's: nothing else happens before that is known. */
 function proven(record: ProcessRecord, signature: Uint8Array): Step {
   const info = Buffer.from(signingOf(record).toBeSigned, 'base64');
-  const key = Buffer.from(requestOf(record).subjectPublicKeyInfo, 'base64');
-  const verified = verifySignature(info, signature, key);
-  const csr = certificationRequest(info, algorithmOfKey(key).keyType, verified);
+  const { subjectPublicKeyInfo, keyType } = requestOf(record);
+  const key = Buffer.from(subjectPublicKeyInfo, 'base64');
+  const csr = certificationRequest(info, keyType, verifySignature(info, signature, key));
   return { kind: 'onward', record: { ...record, csr: Buffer.from(csr).toString('base64') } };
 }
 

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createPublicKey, verify } from 'node:crypto';
 import { ProvisioningError } from '../errors.ts';
 import type { SignatureAlgorithm } from '../google/provisioning-api.ts';
 import type { KeyType } from '../issue/certificate-authority.ts';
@@ -60,15 +60,11 @@ const mostSignatureBytes = 1024;
  *   3 or more, or a point of P-256, in canonical DER without anything behind it.
  */
 export function algorithmOfKey(subjectPublicKeyInfo: Uint8Array): KeyAlgorithm {
-  return readKey(subjectPublicKeyInfo).algorithm;
-}
-
-function readKey(subjectPublicKeyInfo: Uint8Array): { algorithm: KeyAlgorithm; key: KeyObject } {
   const algorithm = namedAlgorithm(subjectPublicKeyInfo);
   try {
     // OpenSSL also sees whether a point is on the curve.
-    const der = Buffer.from(subjectPublicKeyInfo);
-    return { algorithm, key: createPublicKey({ key: der, format: 'der', type: 'spki' }) };
+    createPublicKey({ key: Buffer.from(subjectPublicKeyInfo), format: 'der', type: 'spki' });
+    return algorithm;
   } catch (error) {
     throw unsupported('It is no key', error);
   }
@@ -143,14 +139,16 @@ export function verifySignature(
   signature: Uint8Array,
   subjectPublicKeyInfo: Uint8Array,
 ): Uint8Array {
-  const { algorithm, key } = readKey(subjectPublicKeyInfo);
+  const algorithm = namedAlgorithm(subjectPublicKeyInfo);
+  // A key that is used once is cheaper to hand over as it is than as an object made of it.
+  const key = { key: Buffer.from(subjectPublicKeyInfo), format: 'der', type: 'spki' } as const;
   if (signature.length > 0 && signature.length <= mostSignatureBytes) {
     // For RSA the encoding is not looked at. DER may have 64 bytes too, so its length decides nothing.
-    if (verify('sha256', toBeSigned, { key, dsaEncoding: 'der' }, signature)) return signature;
+    if (verifies({ ...key, dsaEncoding: 'der' }, toBeSigned, signature)) return signature;
     if (
       algorithm.keyType === 'ec' &&
       signature.length === 64 &&
-      verify('sha256', toBeSigned, { key, dsaEncoding: 'ieee-p1363' }, signature)
+      verifies({ ...key, dsaEncoding: 'ieee-p1363' }, toBeSigned, signature)
     ) {
       return ecdsaSigValue(signature);
     }
@@ -159,6 +157,18 @@ export function verifySignature(
     'signature-invalid',
     `The device’s signature (${algorithm.keyType}, ${signature.length} bytes) does not verify against its own public key.`,
   );
+}
+
+function verifies(
+  key: Parameters<typeof verify>[2],
+  toBeSigned: Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  try {
+    return verify('sha256', toBeSigned, key, signature);
+  } catch (error) {
+    throw unsupported('It is no key', error);
+  }
 }
 
 /** Ecdsa-Sig-Value ::= SEQUENCE { r INTEGER, s INTEGER }                         (RFC 3279 2.2.3) */

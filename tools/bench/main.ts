@@ -1,0 +1,232 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { quantile } from './measured-process.ts';
+import { type Added, OutsideWorld } from './outside-world.ts';
+import { ServiceProcess } from './service-process.ts';
+
+/*
+ * `npm run bench`: what the service costs, as ratios to the wire floor of the same run. Simulator, bare client and
+ * service are processes of their own. Prints a table and writes data/bench/result.json.
+ */
+
+const directory = resolve('data/bench');
+const port = 8479;
+const sqlite = '{ kind: sqlite, path: ./journal.db }';
+
+interface Rate {
+  readonly certificates: number;
+  readonly seconds: number;
+  readonly perSecond: number;
+  readonly cpuMsEach: number;
+}
+
+async function floorRun(world: OutsideWorld, count: number): Promise<Rate> {
+  const processes = await addMixed(world, count, false);
+  const child = spawn(process.execPath, ['tools/bench/floor.ts'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  child.stdin.end(JSON.stringify({ rest: world.rest, concurrency: 64, processes }));
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const [status] = await once(child, 'exit');
+  if (status !== 0) throw new Error('The bare client failed.');
+  const { seconds, cpuMs } = z
+    .object({ seconds: z.number(), cpuMs: z.number() })
+    .parse(JSON.parse(Buffer.concat(chunks).toString()));
+  return rate(count, seconds, cpuMs);
+}
+
+/** From the first announcement until the last certificate is accepted. */
+async function serviceRun(world: OutsideWorld, service: ServiceProcess, count: number) {
+  const { delivered = 0 } = await world.summary();
+  const cpuBefore = service.cpuMs;
+  const startedAt = performance.now();
+  const ids = await addMixed(world, count, true);
+  await world.delivered(delivered + count, 300_000);
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const measured = rate(count, seconds, service.cpuMs - cpuBefore);
+  return { ...measured, callsEach: await callsEach(world, ids) };
+}
+
+async function callsEach(world: OutsideWorld, ids: readonly Added[]): Promise<number> {
+  const wanted = new Set(ids.map(({ id }) => id));
+  const mine = (await world.processes()).filter(({ id }) => wanted.has(id));
+  const calls = mine.flatMap(({ calls: each }) => Object.values(each));
+  return calls.reduce((sum, each) => sum + each, 0) / mine.length;
+}
+
+async function addMixed(world: OutsideWorld, count: number, notify: boolean): Promise<Added[]> {
+  const half = Math.ceil(count / 2);
+  const rsa = await world.add({ count: half, key: 'rsa', subject: 'device', notify });
+  const ec = await world.add({ count: count - half, key: 'ec', subject: 'user', notify });
+  return [...rsa, ...ec];
+}
+
+function rate(certificates: number, seconds: number, cpuMs: number): Rate {
+  return {
+    certificates,
+    seconds,
+    perSecond: certificates / seconds,
+    cpuMsEach: cpuMs / certificates,
+  };
+}
+
+async function throughput(count: number, rounds: number) {
+  await using world = await OutsideWorld.start();
+  await using service = await startFresh(world);
+  await floorRun(world, 500);
+  await serviceRun(world, service, 500);
+  const floors: Rate[] = [];
+  const services: Awaited<ReturnType<typeof serviceRun>>[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    floors.push(await floorRun(world, count));
+    services.push(await serviceRun(world, service, count));
+  }
+  const floor = median(floors);
+  const worker = median(services);
+  return {
+    floor,
+    worker,
+    ratio: worker.perSecond / floor.perSecond,
+    cpuRatio: worker.cpuMsEach / floor.cpuMsEach,
+    peakMiB: service.memoryMiB.peak,
+    readyAfterMs: service.readyAfterMs,
+  };
+}
+
+function median<Of extends Rate>(rates: readonly Of[]): Of {
+  const sorted = rates.toSorted((a, b) => a.perSecond - b.perSecond);
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  if (middle === undefined) throw new Error('There is nothing to take the median of.');
+  return middle;
+}
+
+/** Prompt devices while others keep the worker waiting: from the signature to the accepted certificate. */
+async function latency(waiting: number, count: number) {
+  await using world = await OutsideWorld.start();
+  await using _service = await startFresh(world);
+  await world.add({ count: waiting, key: 'ec', signs: 'never' });
+  await sleep(3_000);
+  const ids = new Set<string>();
+  // A steady trickle, so that no device waits for a burst of others.
+  for (let index = 0; index < count; index += 10) {
+    for (const { id } of await addMixed(world, 10, true)) ids.add(id);
+    await sleep(100);
+  }
+  await world.delivered(count, 120_000);
+  const seconds = (await world.processes())
+    .filter(({ id }) => ids.has(id))
+    .map(({ times }) => ((times.endedAt ?? Number.NaN) - (times.signedAt ?? Number.NaN)) / 1_000);
+  return { waiting, count, p50: quantile(seconds, 0.5), p99: quantile(seconds, 0.99) };
+}
+
+/** Memory, and what is left of the throughput, with many processes whose devices do not sign. */
+async function backlog(open: number, count: number) {
+  await using world = await OutsideWorld.start();
+  await using service = await startFresh(world);
+  const batch = 10_000;
+  for (let left = open; left > 0; left -= batch) {
+    await world.add({ count: Math.min(batch, left), key: 'ec', signs: 'never' });
+  }
+  const startedAt = performance.now();
+  await untilAsked(world, open);
+  const asked = rate(open, (performance.now() - startedAt) / 1_000, service.cpuMs);
+  const fresh = await serviceRun(world, service, count);
+  await sleep(5_000);
+  const { now, peak } = service.memoryMiB;
+  return {
+    open,
+    askedPerSecond: asked.perSecond,
+    perSecond: fresh.perSecond,
+    rssMiB: now,
+    peakMiB: peak,
+  };
+}
+
+async function untilAsked(world: OutsideWorld, open: number): Promise<void> {
+  const deadline = performance.now() + 20 * 60_000;
+  while (performance.now() < deadline) {
+    const { signing = 0 } = await world.summary();
+    if (signing >= open) return;
+    await sleep(200);
+  }
+  throw new Error(`The worker did not ask ${open} devices within 20 minutes.`);
+}
+
+async function instances(world: OutsideWorld, count: number, url: string, number: number) {
+  await using services = new AsyncDisposableStack();
+  const started: ServiceProcess[] = [];
+  for (let index = 0; index < number; index += 1) {
+    const name = `bench-${index + 1}`;
+    const journal = `{ kind: postgres, url: "${url}" }`;
+    const options = { world, directory, name, port: port + index, journal };
+    started.push(services.use(await ServiceProcess.start(options)));
+  }
+  const { delivered = 0 } = await world.summary();
+  const startedAt = performance.now();
+  const before = started.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+  await addMixed(world, count, true);
+  await world.delivered(delivered + count, 300_000);
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const after = started.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+  return { instances: number, ...rate(count, seconds, after - before) };
+}
+
+async function startFresh(world: OutsideWorld): Promise<ServiceProcess> {
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true });
+  return ServiceProcess.start({ world, directory, name: 'bench', port, journal: sqlite });
+}
+
+async function bench(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      certificates: { type: 'string', default: '3000' },
+      rounds: { type: 'string', default: '3' },
+      backlog: { type: 'string', default: '1000,10000,100000' },
+      postgres: { type: 'string' },
+      json: { type: 'string', default: join('data', 'bench-result.json') },
+    },
+  });
+  const result: Record<string, unknown> = {};
+  const show = (title: string, row: object) => {
+    result[title] = row;
+    console.log(`\n${title}`);
+    console.table(row);
+  };
+  const main = await throughput(Number(values.certificates), Number(values.rounds));
+  const { floor, worker, ...figures } = main;
+  show('wire floor and worker (SQLite, local-ca, prompt devices)', { floor, worker });
+  show('ratios', figures);
+  show('signature there to uploaded, seconds', await latency(1_000, 500));
+  const sizes = values.backlog.split(',').filter(Boolean).map(Number);
+  const backlogs: Awaited<ReturnType<typeof backlog>>[] = [];
+  for (const open of sizes) backlogs.push(await backlog(open, 1_000));
+  if (backlogs.length > 0) show('open processes', backlogs);
+  if (values.postgres !== undefined) {
+    await using world = await OutsideWorld.start();
+    await mkdir(directory, { recursive: true });
+    const rows: Awaited<ReturnType<typeof instances>>[] = [];
+    for (const number of [1, 2, 3])
+      rows.push(await instances(world, 3_000, values.postgres, number));
+    show('instances on PostgreSQL', rows);
+  } else {
+    console.log('\nNo --postgres URL: instances on PostgreSQL are not measured.');
+  }
+  await mkdir('data', { recursive: true });
+  await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
+  console.log(`\nWritten to ${values.json}.`);
+}
+
+try {
+  await bench();
+  process.exit(0);
+} catch (error) {
+  console.error(error);
+  process.exit(1);
+}
