@@ -5,6 +5,9 @@ export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
+/** A reason that is made once: an AbortController makes an error with a stack where it is given none. */
+const workIsDone = new Error('The work was done before its deadline.');
+
 /**
  * Runs `work` for at most `forMs`. It rejects with a {@link DeadlineError}, or with the outer signal's
  * reason, as soon as either happens, even when `work` does not listen to the signal it is given.
@@ -30,7 +33,7 @@ export async function withDeadline<Result>(
       work(inner.signal).then(resolve, reject);
     });
   } finally {
-    timer.abort();
+    timer.abort(workIsDone);
     outer.removeEventListener('abort', abort);
   }
 }

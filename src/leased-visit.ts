@@ -19,6 +19,9 @@ export interface LeasedVisitOptions {
   readonly clock: Clock;
 }
 
+/** Made once: an AbortController makes an error with a stack where it is given no reason. */
+const visitEnded = new Error('The visit has ended.');
+
 /** A visit does what must not be done twice only while its lease holds for at least this long. */
 const guardMarginMs = 2_000;
 
@@ -86,7 +89,7 @@ export class LeasedVisit implements Visit, AsyncDisposable {
   /** Ends the visit: the entry is due again at `dueAt`. */
   async rest(record: ProcessRecord, dueAt: number): Promise<void> {
     await this.#last;
-    this.#controller.abort();
+    this.#controller.abort(visitEnded);
     const { journal, leased } = this.#options;
     const change = { record, room: roomOf(record), dueAt };
     await journal.save(leased, change, new AbortController().signal);
@@ -94,7 +97,7 @@ export class LeasedVisit implements Visit, AsyncDisposable {
 
   async close(closing: Closing): Promise<void> {
     await this.#last;
-    this.#controller.abort();
+    this.#controller.abort(visitEnded);
     const { journal, leased } = this.#options;
     await journal.close(leased, closing, new AbortController().signal);
   }
@@ -108,7 +111,7 @@ export class LeasedVisit implements Visit, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#outer.removeEventListener('abort', this.#abort);
-    this.#controller.abort();
+    this.#controller.abort(visitEnded);
     await this.#last.catch(() => undefined);
   }
 

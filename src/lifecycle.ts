@@ -5,7 +5,7 @@ import { GoogleError, isErrorCode, ProvisioningError } from './errors.ts';
 import { accept, collect, order } from './issue/issue.ts';
 import { authorityOf } from './issue/issue-request.ts';
 import type { Entry, Room } from './journal/journal.ts';
-import type { ProcessRecord } from './journal/process-record.ts';
+import type { OrderFacts, ProcessRecord } from './journal/process-record.ts';
 import { askForSignature, collectSignature } from './possession/prove-possession.ts';
 import { type Backoff, backoffMs, bugBackoff, troubleBackoff } from './retry.ts';
 import { end, type House, type Step, type Visit, withRefusal } from './visit.ts';
@@ -218,4 +218,21 @@ export function enteredAt(entry: Entry, record: ProcessRecord): number {
     case 'deliver':
       return record.refusal?.decidedAt ?? record.issued?.issuedAt ?? entry.openedAt;
   }
+}
+
+/**
+ * What is kept of a process that has ended: who got what, when and from whom. What was only needed on the
+ * way goes, and with it what an authority may have put there that is secret.
+ */
+export function inventoryOf(record: ProcessRecord): ProcessRecord {
+  const { signing: _signed, csr: _ordered, order, issued, ...kept } = record;
+  return {
+    ...kept,
+    ...(order === undefined ? {} : { order: withoutTicket(order) }),
+    ...(issued === undefined ? {} : { issued: { ...issued, chain: [] } }),
+  };
+}
+
+function withoutTicket({ ticket: _answered, ...order }: OrderFacts): OrderFacts {
+  return order;
 }

@@ -10,7 +10,7 @@ import {
 } from './journal/journal.ts';
 import type { ProcessRecord } from './journal/process-record.ts';
 import { LeasedVisit } from './leased-visit.ts';
-import { advance, afterTrouble, enteredAt, roomOf } from './lifecycle.ts';
+import { advance, afterTrouble, enteredAt, inventoryOf, roomOf } from './lifecycle.ts';
 import type { Delivery, Inbox } from './notification/inbox.ts';
 import { decodeNotification, UnreadableNotificationError } from './notification/notification.ts';
 import type { Events } from './telemetry/events.ts';
@@ -43,6 +43,8 @@ const unwrittenPauseMs = 2_000;
 const journalPauseMs = 1_000;
 /** How often leases are looked at while one lasts. */
 const renewalsPerLease = 6;
+/** Made once: an AbortController makes an error with a stack where it is given no reason. */
+const wokenUp = new Error('There is something to do.');
 /** Closed processes that are old enough go in small batches, now and then. */
 const pruneEveryMs = 60 * 60_000;
 const pruneBatch = 500;
@@ -81,7 +83,7 @@ export class Worker {
     const failed = new AbortController();
     const signal = AbortSignal.any([outer, failed.signal]);
     const visiting = new AbortController();
-    const wake = () => this.#wake.abort();
+    const wake = () => this.#wake.abort(wokenUp);
     signal.addEventListener('abort', wake, { once: true });
     this.#options.journal.onWake?.(wake);
     const loops = [
@@ -127,7 +129,7 @@ export class Worker {
       const result = await this.#options.journal.open(notification, new AbortController().signal);
       delivery.acknowledge();
       this.#events.emit('notification', { result, processId });
-      if (result === 'opened') this.#wake.abort();
+      if (result === 'opened') this.#wake.abort(wokenUp);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       this.#events.emit('notification', { result: 'unwritten', processId, problem });
@@ -192,7 +194,7 @@ export class Worker {
     const visit = this.#visit(leased, takenAt, signal).finally(() => {
       const wasFull = this.#visits.size >= this.#options.visits;
       this.#visits.delete(visit);
-      if (wasFull) this.#wake.abort();
+      if (wasFull) this.#wake.abort(wokenUp);
     });
     this.#visits.add(visit);
   }
@@ -264,13 +266,14 @@ export class Worker {
     const dueAt = this.#clock.now() + step.forMs;
     await visit.rest(step.record, dueAt);
     // The idle loop may be waiting for something later than this.
-    if (step.forMs < longestIdleMs) this.#wake.abort();
+    if (step.forMs < longestIdleMs) this.#wake.abort(wokenUp);
   }
 
   async #close(visit: LeasedVisit, step: End): Promise<void> {
     const { processId, openedAt } = visit.entry;
     const { outcome, code, message, record } = step;
-    await visit.close({ outcome, record, ...(code === undefined ? {} : { code }) });
+    const kept = inventoryOf(record);
+    await visit.close({ outcome, record: kept, ...(code === undefined ? {} : { code }) });
     const now = this.#clock.now();
     this.#note(visit, record, true);
     const { authority } = record.request ?? {};

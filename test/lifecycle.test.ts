@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GoogleError, ProvisioningError } from '../src/errors.ts';
 import type { ProcessRecord } from '../src/journal/process-record.ts';
-import { afterTrouble, enteredAt, roomOf, stageOf } from '../src/lifecycle.ts';
+import { afterTrouble, enteredAt, inventoryOf, roomOf, stageOf } from '../src/lifecycle.ts';
 
 const claim = { callerInstanceId: 'a', intendedAt: 1, claimedAt: 2 };
 const signing = {
@@ -134,5 +134,20 @@ describe('afterTrouble', () => {
   it('looks again late after an error that nobody foresaw', () => {
     const step = afterTrouble(new TypeError('x is undefined'), ordering, limits, 5);
     expect(step).toMatchObject({ kind: 'wait', forMs: 60_000 });
+  });
+});
+
+describe('inventoryOf', () => {
+  it('keeps who got what, and drops what may be secret or only served the way', () => {
+    const ended: ProcessRecord = {
+      claim,
+      signing: { ...signing, prepared: { challenge: 'secret' } },
+      csr: 'AA==',
+      order: { ...order, ticket: { key: 'secret' } },
+      issued: { ...issued, chain: ['AA=='], serialNumber: '01' },
+    };
+    const kept = inventoryOf(ended);
+    expect(JSON.stringify(kept)).not.toContain('secret');
+    expect(kept).toEqual({ claim, order, issued: { ...issued, chain: [], serialNumber: '01' } });
   });
 });

@@ -56,8 +56,8 @@ interface ClaimFacts {
 }
 
 export interface SigningFacts {
-  /** The exact CertificationRequestInfo (DER) that is sent. */
-  readonly toBeSigned: string;
+  /** The exact CertificationRequestInfo (DER) that is sent; gone once the CSR, which has it, is complete. */
+  readonly toBeSigned?: string;
   readonly algorithm: SignatureAlgorithm;
   /** What the authority's prepare() wants to see again. */
   readonly prepared?: Opaque;

@@ -90,7 +90,7 @@ async function ask(
   try {
     const operation = await house.api.signData(
       visit.entry,
-      Buffer.from(signing.toBeSigned, 'base64'),
+      bytesToBeSigned(signing),
       signing.algorithm,
       () => visit.guard(),
       signal,
@@ -129,7 +129,7 @@ function whatGoogleHas(
   const over = endedMeanwhile(record, process);
   if (over !== undefined) return over;
   if (process.signData === undefined) return undefined;
-  if (Buffer.from(process.signData).toString('base64') !== signing.toBeSigned) {
+  if (!bytesToBeSigned(signing).equals(process.signData)) {
     return end(record, 'yielded', 'Another adapter has asked the device to sign other data.');
   }
   const { unclearUntil: _settled, ...clear } = signing;
@@ -212,11 +212,15 @@ async function signingFailed(
 
 /** The signature completes the CSR, if it is the device's: nothing else happens before that is known. */
 function proven(record: ProcessRecord, signature: Uint8Array): Step {
-  const info = Buffer.from(signingOf(record).toBeSigned, 'base64');
+  const { toBeSigned: _completed, ...signing } = signingOf(record);
+  const info = bytesToBeSigned(signingOf(record));
   const { subjectPublicKeyInfo, keyType } = requestOf(record);
   const key = Buffer.from(subjectPublicKeyInfo, 'base64');
   const csr = certificationRequest(info, keyType, verifySignature(info, signature, key));
-  return { kind: 'onward', record: { ...record, csr: Buffer.from(csr).toString('base64') } };
+  return {
+    kind: 'onward',
+    record: { ...record, signing, csr: Buffer.from(csr).toString('base64') },
+  };
 }
 
 function requestOf(record: ProcessRecord) {
@@ -227,4 +231,9 @@ function requestOf(record: ProcessRecord) {
 function signingOf(record: ProcessRecord): SigningFacts {
   if (record.signing === undefined) throw new Error('The record has no signing.');
   return record.signing;
+}
+
+function bytesToBeSigned(signing: SigningFacts): Buffer {
+  if (signing.toBeSigned === undefined) throw new Error('The record has nothing to be signed.');
+  return Buffer.from(signing.toBeSigned, 'base64');
 }

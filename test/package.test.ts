@@ -1,0 +1,19 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const read = (file: string) => readFileSync(resolve(import.meta.dirname, '..', file), 'utf8');
+
+describe('the package', () => {
+  it('locks versions without download addresses', () => {
+    expect(read('package-lock.json')).not.toContain('"resolved"');
+  });
+
+  it('pins every direct dependency exactly, and Node to its .node-version', () => {
+    const { dependencies, devDependencies } = JSON.parse(read('package.json'));
+    for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies })) {
+      expect(version, name).toMatch(/^\d+\.\d+\.\d+$/);
+    }
+    expect(devDependencies.node).toBe(read('.node-version').trim());
+  });
+});
