@@ -245,8 +245,24 @@ export function encodeSetOf(elements: readonly Uint8Array[], setTag: number = ta
   return encode(setTag, ...elements.toSorted(Buffer.compare));
 }
 
-/** @throws {DerError} for what is not an object identifier in dots. */
+/** The same few dozen identifiers stand in every certificate; what comes on top is not worth keeping. */
+const encodedOids = new Map<string, Uint8Array>();
+const mostEncodedOids = 256;
+
+/**
+ * The bytes are shared: nobody may change them.
+ *
+ * @throws {DerError} for what is not an object identifier in dots.
+ */
 export function encodeOid(dotted: string): Uint8Array {
+  const known = encodedOids.get(dotted);
+  if (known !== undefined) return known;
+  const encoded = encodeNewOid(dotted);
+  if (encodedOids.size < mostEncodedOids) encodedOids.set(dotted, encoded);
+  return encoded;
+}
+
+function encodeNewOid(dotted: string): Uint8Array {
   if (!isOid(dotted)) throw new DerError(`“${dotted}” is not an object identifier in dots`);
   const [first, second, ...rest] = dotted.split('.').map(BigInt);
   const content: number[] = [];

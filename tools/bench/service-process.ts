@@ -83,6 +83,5 @@ profiles:
     subject: CN=\${USER_EMAIL},O=Bench
     subjectAltNames: [{ type: email, value: "\${USER_EMAIL}" }]
 server: { port: ${port} }
-log: { level: warn }
 `;
 }
