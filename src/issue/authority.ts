@@ -142,6 +142,7 @@ export class Authority {
     const { adapter, clock, random } = this.#options;
     while (!signal.aborted) {
       try {
+        await this.#takeShare(signal);
         await this.#timed('check', signal, (inner) => adapter.check(inner));
         this.#up();
       } catch (error) {
@@ -164,12 +165,14 @@ export class Authority {
     if (place === undefined) throw this.#tooMany();
     const leave = await place;
     try {
+      // It may have gone down while this one stood in line.
+      if (this.#down !== undefined) throw this.#refusal(this.#down);
       await this.#takeShare(signal);
       const result = await this.#timed(call, signal, run);
       this.#up();
       return result;
     } catch (error) {
-      if (error instanceof ProvisioningError && error.code === 'ca-unavailable') {
+      if (isUnanswered(error) && this.#down === undefined) {
         this.#failed(error, this.#failures + 1);
       }
       throw error;
@@ -240,6 +243,10 @@ export class Authority {
     const { code, message } = problem;
     this.#options.events.emit('authority', { authority: this.reference, up: false, code, message });
   }
+}
+
+function isUnanswered(error: unknown): error is ProvisioningError {
+  return error instanceof ProvisioningError && error.code === 'ca-unavailable';
 }
 
 function kindOf(answer: unknown): string {
