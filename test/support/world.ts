@@ -83,7 +83,8 @@ export class World {
     ['user_profile', profile],
   ]);
   readonly missing = new Set<string>();
-  mayDrop: CertificateAuthority['features']['mayDrop'] = [];
+  /** What issued certificates must chain to; empty: not checked. */
+  roots: readonly Uint8Array[] = [];
   onDeath: (life: Life) => void = () => undefined;
   /** Processes whose message was acknowledged before the journal had them. */
   readonly lostMessages: string[] = [];
@@ -226,8 +227,8 @@ export class World {
         new Authority({
           reference,
           adapter: wrap(ca.adapterOf(life)),
-          roots: checksChain ? [ca.root] : [],
-          mayDrop: this.mayDrop,
+          roots: checksChain ? [ca.root] : this.roots,
+          mayDrop: [],
           concurrency,
           longestLine: Math.ceil(visits / 4),
           ...(requestsPerSecond === undefined
