@@ -31,6 +31,18 @@ export function untilNextPollMs(waitedMs: number): number {
   return lastMs - ((waitedMs - pollAtMs) % lastMs);
 }
 
+/** What devices do with keys, so that a deterministic world can do it on its own thread. */
+export interface Signing {
+  sign(data: Buffer, key: DeviceKey, dsaEncoding: 'der' | 'ieee-p1363'): Promise<Buffer>;
+  /** A fresh key that no device has. */
+  strangersKey(kind: DeviceKey['kind']): Promise<DeviceKey>;
+}
+
+const backgroundSigning: Signing = {
+  sign: (data, key, dsaEncoding) => signAsync(data, { key: key.privateKey, dsaEncoding }),
+  strangersKey: makeKey,
+};
+
 export interface DevicesParts {
   readonly agenda: Agenda;
   readonly faults: Faults;
@@ -39,6 +51,8 @@ export interface DevicesParts {
   /** How long a woken device needs to sign, in ms, where its spec does not say. */
   readonly signingDelayMs: number;
   now(): number;
+  /** How devices sign; in the background, on other threads, by default. */
+  readonly signing?: Signing;
   /** Called once for each process when nothing more will happen to it. */
   onSettled(process: SimulatedProcess): void;
   onError(error: unknown): void;
@@ -47,10 +61,12 @@ export interface DevicesParts {
 /** The devices' half of the processes: they wake, sign, and look at the certificate they get. */
 export class Devices {
   readonly #parts: DevicesParts;
+  readonly #signing: Signing;
   #strangersKey: Promise<DeviceKey> | undefined;
 
   constructor(parts: DevicesParts) {
     this.#parts = parts;
+    this.#signing = parts.signing ?? backgroundSigning;
   }
 
   /** signData was called: the device signs once it wakes. */
@@ -110,7 +126,7 @@ export class Devices {
     const form = process.spec.ecSignature ?? this.#parts.faults.choice('ecSignature');
     const dsaEncoding = form === 'raw' ? 'ieee-p1363' : 'der';
     const data = Buffer.from(process.signData, 'base64');
-    const signature = await signAsync(data, { key: key.privateKey, dsaEncoding });
+    const signature = await this.#signing.sign(data, key, dsaEncoding);
     if (process.failureMessage !== undefined || process.gone) return;
     if (wrongKey && this.#parts.faults.choice('wrongSignature') === 'operation-error') {
       this.failSigning(process, 'The proof of possession signature is invalid.');
@@ -125,8 +141,8 @@ export class Devices {
   /** A key of the same kind that no device has. */
   #anotherKey(process: SimulatedProcess): Promise<DeviceKey> {
     const kind = process.key.kind;
-    if (kind === 'ec') return makeKey(kind);
-    this.#strangersKey ??= makeKey(kind);
+    if (kind === 'ec') return this.#signing.strangersKey(kind);
+    this.#strangersKey ??= this.#signing.strangersKey(kind);
     return this.#strangersKey;
   }
 

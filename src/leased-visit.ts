@@ -3,6 +3,7 @@ import {
   type Closing,
   type Entry,
   type Journal,
+  JournalError,
   type LeasedEntry,
   LeaseLostError,
 } from './journal/journal.ts';
@@ -26,6 +27,14 @@ const visitEnded = new Error('The visit has ended.');
 const guardMarginMs = 2_000;
 
 /**
+ * A write that failed may still be on its way, and would undo what is written after it. None lives longer
+ * than this: the journals' own statements are given up by then.
+ */
+const unclearPauseMs = 10_000;
+/** How often a visit tries to hand in what it knows when the journal fails; its lease ends by then. */
+const mostWrites = 4;
+
+/**
  * A visit under its lease. Saving renews the lease; a step that lasts longer is kept under lease by whoever
  * calls renew() now and then. When the entry was taken over, the visit's signal is aborted.
  */
@@ -36,7 +45,10 @@ export class LeasedVisit implements Visit, AsyncDisposable {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal;
   #record: ProcessRecord;
-  #written: ProcessRecord;
+  /** The newest that may stand in the journal: a write that failed may have been carried out. */
+  #handedOver: ProcessRecord;
+  /** A write of this visit failed, so that nobody knows what the journal holds. */
+  #unclear: JournalError | undefined;
   #goodUntil: number;
   #last: Promise<void> = Promise.resolve();
 
@@ -45,7 +57,7 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     this.#outer = outer;
     this.entry = options.leased;
     this.#record = options.leased.record;
-    this.#written = options.leased.record;
+    this.#handedOver = options.leased.record;
     this.#goodUntil = options.takenAt + options.leaseMs;
     this.signal = this.#controller.signal;
     if (outer.aborted) this.#abort();
@@ -62,10 +74,18 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     throw new LeaseLostError(this.entry.processId);
   };
 
+  /** When the journal fails, the record is handed in as soon as it works again, and the visit is over. */
   readonly save = async (record: ProcessRecord): Promise<void> => {
-    this.signal.throwIfAborted();
     this.#record = record;
-    await this.#write(() => record);
+    this.signal.throwIfAborted();
+    if (this.#unclear === undefined) await this.#write(() => record).catch(this.#noteUnclear);
+    if (this.#unclear === undefined) return;
+    const failure = this.#unclear;
+    await this.rest(record, this.#options.clock.now()).catch((error: unknown) => {
+      // Whoever took over may hold this very record: it must not look as if nobody had it.
+      if (!(error instanceof LeaseLostError)) throw error;
+    });
+    throw failure;
   };
 
   /** Renews a lease of which a third is used up. Never rejects: a visit that lost its lease is aborted. */
@@ -73,11 +93,15 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     const { clock, leaseMs } = this.#options;
     if (this.signal.aborted || this.#goodUntil - clock.now() > (leaseMs * 2) / 3) return;
     try {
-      await this.#write(() => this.#written);
+      await this.#write(() => {
+        // The visit may have come to its last write while this one stood in line.
+        this.signal.throwIfAborted();
+        return this.#handedOver;
+      });
     } catch (error) {
-      // Until the lease has run out the journal may come back in time; after that the visit must stop.
-      const isLost = error instanceof LeaseLostError || clock.now() > this.#goodUntil;
-      if (isLost) this.#controller.abort(error);
+      if (error instanceof JournalError) this.#unclear = error;
+      // What the visit still does must not be done any more.
+      else this.#controller.abort(error);
     }
   }
 
@@ -92,21 +116,21 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     this.#controller.abort(visitEnded);
     const { journal, leased } = this.#options;
     const change = { record, room: roomOf(record), dueAt };
-    await journal.save(leased, change, new AbortController().signal);
+    await this.#insist(() => journal.save(leased, change, new AbortController().signal));
   }
 
   async close(closing: Closing): Promise<void> {
     await this.#last;
     this.#controller.abort(visitEnded);
     const { journal, leased } = this.#options;
-    await journal.close(leased, closing, new AbortController().signal);
+    await this.#insist(() => journal.close(leased, closing, new AbortController().signal));
   }
 
   /** Ends an aborted visit early, so that nobody has to wait for its lease to run out. Never rejects. */
   async giveBack(): Promise<void> {
     const now = this.#options.clock.now();
-    // Whoever comes next finds the record as it was written; failing here costs only the rest of the lease.
-    await this.rest(this.#written, now).catch(() => undefined);
+    // What came to be known last may be a certificate; failing here costs no more than a crash would.
+    await this.rest(this.#record, now).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -123,11 +147,33 @@ export class LeasedVisit implements Visit, AsyncDisposable {
       const record = recordNow();
       const { journal, leased, leaseMs, clock } = this.#options;
       const askedAt = clock.now();
+      this.#handedOver = record;
       await journal.save(leased, { record, room: roomOf(record) }, this.#outer);
-      this.#written = record;
       this.#goodUntil = askedAt + leaseMs;
     });
     this.#last = write.catch(() => undefined);
     return write;
+  }
+
+  readonly #noteUnclear = (error: unknown): void => {
+    if (!(error instanceof JournalError)) throw error;
+    this.#unclear = error;
+  };
+
+  /** The visit's last write. It is repeated for a while, since it may hold what cannot be asked again. */
+  async #insist(write: () => Promise<void>): Promise<void> {
+    for (let writes = 0; ; writes += 1) {
+      // Once the drain time is over there is no time to wait for a write that may be on its way.
+      if (this.#unclear !== undefined && !this.#outer.aborted) {
+        if (writes >= mostWrites) throw this.#unclear;
+        await this.#options.clock.sleep(unclearPauseMs, this.#outer).catch(() => undefined);
+      }
+      try {
+        return await write();
+      } catch (error) {
+        this.#noteUnclear(error);
+        if (this.#outer.aborted) throw error;
+      }
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Clock, Random } from '../clock.ts';
 import { DeadlineError, withDeadline } from '../deadline.ts';
 import { type ErrorCode, ProvisioningError } from '../errors.ts';
@@ -104,8 +105,12 @@ export class Authority {
     if (issued === undefined) return;
     const { adapter } = this.#options;
     const revoke = adapter.revoke?.bind(adapter);
+    const certificate = Buffer.from(issued.certificate, 'base64');
+    if (isAnothersCa(certificate, record)) {
+      this.#report(processId, record, false, 'The answer led with a CA’s certificate.');
+      return;
+    }
     if (revoke !== undefined) {
-      const certificate = Buffer.from(issued.certificate, 'base64');
       await this.#work('revoke', signal, (inner) => revoke(certificate, reason, inner));
     }
     const message = revoke === undefined ? 'This kind of authority cannot revoke.' : 'Revoked.';
@@ -142,6 +147,7 @@ export class Authority {
     const { adapter, clock, random } = this.#options;
     while (!signal.aborted) {
       try {
+        await this.#takeShare(signal);
         await this.#timed('check', signal, (inner) => adapter.check(inner));
         this.#up();
       } catch (error) {
@@ -164,12 +170,14 @@ export class Authority {
     if (place === undefined) throw this.#tooMany();
     const leave = await place;
     try {
+      // It may have gone down while this one stood in line.
+      if (this.#down !== undefined) throw this.#refusal(this.#down);
       await this.#takeShare(signal);
       const result = await this.#timed(call, signal, run);
       this.#up();
       return result;
     } catch (error) {
-      if (error instanceof ProvisioningError && error.code === 'ca-unavailable') {
+      if (isUnanswered(error) && this.#down === undefined) {
         this.#failed(error, this.#failures + 1);
       }
       throw error;
@@ -240,6 +248,22 @@ export class Authority {
     const { code, message } = problem;
     this.#options.events.emit('authority', { authority: this.reference, up: false, code, message });
   }
+}
+
+/** An answer in the wrong order leads with the authority's own certificate: that one must stay good. */
+function isAnothersCa(certificate: Uint8Array, { request }: ProcessRecord): boolean {
+  try {
+    const { ca, publicKey } = new X509Certificate(certificate);
+    const key = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+    return ca && key !== request?.subjectPublicKeyInfo;
+  } catch {
+    // What cannot be read is no CA's certificate, and the adapter may know what to do with it.
+    return false;
+  }
+}
+
+function isUnanswered(error: unknown): error is ProvisioningError {
+  return error instanceof ProvisioningError && error.code === 'ca-unavailable';
 }
 
 function kindOf(answer: unknown): string {

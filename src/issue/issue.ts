@@ -43,7 +43,7 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
   const intended: ProcessRecord = { ...record, order: placed };
   await visit.save(intended);
   const issuance = await authority.issue(issueRequest(intended, entry), signal);
-  return receive(visit, intended, placed, issuance, house, signal);
+  return receive(visit, intended, placed, issuance, house);
 }
 
 /** Asks after an order that the authority has in hand. */
@@ -56,7 +56,7 @@ export async function collect(visit: Visit, house: House, signal: AbortSignal): 
   }
   const authority = authorityOf(record, house);
   const issuance = await authority.collect(placed.ticket, issueRequest(record, entry), signal);
-  return receive(visit, record, placed, issuance, house, signal);
+  return receive(visit, record, placed, issuance, house);
 }
 
 async function receive(
@@ -65,7 +65,6 @@ async function receive(
   placed: OrderFacts,
   issuance: Issuance,
   house: House,
-  signal: AbortSignal,
 ): Promise<Step> {
   switch (issuance.kind) {
     case 'rejected':
@@ -85,7 +84,7 @@ async function receive(
         ...serialNumberOf(issuance.certificate),
       };
       const received = { ...record, issued };
-      await keep(visit, received, house, signal);
+      await keep(visit, received, house);
       return { kind: 'onward', record: received };
     }
     default:
@@ -103,13 +102,15 @@ function serialNumberOf(certificate: Uint8Array): { serialNumber?: string } {
 }
 
 /** Writes the certificate down. When the process was taken over meanwhile, ours may be a surplus one. */
-async function keep(visit: Visit, received: ProcessRecord, house: House, signal: AbortSignal) {
+async function keep(visit: Visit, received: ProcessRecord, house: House) {
   try {
     await visit.save(received);
   } catch (error) {
     const authority = authorityOf(received, house);
     // An idempotent authority gives the other visit the very same certificate: that must stay good.
     if (error instanceof LeaseLostError && !authority.features.idempotent) {
+      // The visit's own signal may be aborted already, by a heartbeat that found out first.
+      const { signal } = new AbortController();
       await authority.disownOrReport(visit.entry.processId, received, 'superseded', signal);
     }
     throw error;

@@ -10,8 +10,12 @@ export class Slots {
     this.#longestLine = longestLine;
   }
 
-  /** Undefined when the line is full; else a promise of a place, given back by calling its result. */
+  /**
+   * Undefined when the line is full; else a promise of a place, given back by calling its result, that
+   * rejects with the signal's reason when the signal is aborted first.
+   */
   enter(signal: AbortSignal): Promise<() => void> | undefined {
+    if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#taken < this.#places) {
       this.#taken += 1;
       return Promise.resolve(this.#leaver());

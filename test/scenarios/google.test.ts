@@ -1,0 +1,220 @@
+import { describe, expect, it } from 'vitest';
+import type { FaultChanges, Method } from '../../simulator/faults.ts';
+import { hourMs, World, type WorldOptions } from '../support/world.ts';
+import { Observer } from '../support/world-invariants.ts';
+import { strokes } from '../support/world-script.ts';
+import type { Trouble } from '../support/world-wire.ts';
+
+/** One device, one worker, until the process has ended; every promise is checked from outside. */
+async function one(options: WorldOptions, device: Parameters<World['add']>[0] = {}) {
+  const world = new World(options);
+  const observer = new Observer(world);
+  const process = world.add(device);
+  world.start();
+  await world.untilClosed();
+  await world.pass(60_000);
+  expect(observer.finish()).toEqual([]);
+  return { world, process, outcome: world.outcome(process) };
+}
+
+describe('a prompt device', () => {
+  it.each(['ec', 'rsa'] as const)('with an %s key costs exactly five calls', async (key) => {
+    const { process, outcome } = await one({ checksChain: true }, { key, signAfterMs: 100 });
+    expect(outcome).toBe('delivered');
+    expect(process.accepted).toBe(true);
+    expect(process.calls).toEqual({
+      get: 1,
+      claim: 1,
+      signData: 1,
+      operation: 1,
+      uploadCertificate: 1,
+      setFailure: 0,
+    });
+  });
+
+  it('that is announced five times is served once', async () => {
+    const world = new World();
+    const observer = new Observer(world);
+    const process = world.add({}, 5);
+    world.start();
+    world.start();
+    await world.untilClosed();
+    expect(observer.finish()).toEqual([]);
+    expect(world.outcome(process)).toBe('delivered');
+    expect(process.carriedOut).toMatchObject({ claim: 1, signData: 1, uploadCertificate: 1 });
+    expect(world.ca().ledger).toHaveLength(1);
+    expect(world.inbox.acknowledged).toBe(5);
+  });
+});
+
+describe('a lost answer', () => {
+  const calls: readonly Method[] = ['get', 'claim', 'signData', 'operation', 'uploadCertificate'];
+  const troubles: readonly Trouble[] = [
+    'lost-request',
+    'late-request',
+    'lost-answer',
+    'fails',
+    'fails-after',
+  ];
+  const switches: readonly FaultChanges[] = [
+    { claimRepeated: 200, uploadTwice: 200, signDataTwice: 'device-fails', callAfterEnd: 400 },
+    { claimRepeated: 400, uploadTwice: 400, signDataTwice: 'same', callAfterEnd: 404 },
+    { claimRepeated: 400, uploadTwice: 200, signDataTwice: 400, callAfterEnd: 409 },
+    { claimRepeated: 200, uploadTwice: 400, signDataTwice: 'device-fails', callAfterEnd: 409 },
+  ];
+  for (const method of calls) {
+    for (const trouble of troubles) {
+      it(`of ${method} (${trouble}, once or three times) ends well under every switch`, async () => {
+        for (const faults of switches) {
+          for (const times of [1, 3]) {
+            const turns = Array.from({ length: times }, (_, index) => index + 1);
+            const fates = strokes(
+              ...turns.map((turn) => ({
+                call: `google.${method}`,
+                turn,
+                trouble,
+                ...(trouble === 'late-request' ? { requestMs: 7_000 } : {}),
+              })),
+            );
+            const { process, outcome } = await one({ fates, faults });
+            expect({ outcome, faults, times }).toEqual({ outcome: 'delivered', faults, times });
+            expect(process.carriedOut.signData).toBe(1);
+          }
+        }
+      });
+    }
+  }
+
+  it.each(troubles)('of setFailure (%s) ends as refused', async (trouble) => {
+    for (const callAfterEnd of [400, 409] as const) {
+      const { process, outcome } = await one({
+        fates: strokes({ call: 'google.setFailure', trouble }),
+        faults: { callAfterEnd },
+        cas: { default_ca_config: { decide: () => ({ kind: 'reject' }) } },
+      });
+      expect(outcome).toBe('refused ca-rejected');
+      expect(process.failureMessage).toContain('(ca-rejected)');
+      expect(process.failureMessage).not.toContain('policy');
+    }
+  });
+});
+
+describe('a device', () => {
+  it('that signs after seven hours gets its certificate', async () => {
+    const { process, world, outcome } = await one({}, { signAfterMs: 7 * hourMs });
+    expect(outcome).toBe('delivered');
+    expect(world.journal.kept.get(process.id)?.closedAt).toBeLessThan(
+      (process.signedAtMs ?? 0) + 6 * 60_000,
+    );
+    expect(process.calls.operation).toBeLessThan(130);
+  });
+
+  it('that never signs is refused after a day, and the CA is not asked', async () => {
+    const { process, world, outcome } = await one({}, { signs: 'never' });
+    expect(outcome).toBe('refused signing-timeout');
+    const closedAt = world.journal.kept.get(process.id)?.closedAt ?? 0;
+    expect((closedAt - process.startedAtMs) / hourMs).toBeCloseTo(24, 1);
+    expect(world.ca().requests).toEqual([]);
+  });
+
+  it('that signs with another key is refused, and the CA is not asked', async () => {
+    const faults = { wrongSignature: 'passed-on' } as const;
+    const { world, outcome } = await one({ faults }, { signs: 'wrong-key' });
+    expect(outcome).toBe('refused signature-invalid');
+    expect(world.ca().requests).toEqual([]);
+  });
+
+  it('whose wrong signature Google sees is closed as gone', async () => {
+    const { world, outcome } = await one({}, { signs: 'wrong-key' });
+    expect(outcome).toBe('gone signing-refused');
+    expect(world.ca().requests).toEqual([]);
+  });
+
+  it('whose user is asked for by a SCEP profile with raw placeholders gets the names filled in', async () => {
+    const { world, outcome } = await one(
+      { faults: { scepPlaceholders: 'raw' } },
+      {
+        profile: 'scep',
+        subject: 'user',
+        scepProfile: { subjectCommonName: '${USER_EMAIL}', keyUsages: ['KEY_USAGE_SIGNING'] },
+      },
+    );
+    expect(outcome).toBe('delivered');
+    expect(world.ca().requests[0]?.wanted.subject.flat()).toContainEqual({
+      type: '2.5.4.3',
+      value: 'user1@simulator.example',
+    });
+  });
+});
+
+describe('a process that has gone', () => {
+  it.each(['at-once', 'after-claim', 'after-signing'] as const)('%s is closed', async (gone) => {
+    const { world, outcome } = await one({}, { gone });
+    expect(outcome).toBe('gone google-not-found');
+    for (const { revokedAt } of world.ca().ledger) expect(revokedAt).toBeDefined();
+  });
+
+  it('when its certificate was issued has it revoked', async () => {
+    const fates = strokes({ call: 'google.uploadCertificate', waitMs: 10_000 });
+    const world = new World({ fates });
+    const observer = new Observer(world);
+    const process = world.add();
+    world.start();
+    await world.until(() => world.ca().ledger.length > 0);
+    world.google.devices.forget(process);
+    await world.untilClosed();
+    expect(observer.finish()).toEqual([]);
+    expect(world.outcome(process)).toBe('gone google-not-found');
+    expect(world.ca().ledger).toEqual([expect.objectContaining({ revokedAt: expect.any(Number) })]);
+    expect(world.heardOf('orphan')).toMatchObject([{ revoked: true }]);
+  });
+});
+
+describe('a process of another adapter', () => {
+  it.each([400, 409] as const)('(%s) is closed without a further call', async (claimByOther) => {
+    const world = new World({ faults: { claimByOther } });
+    const process = world.add({}, 1, 10);
+    process.claimedBy = 'rival';
+    world.start();
+    await world.untilClosed();
+    expect(world.outcome(process)).toBe('yielded');
+    expect(process.calls).toMatchObject({ get: 1, claim: 1, signData: 0, setFailure: 0 });
+  });
+
+  it.each([
+    ['refuse', 'refused authority-unknown', 1],
+    ['ignore', 'yielded', 0],
+  ] as const)('with a reference in no table: unmatched %s', async (unmatched, ending, calls) => {
+    const world = new World({ unmatched });
+    const process = world.add({ caConnection: 'elsewhere' });
+    world.start();
+    await world.untilClosed();
+    expect(world.outcome(process)).toBe(ending);
+    expect(process.calls).toMatchObject({ claim: calls, setFailure: calls });
+  });
+});
+
+describe('hostile messages', () => {
+  it('are acknowledged and counted, and disturb nobody', async () => {
+    const world = new World();
+    const hostile = [
+      Buffer.alloc(0),
+      Buffer.alloc(100_000, 0xff),
+      Buffer.from('{"certificateProvisioningProcessId":"../../evil"}'),
+      Buffer.from('{'.repeat(10_000)),
+      Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]),
+      Buffer.from('{"certificateProvisioningProcessId":null,"__proto__":{"a":1}}'),
+    ];
+    for (const body of hostile) world.inbox.publish('hostile', body, 1);
+    const process = world.add();
+    world.start();
+    await world.untilClosed();
+    expect(world.outcome(process)).toBe('delivered');
+    expect(world.journal.kept.size).toBe(1);
+    const unreadable = world
+      .heardOf('notification')
+      .filter(({ result }) => result === 'unreadable');
+    expect(unreadable).toHaveLength(hostile.length);
+    expect(world.heardOf('bug')).toEqual([]);
+  });
+});

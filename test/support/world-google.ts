@@ -1,0 +1,308 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { Agenda } from '../../simulator/agenda.ts';
+import { hexOf } from '../../simulator/chance.ts';
+import {
+  type DeviceSpec,
+  type DeviceSpecInput,
+  parseDeviceSpec,
+} from '../../simulator/device-spec.ts';
+import { Devices, type Signing } from '../../simulator/devices.ts';
+import { type FaultChanges, Faults, type Method } from '../../simulator/faults.ts';
+import { Google } from '../../simulator/google.ts';
+import type { DeviceKey } from '../../simulator/key-pool.ts';
+import { noCalls, type SimulatedProcess } from '../../simulator/simulated-process.ts';
+import { narrowProcess } from '../../src/claim/process.ts';
+import type { Clock } from '../../src/clock.ts';
+import { GoogleError } from '../../src/errors.ts';
+import { ExchangeError } from '../../src/google/exchange.ts';
+import { asUnclear, errorOfAnswer, errorOfExchange } from '../../src/google/google-answer.ts';
+import { narrowOperation } from '../../src/google/operation.ts';
+import type { ProcessReference, ProvisioningApi } from '../../src/google/provisioning-api.ts';
+import type { Life, Scheduler } from './world-scheduler.ts';
+import type { Trouble, Wire } from './world-wire.ts';
+
+/*
+ * Google and the devices are the simulator's own, without its sockets. What is not real: devices share a
+ * few keys and sign the same bytes once per run, so that a hundred thousand histories cost no cryptography.
+ */
+
+type Kind = DeviceKey['kind'];
+
+const keysOf: Record<Kind, DeviceKey[]> = { ec: [], rsa: [] };
+const keysInPool = { ec: 4, rsa: 2 } as const;
+
+function makeKey(kind: Kind): DeviceKey {
+  const { privateKey, publicKey } =
+    kind === 'rsa'
+      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  return { kind, privateKey, spki, spkiBase64: spki.toString('base64') };
+}
+
+function keyOf(kind: Kind, index: number): DeviceKey {
+  const turn = index % keysInPool[kind];
+  const known = keysOf[kind][turn];
+  if (known !== undefined) return known;
+  const made = makeKey(kind);
+  keysOf[kind][turn] = made;
+  return made;
+}
+
+const signatures = new Map<string, Buffer>();
+const mostSignatures = 20_000;
+
+const signing: Signing = {
+  sign(data, key, dsaEncoding) {
+    const name = `${dsaEncoding} ${key.spkiBase64} ${data.toString('base64')}`;
+    const known = signatures.get(name);
+    if (known !== undefined) return Promise.resolve(known);
+    const signature = sign('sha256', data, { key: key.privateKey, dsaEncoding });
+    if (signatures.size < mostSignatures) signatures.set(name, signature);
+    return Promise.resolve(signature);
+  },
+  // The last key of the pool plus one: no device has it.
+  strangersKey: (kind) => Promise.resolve(strangersKeys[kind]()),
+};
+
+const strangersKeys = { ec: once(() => makeKey('ec')), rsa: once(() => makeKey('rsa')) };
+
+function once<Value>(make: () => Value): () => Value {
+  let made: Value | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+const specs = new Map<string, DeviceSpec>();
+
+function specOf(input: DeviceSpecInput): DeviceSpec {
+  const name = JSON.stringify(input);
+  const known = specs.get(name);
+  if (known !== undefined) return known;
+  const spec = parseDeviceSpec(input);
+  specs.set(name, spec);
+  return spec;
+}
+
+const idTopic = 2_000;
+const mostAttempts = 3;
+
+export interface WorldGoogleOptions {
+  readonly scheduler: Scheduler;
+  readonly wire: Wire;
+  readonly faults?: FaultChanges;
+  /** The API as the worker's own client has it, or one that does not heed the guard. */
+  readonly heedsGuard: boolean;
+}
+
+/** A call that Google has seen, for whoever counts. */
+export interface SeenCall {
+  readonly at: number;
+  readonly method: Method;
+  readonly processId: string;
+  readonly status: number;
+}
+
+export class WorldGoogle {
+  readonly faults: Faults;
+  readonly devices: Devices;
+  readonly processes = new Map<string, SimulatedProcess>();
+  readonly seen: SeenCall[] = [];
+  /** While it gives an answer, Google gives that one and does nothing. */
+  outage: (method: Method) => number | undefined = () => undefined;
+  /** Called before a certificate is uploaded, with its PEM. */
+  onUpload: (processId: string, pem: string) => void = () => undefined;
+  readonly #options: WorldGoogleOptions;
+  readonly #google: Google;
+  readonly errors: unknown[] = [];
+
+  constructor(options: WorldGoogleOptions) {
+    this.#options = options;
+    const { scheduler } = options;
+    const now = () => scheduler.now();
+    this.faults = new Faults(1, 0);
+    this.faults.set(options.faults ?? {});
+    const onError = (error: unknown) => void this.errors.push(error);
+    const agenda = new Agenda(scheduler.clockOf(), onError);
+    this.devices = new Devices({
+      agenda,
+      faults: this.faults,
+      timeScale: 1,
+      signingDelayMs: 300,
+      now,
+      signing,
+      onSettled: () => undefined,
+      onError,
+    });
+    this.#google = new Google({ seed: 1, faults: this.faults, devices: this.devices, now });
+  }
+
+  add(input: DeviceSpecInput): SimulatedProcess {
+    const spec = specOf(input);
+    const index = this.processes.size;
+    const now = this.#options.scheduler.now();
+    const process: SimulatedProcess = {
+      id: hexOf(1, index, idTopic),
+      index,
+      spec,
+      key: keyOf(spec.key, index),
+      startedAtMs: now,
+      signedAtMs: undefined,
+      endedAtMs: undefined,
+      waitingSinceMs: now,
+      claimedBy: undefined,
+      signData: undefined,
+      signatureAlgorithm: undefined,
+      operationStartedAtMs: undefined,
+      signature: undefined,
+      operationError: undefined,
+      certificatePem: undefined,
+      failureMessage: undefined,
+      gone: spec.gone === 'at-once',
+      accepted: false,
+      problem: undefined,
+      calls: noCalls(),
+      carriedOut: noCalls(),
+    };
+    this.processes.set(process.id, process);
+    return process;
+  }
+
+  /** One call as it arrives at Google. */
+  carryOut(
+    method: Method,
+    processId: string,
+    operation: string | undefined,
+    body: Readonly<Record<string, unknown>>,
+  ): { readonly status: number; readonly body: string } {
+    const process = this.processes.get(processId);
+    const outage = this.outage(method);
+    if (outage !== undefined) return this.#saw(method, processId, { status: outage, body: '{}' });
+    if (process === undefined) return this.#saw(method, processId, { status: 404, body: '{}' });
+    process.calls[method] += 1;
+    return this.#saw(method, processId, this.#google.carryOut(method, process, operation, body));
+  }
+
+  #saw(method: Method, processId: string, answer: { status: number; body: string }) {
+    this.seen.push({ at: this.#options.scheduler.now(), method, processId, status: answer.status });
+    return answer;
+  }
+
+  apiOf(life: Life): ProvisioningApi {
+    return new WorldApi(this, life, this.#options);
+  }
+}
+
+class WorldApi implements ProvisioningApi {
+  readonly #google: WorldGoogle;
+  readonly #life: Life;
+  readonly #options: WorldGoogleOptions;
+  readonly #clock: Clock;
+
+  constructor(google: WorldGoogle, life: Life, options: WorldGoogleOptions) {
+    this.#google = google;
+    this.#life = life;
+    this.#options = options;
+    this.#clock = options.scheduler.clockOf(life);
+  }
+
+  async get(process: ProcessReference, signal: AbortSignal) {
+    return narrowProcess(await this.#send('get', process.processId, {}, signal));
+  }
+
+  async claim(process: ProcessReference, callerInstanceId: string, signal: AbortSignal) {
+    await this.#send('claim', process.processId, { callerInstanceId }, signal);
+  }
+
+  async signData(
+    process: ProcessReference,
+    data: Uint8Array,
+    algorithm: string,
+    guard: () => void,
+    signal: AbortSignal,
+  ) {
+    const signData = Buffer.from(data).toString('base64');
+    const body = { signData, signatureAlgorithm: algorithm };
+    const leave = this.#options.heedsGuard ? guard : undefined;
+    return narrowOperation(
+      await this.#send('signData', process.processId, body, signal, undefined, leave),
+    );
+  }
+
+  async operation(name: string, signal: AbortSignal) {
+    const [, , , processId = '', , operation] = name.split('/');
+    return narrowOperation(await this.#send('operation', processId, {}, signal, operation));
+  }
+
+  async uploadCertificate(process: ProcessReference, certificatePem: string, signal: AbortSignal) {
+    this.#google.onUpload(process.processId, certificatePem);
+    await this.#send('uploadCertificate', process.processId, { certificatePem }, signal);
+  }
+
+  async setFailure(process: ProcessReference, errorMessage: string, signal: AbortSignal) {
+    await this.#send('setFailure', process.processId, { errorMessage }, signal);
+  }
+
+  async [Symbol.asyncDispose]() {
+    // Nothing is open.
+  }
+
+  /** As src/google/google-connection.ts repeats: what passes by itself, and never signData. */
+  async #send(
+    method: Method,
+    processId: string,
+    body: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+    operation?: string,
+    leave?: () => void,
+  ): Promise<unknown> {
+    let unclear = false;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#attempt(method, processId, body, signal, operation, leave);
+      } catch (error) {
+        if (!(error instanceof GoogleError)) throw error;
+        unclear ||= error.unclear;
+        const passes = error.status === undefined || error.status === 429 || error.status >= 500;
+        if (attempt >= mostAttempts || method === 'signData' || !passes) {
+          throw unclear ? asUnclear(error) : error;
+        }
+        await this.#clock.sleep(200 * attempt, signal);
+      }
+    }
+  }
+
+  async #attempt(
+    method: Method,
+    processId: string,
+    body: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+    operation: string | undefined,
+    leave: (() => void) | undefined,
+  ): Promise<unknown> {
+    const answer = await this.#options.wire.send(
+      { life: this.#life, port: 'google', method, processId },
+      {
+        ...(leave === undefined ? {} : { leave }),
+        carryOut: () => this.#google.carryOut(method, processId, operation, body),
+        problem: (trouble, status) => this.#problem(method, trouble, status),
+      },
+      signal,
+    );
+    if (answer.status === 200) return JSON.parse(answer.body);
+    throw errorOfAnswer(method, { ...answer, retryAfter: undefined }, this.#clock.now());
+  }
+
+  #problem(method: Method, trouble: Trouble, status: number): GoogleError {
+    if (trouble === 'fails' || trouble === 'fails-after') {
+      return errorOfAnswer(
+        method,
+        { status, body: '{}', retryAfter: undefined },
+        this.#clock.now(),
+      );
+    }
+    return errorOfExchange(method, new ExchangeError('the connection broke', true, false, trouble));
+  }
+}

@@ -1,0 +1,208 @@
+import type {
+  Closing,
+  EntryChange,
+  Journal,
+  LeasedEntry,
+  Notification,
+} from '../../src/journal/journal.ts';
+import { JournalError } from '../../src/journal/journal.ts';
+import type { ProcessRecord } from '../../src/journal/process-record.ts';
+import type { Life, Scheduler } from './world-scheduler.ts';
+import type { Wire } from './world-wire.ts';
+
+/** The safeguards that can be taken away, to see that their lack is found. */
+export const safeguards = [
+  'fencing',
+  'claim-intention',
+  'order-intention',
+  'save-before-upload',
+  'acknowledge-after-write',
+  'sign-guard',
+  'doubt-pause',
+] as const;
+export type Safeguard = (typeof safeguards)[number];
+
+export function isSafeguard(text: string): text is Safeguard {
+  return safeguards.some((name) => name === text);
+}
+
+/** What the journal holds of a process, as seen from outside. */
+export interface Kept {
+  record: ProcessRecord;
+  closing?: Closing;
+  closedAt?: number;
+  dueAt: number;
+  fence: number;
+  leaseMs: number;
+}
+
+export interface WorldJournalOptions {
+  readonly scheduler: Scheduler;
+  readonly wire: Wire;
+  readonly store: Journal;
+  readonly without: Safeguard | undefined;
+}
+
+/** One store that several instances share, and what was written to it. */
+export class WorldJournal {
+  readonly kept = new Map<string, Kept>();
+  /** Called for every write, before any other instance can see it. */
+  onWrite: (processId: string, record: ProcessRecord) => void = () => undefined;
+  /** Processes for which a write of an instance failed, or seemed to: `instance process`. */
+  readonly failed = new Set<string>();
+  readonly options: WorldJournalOptions;
+
+  constructor(options: WorldJournalOptions) {
+    this.options = options;
+  }
+
+  nextWorkAt(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { dueAt, closing } of this.kept.values()) {
+      if (closing === undefined && dueAt < next) next = dueAt;
+    }
+    return next;
+  }
+
+  viewOf(life: Life): Journal {
+    return new JournalView(this, life);
+  }
+
+  async open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
+    const result = await this.options.store.open(notification, signal);
+    if (result === 'opened') {
+      const now = this.options.scheduler.now();
+      this.kept.set(notification.processId, { record: {}, dueAt: now, fence: 0, leaseMs: 0 });
+    }
+    return result;
+  }
+
+  async takeDue(instance: string, limit: number, leaseMs: number, signal: AbortSignal) {
+    const taken = await this.options.store.takeDue(instance, limit, leaseMs, signal);
+    for (const { processId, fence } of taken) {
+      const kept = this.kept.get(processId);
+      if (kept === undefined) continue;
+      Object.assign(kept, { fence, leaseMs, dueAt: this.options.scheduler.now() + leaseMs });
+    }
+    return taken;
+  }
+
+  async save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
+    const { processId } = leased;
+    const kept = this.kept.get(processId);
+    const record = this.#weakened(change.record);
+    if (kept !== undefined && change.dueAt === undefined && this.#skips(kept.record, record))
+      return;
+    await this.options.store.save(this.#unfenced(leased, kept), { ...change, record }, signal);
+    if (kept === undefined) return;
+    kept.record = record;
+    kept.dueAt = change.dueAt ?? this.options.scheduler.now() + kept.leaseMs;
+    this.onWrite(processId, record);
+  }
+
+  async close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {
+    const kept = this.kept.get(leased.processId);
+    await this.options.store.close(this.#unfenced(leased, kept), closing, signal);
+    if (kept === undefined) return;
+    Object.assign(kept, {
+      record: closing.record,
+      closing,
+      closedAt: this.options.scheduler.now(),
+    });
+    this.onWrite(leased.processId, closing.record);
+  }
+
+  #unfenced(leased: LeasedEntry, kept: Kept | undefined): LeasedEntry {
+    if (this.options.without !== 'fencing' || kept === undefined) return leased;
+    return { ...leased, fence: kept.fence };
+  }
+
+  /** A write that the lack of a safeguard leaves out. */
+  #skips(before: ProcessRecord, after: ProcessRecord): boolean {
+    switch (this.options.without) {
+      case 'claim-intention':
+        return before.claim === undefined && after.claim?.claimedAt === undefined;
+      case 'order-intention':
+        return before.order === undefined && after.order !== undefined && !after.order.ticket;
+      case 'save-before-upload':
+        return before.issued === undefined && after.issued?.faultCode === undefined;
+      default:
+        return false;
+    }
+  }
+
+  #weakened(record: ProcessRecord): ProcessRecord {
+    if (this.options.without !== 'doubt-pause' || record.signing === undefined) return record;
+    return { ...record, signing: { ...record.signing, unclearUntil: 0 } };
+  }
+}
+
+/** The journal as one instance sees it. */
+class JournalView implements Journal {
+  readonly #journal: WorldJournal;
+  readonly #life: Life;
+
+  constructor(journal: WorldJournal, life: Life) {
+    this.#journal = journal;
+    this.#life = life;
+  }
+
+  open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
+    const { without } = this.#journal.options;
+    const { processId } = notification;
+    const write = this.#send('open', processId, () => this.#journal.open(notification, signal));
+    if (without !== 'acknowledge-after-write') return write;
+    // Nobody hears of it when the write fails: that is what is to be found.
+    write.catch(() => undefined);
+    return Promise.resolve('opened');
+  }
+
+  async takeDue(instance: string, limit: number, leaseMs: number, signal: AbortSignal) {
+    const take = () => this.#journal.takeDue(instance, limit, leaseMs, signal);
+    // Looking in vain changes nothing, so it is done at once; there is no end of it.
+    const { scheduler } = this.#journal.options;
+    if (this.#journal.nextWorkAt() > scheduler.now()) return [];
+    return this.#send('takeDue', '', take);
+  }
+
+  save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
+    const method = change.dueAt === undefined ? 'save' : 'rest';
+    return this.#send(method, leased.processId, () => this.#journal.save(leased, change, signal));
+  }
+
+  close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {
+    return this.#send('close', leased.processId, () =>
+      this.#journal.close(leased, closing, signal),
+    );
+  }
+
+  async nextDueAt(): Promise<number | undefined> {
+    const next = this.#journal.nextWorkAt();
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
+  }
+
+  summary(signal: AbortSignal) {
+    return this.#journal.options.store.summary(signal);
+  }
+
+  async prune(): Promise<number> {
+    return 0;
+  }
+
+  async [Symbol.asyncDispose]() {
+    // The store is the world's.
+  }
+
+  #send<Result>(method: string, processId: string, carryOut: () => Promise<Result>) {
+    return this.#journal.options.wire.send(
+      { life: this.#life, port: 'journal', method, processId },
+      {
+        carryOut,
+        problem: () => {
+          this.#journal.failed.add(`${this.#life.name} ${processId}`);
+          return new JournalError('The journal cannot be reached.');
+        },
+      },
+    );
+  }
+}

@@ -1,0 +1,273 @@
+import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
+import type { FaultChanges } from '../../simulator/faults.ts';
+import { notificationData } from '../../simulator/notification.ts';
+import type { SimulatedProcess } from '../../simulator/simulated-process.ts';
+import { CallBudget } from '../../src/google/call-budget.ts';
+import { Authority } from '../../src/issue/authority.ts';
+import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
+import type { CertificateProfile } from '../../src/issue/profile.ts';
+import type { Journal } from '../../src/journal/journal.ts';
+import { MemoryJournal } from '../../src/journal/memory-journal.ts';
+import { type EventMap, Events } from '../../src/telemetry/events.ts';
+import type { House } from '../../src/visit.ts';
+import { Worker } from '../../src/worker.ts';
+import { WorldCa, type WorldCaOptions } from './world-ca.ts';
+import { WorldGoogle } from './world-google.ts';
+import { WorldInbox } from './world-inbox.ts';
+import { type Safeguard, WorldJournal } from './world-journal.ts';
+import { Life, Scheduler, seededRandom, startOfTime } from './world-scheduler.ts';
+import { type Fates, Wire } from './world-wire.ts';
+
+/*
+ * A world in one process: the real workers over the real lifecycle, with a journal, Google, devices, a queue
+ * and CAs, on a clock that jumps from event to event. Every call between them goes over a wire on which its
+ * fate is decided, by a scenario or by a seed.
+ */
+
+export interface WorldOptions {
+  readonly seed?: number;
+  readonly fates?: Fates;
+  readonly faults?: FaultChanges;
+  /** By its reference in the configuration; one CA, `default_ca_config`, where nothing is said. */
+  readonly cas?: Readonly<Record<string, Partial<Omit<WorldCaOptions, 'scheduler' | 'wire'>>>>;
+  readonly store?: (scheduler: Scheduler) => Journal;
+  readonly without?: Safeguard | undefined;
+  readonly ackLost?: number;
+  readonly trace?: ((line: string) => void) | undefined;
+  readonly leaseMs?: number;
+  readonly drainMs?: number;
+  readonly visits?: number;
+  readonly unmatched?: House['unmatched'];
+  /** Of every authority. */
+  readonly requestsPerSecond?: number;
+  readonly concurrency?: number;
+  readonly issuingHours?: number;
+  /** Authorities trust only the CA's own root. */
+  readonly checksChain?: boolean;
+}
+
+/** One running worker. */
+export interface Instance {
+  readonly life: Life;
+  readonly stop: AbortController;
+  /** Settled with undefined, or with what the worker failed with. */
+  ended: { readonly error?: unknown } | undefined;
+  readonly authorities: Map<string, Authority>;
+}
+
+type Heard = { [Name in keyof EventMap]: readonly [Name, EventMap[Name]] }[keyof EventMap];
+
+const profile: CertificateProfile = {
+  subject: 'CN=${DEVICE_SERIAL_NUMBER:USER_EMAIL},O=World',
+  subjectAltNames: [{ type: 'dns', value: '${DEVICE_SERIAL_NUMBER:USER_EMAIL}.world.example' }],
+  keyUsages: ['digitalSignature'],
+  extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'],
+  validityDays: 365,
+};
+
+export const hourMs = 3_600_000;
+
+export class World {
+  readonly scheduler = new Scheduler();
+  readonly random: () => number;
+  readonly wire: Wire;
+  readonly google: WorldGoogle;
+  readonly journal: WorldJournal;
+  readonly inbox: WorldInbox;
+  readonly cas = new Map<string, WorldCa>();
+  readonly instances: Instance[] = [];
+  readonly heard: Heard[] = [];
+  /** Profiles and authorities that instances are started with from now on. */
+  readonly profiles = new Map<string, CertificateProfile>([
+    ['device_profile', profile],
+    ['user_profile', profile],
+  ]);
+  readonly missing = new Set<string>();
+  /** What issued certificates must chain to; empty: not checked. */
+  roots: readonly Uint8Array[] = [];
+  onDeath: (life: Life) => void = () => undefined;
+  /** Processes whose message was acknowledged before the journal had them. */
+  readonly lostMessages: string[] = [];
+  readonly #options: WorldOptions;
+  #started = 0;
+
+  constructor(options: WorldOptions = {}) {
+    this.#options = options;
+    const { seed = 1, without, trace } = options;
+    const { scheduler } = this;
+    this.random = seededRandom(seed);
+    const tell =
+      trace === undefined
+        ? undefined
+        : (line: string) =>
+            trace(`${((scheduler.now() - startOfTime) / 1_000).toFixed(3)} ${line}`);
+    this.wire = new Wire({ scheduler, fates: options.fates ?? (() => ({})), trace: tell });
+    const { wire } = this;
+    const heedsGuard = without !== 'sign-guard';
+    this.google = new WorldGoogle({ scheduler, wire, heedsGuard, faults: options.faults ?? {} });
+    const store = options.store?.(scheduler) ?? new MemoryJournal(scheduler.clockOf());
+    this.journal = new WorldJournal({ scheduler, wire, store, without });
+    scheduler.nextWorkAt = () => this.journal.nextWorkAt();
+    this.inbox = new WorldInbox({
+      scheduler,
+      random: this.random,
+      ackLost: options.ackLost ?? 0,
+      onAcknowledge: (processId) => {
+        if (!this.journal.kept.has(processId)) this.lostMessages.push(processId);
+      },
+    });
+    for (const [name, ca] of Object.entries(options.cas ?? { default_ca_config: {} })) {
+      this.cas.set(name, new WorldCa({ scheduler, wire, idempotent: true, ...ca }));
+    }
+  }
+
+  get now(): number {
+    return this.scheduler.now();
+  }
+
+  ca(name = 'default_ca_config'): WorldCa {
+    const ca = this.cas.get(name);
+    if (ca === undefined) throw new Error(`There is no CA ${name}.`);
+    return ca;
+  }
+
+  /** Adds a device whose process is announced after `afterMs`, as often as said. */
+  add(input: DeviceSpecInput = {}, announcements = 1, afterMs = 0): SimulatedProcess {
+    const process = this.google.add({ key: 'ec', ...input });
+    const body = notificationData(process.id, process.spec.customer, 'binary', 0);
+    for (let times = 0; times < announcements; times += 1) {
+      this.inbox.publish(process.id, body, afterMs + times * 20);
+    }
+    return process;
+  }
+
+  /** Starts a worker and its authorities' watches. */
+  start(wrap: (ca: CertificateAuthority) => CertificateAuthority = (ca) => ca): Instance {
+    this.#started += 1;
+    const name = `instance-${this.#started}`;
+    const life = new Life(name, (dead) => this.onDeath(dead));
+    const house = this.#house(life, wrap);
+    const { leaseMs = 30_000, drainMs = 20_000, visits = 50 } = this.#options;
+    const worker = new Worker({
+      inbox: this.inbox.viewOf(life),
+      journal: this.journal.viewOf(life),
+      house,
+      visits,
+      leaseMs,
+      drainMs,
+      retentionMs: 90 * 24 * hourMs,
+    });
+    const stop = new AbortController();
+    const instance: Instance = {
+      life,
+      stop,
+      ended: undefined,
+      authorities: new Map(house.authorities),
+    };
+    worker.run(stop.signal).then(
+      () => {
+        instance.ended = {};
+      },
+      (error: unknown) => {
+        instance.ended = { error };
+      },
+    );
+    for (const authority of house.authorities.values()) authority.watch(stop.signal);
+    this.instances.push(instance);
+    return instance;
+  }
+
+  /** Lets time pass until every announced process is closed, at most `forMs`. */
+  async untilClosed(forMs = 48 * hourMs): Promise<void> {
+    await this.scheduler.run(() => this.isOver, this.now + forMs);
+  }
+
+  async pass(forMs: number): Promise<void> {
+    await this.scheduler.run(() => false, this.now + forMs);
+  }
+
+  async until(isSo: () => boolean, forMs = 48 * hourMs): Promise<void> {
+    await this.scheduler.run(isSo, this.now + forMs);
+  }
+
+  get isOver(): boolean {
+    if (!this.inbox.isEmpty) return false;
+    for (const { closing } of this.journal.kept.values()) if (closing === undefined) return false;
+    return true;
+  }
+
+  /** How a process ended: its outcome, and the code where there is one. */
+  outcome(process: SimulatedProcess): string {
+    const closing = this.journal.kept.get(process.id)?.closing;
+    if (closing === undefined) return 'open';
+    return closing.code === undefined ? closing.outcome : `${closing.outcome} ${closing.code}`;
+  }
+
+  heardOf<Name extends keyof EventMap>(name: Name): EventMap[Name][] {
+    return this.heard.flatMap(([heard, data]) => (heard === name ? [data as EventMap[Name]] : []));
+  }
+
+  /** Nothing of this world ever happens again. */
+  end(): void {
+    this.onDeath = () => undefined;
+    for (const { life } of this.instances) life.die();
+  }
+
+  #house(life: Life, wrap: (ca: CertificateAuthority) => CertificateAuthority): House {
+    const { unmatched = 'refuse', issuingHours = 72 } = this.#options;
+    const clock = this.scheduler.clockOf(life);
+    const events = this.#events(life);
+    const { random } = this;
+    const { requestsPerSecond, concurrency = 8, visits = 50, checksChain = false } = this.#options;
+    const authorities = new Map<string, Authority>();
+    for (const [reference, ca] of this.cas) {
+      if (this.missing.has(reference)) continue;
+      authorities.set(
+        reference,
+        new Authority({
+          reference,
+          adapter: wrap(ca.adapterOf(life)),
+          roots: checksChain ? [ca.root] : this.roots,
+          mayDrop: [],
+          concurrency,
+          longestLine: Math.ceil(visits / 4),
+          ...(requestsPerSecond === undefined
+            ? {}
+            : { budget: new CallBudget({ requestsPerSecond, burst: 1, clock }) }),
+          timeoutMs: 30_000,
+          clock,
+          random,
+          events,
+        }),
+      );
+    }
+    return {
+      api: this.google.apiOf(life),
+      authorities,
+      profiles: this.profiles,
+      scepDefaults: { extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'], validityDays: 365 },
+      unmatched,
+      instance: life.name,
+      signingDeadlineMs: 24 * hourMs,
+      issuingDeadlineMs: issuingHours * hourMs,
+      clock,
+      random,
+      events,
+    };
+  }
+
+  #events(life: Life): Events {
+    const events = new Events();
+    const listen = <Name extends keyof EventMap>(name: Name) => {
+      const hear = (data: EventMap[Name]) => {
+        if (!life.dead) this.heard.push([name, data] as unknown as Heard);
+      };
+      (events.on as (name: string, listener: typeof hear) => void).call(events, name, hear);
+    };
+    for (const name of ['bug', 'orphan', 'trouble', 'journal', 'authority', 'closed'] as const) {
+      listen(name);
+    }
+    listen('notification');
+    return events;
+  }
+}

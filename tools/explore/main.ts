@@ -1,0 +1,140 @@
+import { parseArgs } from 'node:util';
+import { isSafeguard, type Safeguard, safeguards } from '../../test/support/world-journal.ts';
+import { runHistory, type Tally } from './history.ts';
+
+/*
+ * npm run explore -- --seeds 200000            histories in which anything may happen at any call
+ *                    --seed 4711               one history again, with its trace
+ *                    --from 1000               the first seed
+ *                    --without fencing         with a safeguard removed: the breach must be found
+ */
+
+interface Wishes {
+  readonly from: number;
+  readonly count: number;
+  readonly without: Safeguard | undefined;
+  readonly replay: boolean;
+}
+
+interface Sum {
+  crashes: number;
+  zombies: number;
+  lostAnswers: number;
+  failures: number;
+  virtualMs: number;
+  readonly outcomes: Map<string, number>;
+  readonly surplus: Map<string, number>;
+  /** By invariant, the seeds that broke it. */
+  readonly breaches: Map<string, number[]>;
+  readonly broken: number[];
+}
+
+function wishes(args: readonly string[]): Wishes {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seeds: { type: 'string', default: '2000' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      without: { type: 'string' },
+    },
+  });
+  const { without, seed } = values;
+  if (without !== undefined && !isSafeguard(without)) {
+    throw new Error(`--without is one of: ${safeguards.join(', ')}`);
+  }
+  const replay = seed !== undefined;
+  return {
+    from: wholeNumber('--seed or --from', seed ?? values.from),
+    count: replay ? 1 : wholeNumber('--seeds', values.seeds),
+    without,
+    replay,
+  };
+}
+
+function wholeNumber(name: string, text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new Error(`${name} is a whole number, not ${JSON.stringify(text)}.`);
+}
+
+async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
+  const sum: Sum = {
+    crashes: 0,
+    zombies: 0,
+    lostAnswers: 0,
+    failures: 0,
+    virtualMs: 0,
+    outcomes: new Map(),
+    surplus: new Map(),
+    breaches: new Map(),
+    broken: [],
+  };
+  for (let seed = from; seed < from + count; seed += 1) {
+    const tally = await runHistory(seed, without, replay ? print : undefined);
+    add(sum, tally, seed);
+    // Without a safeguard the question is how many seeds find it; else the first breach ends it.
+    if (tally.breaches.length > 0 && without === undefined && !replay) {
+      await show(seed, tally);
+      break;
+    }
+    if (replay)
+      for (const { invariant, detail } of tally.breaches) print(`${invariant}: ${detail}`);
+  }
+  return sum;
+}
+
+function add(sum: Sum, tally: Tally, seed: number): void {
+  sum.crashes += tally.crashes;
+  sum.zombies += tally.zombies;
+  sum.lostAnswers += tally.lostAnswers;
+  sum.failures += tally.failures;
+  sum.virtualMs += tally.virtualMs;
+  for (const [name, times] of tally.outcomes) {
+    sum.outcomes.set(name, (sum.outcomes.get(name) ?? 0) + times);
+  }
+  for (const [name, times] of tally.surplus) {
+    sum.surplus.set(name, (sum.surplus.get(name) ?? 0) + times);
+  }
+  for (const name of new Set(tally.breaches.map(({ invariant }) => invariant))) {
+    sum.breaches.set(name, [...(sum.breaches.get(name) ?? []), seed]);
+  }
+  if (tally.breaches.length > 0) sum.broken.push(seed);
+}
+
+async function show(seed: number, tally: Tally): Promise<void> {
+  await runHistory(seed, undefined, print);
+  for (const { invariant, detail } of tally.breaches) print(`BREACH ${invariant}: ${detail}`);
+  print(`Again: npm run explore -- --seed ${seed}`);
+}
+
+function report(sum: Sum, wish: Wishes, seconds: number): void {
+  const listed = (counts: ReadonlyMap<string, number>) =>
+    [...counts].map(([name, count]) => `${count} ${name}`).join(', ') || 'none';
+  print(`seeds              ${wish.from} to ${wish.from + wish.count - 1}`);
+  if (wish.without !== undefined) print(`without            ${wish.without}`);
+  print(`processes          ${listed(sum.outcomes)}`);
+  print(`crashes            ${sum.crashes}`);
+  print(`zombies            ${sum.zombies}`);
+  print(`lost or late       ${sum.lostAnswers}, and ${sum.failures} calls that failed`);
+  print(`surplus, allowed   ${listed(sum.surplus)}`);
+  print(`virtual time       ${(sum.virtualMs / 86_400_000).toFixed(1)} days`);
+  print(`histories/s        ${(wish.count / seconds).toFixed(0)}`);
+  print(`seeds with breach  ${sum.broken.length}`);
+  for (const [name, seeds] of sum.breaches) {
+    print(`  ${name}: ${seeds.length} seeds, the first ${seeds.slice(0, 3).join(', ')}`);
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+const wish = wishes(process.argv.slice(2));
+// The stacks of a hundred thousand aborted calls are the greater part of their cost.
+if (!wish.replay) Error.stackTraceLimit = 0;
+const startedAt = performance.now();
+const sum = await explore(wish);
+report(sum, wish, (performance.now() - startedAt) / 1_000);
+const found = sum.broken.length > 0;
+// With a safeguard removed, to find nothing is the failure.
+if (found !== (wish.without !== undefined)) process.exitCode = 1;
