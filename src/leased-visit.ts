@@ -3,6 +3,7 @@ import {
   type Closing,
   type Entry,
   type Journal,
+  JournalError,
   type LeasedEntry,
   LeaseLostError,
 } from './journal/journal.ts';
@@ -116,13 +117,22 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     return write;
   }
 
+  /** A journal that fails now may work at the next beat; until then guard() knows that the lease is in doubt. */
+  async #renew(): Promise<void> {
+    try {
+      await this.#write(() => this.#written);
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error;
+    }
+  }
+
   #beat(): void {
     const { clock, leaseMs } = this.#options;
     clock
       .sleep(leaseMs / 3, this.signal)
       .then(async () => {
         const restMs = this.#goodUntil - clock.now();
-        if (restMs < (leaseMs * 2) / 3) await this.#write(() => this.#written);
+        if (restMs < (leaseMs * 2) / 3) await this.#renew();
         if (!this.signal.aborted) this.#beat();
       })
       // The visit ended, or the lease is lost: what it still does must not be done any more.

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { ProvisioningError } from '../errors.ts';
-import { LeaseLostError } from '../journal/journal.ts';
+import { JournalError, LeaseLostError } from '../journal/journal.ts';
 import type { IssuedFacts, OrderFacts, ProcessRecord } from '../journal/process-record.ts';
 import { type House, type Step, type Visit, withRefusal } from '../visit.ts';
 import type { Authority } from './authority.ts';
@@ -22,6 +22,9 @@ const longestPollMs = 6 * 60 * 60_000;
 /** How long a certificate that fails its check is kept for a corrected configuration to accept it. */
 const faultPauseMs = 15 * 60_000;
 
+/** How soon a certificate that could not be written down is written again. */
+const unwrittenPauseMs = 500;
+
 /** How many certificates an authority may issue for one process before it is believed to mean it. */
 const mostOrders = 3;
 
@@ -40,10 +43,20 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
     intendedAt: house.clock.now(),
     polls: 0,
   };
-  const intended: ProcessRecord = { ...record, order: placed };
+  if (record.order?.asking === true && !authority.features.idempotent) {
+    authority.reportUnknown(entry.processId, placed.requestId);
+  }
+  const intended: ProcessRecord = { ...record, order: { ...placed, asking: true } };
   await visit.save(intended);
   const issuance = await authority.issue(issueRequest(intended, entry), signal);
-  return receive(visit, intended, placed, issuance, house, signal);
+  return receive(visit, answered(intended), issuance, house, signal);
+}
+
+/** The authority's answer, or its error, is known. */
+export function answered(record: ProcessRecord): ProcessRecord {
+  if (record.order?.asking === undefined) return record;
+  const { asking: _known, ...placed } = record.order;
+  return { ...record, order: placed };
 }
 
 /** Asks after an order that the authority has in hand. */
@@ -56,17 +69,18 @@ export async function collect(visit: Visit, house: House, signal: AbortSignal): 
   }
   const authority = authorityOf(record, house);
   const issuance = await authority.collect(placed.ticket, issueRequest(record, entry), signal);
-  return receive(visit, record, placed, issuance, house, signal);
+  return receive(visit, record, issuance, house, signal);
 }
 
 async function receive(
   visit: Visit,
   record: ProcessRecord,
-  placed: OrderFacts,
   issuance: Issuance,
   house: House,
   signal: AbortSignal,
 ): Promise<Step> {
+  const { order: placed } = record;
+  if (placed === undefined) throw new Error('Nothing was ordered.');
   switch (issuance.kind) {
     case 'rejected':
       throw new ProvisioningError('ca-rejected', issuance.reason);
@@ -102,10 +116,20 @@ function serialNumberOf(certificate: Uint8Array): { serialNumber?: string } {
   }
 }
 
-/** Writes the certificate down. When the process was taken over meanwhile, ours may be a surplus one. */
+/**
+ * Writes the certificate down; a journal that fails is waited for, since the certificate is known here only.
+ * When the process was taken over meanwhile, ours may be a surplus one.
+ */
 async function keep(visit: Visit, received: ProcessRecord, house: House, signal: AbortSignal) {
   try {
-    await visit.save(received);
+    for (;;) {
+      try {
+        return await visit.save(received);
+      } catch (error) {
+        if (!(error instanceof JournalError)) throw error;
+        await house.clock.sleep(unwrittenPauseMs, signal);
+      }
+    }
   } catch (error) {
     const authority = authorityOf(received, house);
     // An idempotent authority gives the other visit the very same certificate: that must stay good.
