@@ -19,8 +19,8 @@ describe.skipIf(!there)('three instances on PostgreSQL, killed at every turn', (
       {
         journal: 'postgres',
         instances: 3,
-        processes: 120,
-        kills: 16,
+        processes: 80,
+        kills: 12,
         faults: 0.05,
         dieForGood: 1,
         postgresRestarts: 2,
@@ -33,7 +33,7 @@ describe.skipIf(!there)('three instances on PostgreSQL, killed at every turn', (
     );
     const wrong = judge(evidence).breaches.filter(({ kind }) => kind !== 'takeover');
     expect(wrong, `${said.join('\n')}\n${stories(evidence, wrong)}`).toEqual([]);
-    expect(evidence.lived.filter(({ killed }) => killed)).toHaveLength(16);
+    expect(evidence.lived.filter(({ killed }) => killed)).toHaveLength(12);
     expect(evidence.outages).toHaveLength(2);
     expect(evidence.forGood).toBe(1);
     await rm(directory, { recursive: true, force: true });
