@@ -69,6 +69,7 @@ class Campaign {
   readonly #startedAt = Date.now();
   #added = 0;
   #kills = 0;
+  #armings = 0;
   #forGood = 0;
   #closed = 0;
   #open = Number.POSITIVE_INFINITY;
@@ -101,7 +102,6 @@ class Campaign {
 
   async run(): Promise<Evidence> {
     await using fleet = this.#fleet;
-    for (let count = 0; count < this.#options.instances; count += 1) fleet.start();
     await this.#untilAllRun();
     const { kills } = this.#options;
     for (let number = 0; number < kills; number += 1) await this.#round(number);
@@ -136,12 +136,13 @@ class Campaign {
       this.#simulator.setFaults({ claimRepeated: 400 });
     }
     const atPoint = number % 3 !== 2;
-    if (!atPoint || !(await this.#killAtPoint(this.#coverage.least()))) await this.#killAtRandom();
+    const hit = atPoint && (await this.#killAtPoint(this.#coverage.next(number)));
+    if (!hit) await this.#killAtRandom();
+    this.#letDie();
     for (let restart = 1; restart <= postgresRestarts; restart += 1) {
       const at = Math.floor((kills * restart) / (postgresRestarts + 1));
       if (number === at) await this.#restartPostgres();
     }
-    await this.#replace();
     if (number % 10 === 9) this.#report();
   }
 
@@ -154,23 +155,34 @@ class Campaign {
     }
   }
 
-  /** False when nobody passed one of the points. */
+  /** False when nobody passed one of the points. Who replaces the last victim is armed from its birth. */
   async #killAtPoint(points: readonly string[]): Promise<boolean> {
     const fleet = this.#fleet;
-    const token = join(this.#directory, 'tokens', String(this.#kills));
-    const before = new Set(fleet.alive);
-    fleet.arm({ points, token });
-    const until = Date.now() + armedMs;
-    while (Date.now() < until && allLive(before)) await sleep(20);
+    const before = new Set(fleet.lives.filter(({ ended }) => ended !== undefined));
+    this.#armings += 1;
+    fleet.arm({ points, token: join(this.#directory, 'tokens', String(this.#armings)) });
+    const startsBy = Date.now() + startMs;
+    let until = Number.POSITIVE_INFINITY;
+    for (let beat = 1; Date.now() < until; beat += 1) {
+      const dead = fleet.lives.find((life) => life.ended?.killed === true && !before.has(life));
+      if (dead !== undefined) {
+        fleet.disarm();
+        this.#count(dead);
+        return true;
+      }
+      const allRun = this.#fillUp();
+      if (allRun && until === Number.POSITIVE_INFINITY) until = Date.now() + armedMs;
+      if (!allRun && Date.now() > startsBy) throw new Error(startedLate);
+      if (beat % 50 === 0) fleet.askForSummary();
+      await sleep(20);
+    }
     fleet.disarm();
-    const dead = [...before].find(({ ended }) => ended !== undefined);
-    if (dead === undefined) return false;
-    this.#count(dead);
-    return true;
+    return false;
   }
 
   async #killAtRandom(): Promise<void> {
-    const alive = this.#fleet.alive.filter(({ running }) => running);
+    await this.#untilAllRun();
+    const alive = this.#fleet.alive;
     const drawn = (topic: number) => chanceOf(this.#simulator.seed, this.#kills, topic, 0);
     await sleep(drawn(9_001) * 1_000);
     const life = alive[Math.floor(drawn(9_002) * alive.length)];
@@ -185,20 +197,23 @@ class Campaign {
     this.#coverage.read(dead.trailPath);
   }
 
-  /** As a supervisor would: every instance that is missing is started anew, but for those that died for good. */
-  async #replace(): Promise<void> {
-    const { dieForGood, instances, kills } = this.#options;
+  #letDie(): void {
+    const { dieForGood, kills } = this.#options;
     const due = Math.min(dieForGood, Math.floor((this.#kills * (dieForGood + 1)) / (kills + 1)));
     this.#forGood = Math.max(this.#forGood, due);
-    await this.#untilAllRun(instances - this.#forGood);
   }
 
-  async #untilAllRun(wanted = this.#options.instances): Promise<void> {
+  /** As a supervisor would: starts every instance that is missing, but for those that died for good. */
+  #fillUp(): boolean {
+    const wanted = this.#options.instances - this.#forGood;
+    while (this.#fleet.alive.length < wanted) this.#fleet.start();
+    return this.#fleet.alive.every(({ running }) => running);
+  }
+
+  async #untilAllRun(): Promise<void> {
     const until = Date.now() + startMs;
-    for (;;) {
-      while (this.#fleet.alive.length < wanted) this.#fleet.start();
-      if (this.#fleet.alive.every(({ running }) => running)) return;
-      if (Date.now() > until) throw new Error('An instance did not come up in time; see its log.');
+    while (!this.#fillUp()) {
+      if (Date.now() > until) throw new Error(startedLate);
       await sleep(50);
     }
   }
@@ -217,15 +232,10 @@ class Campaign {
   async #hitTheRest(): Promise<void> {
     if (!this.#coverage.isOwed(this.#options.kills)) return;
     for (let extra = 0; extra < mostExtraKills; extra += 1) {
-      const missing = this.#coverage.missing();
-      if (missing.length === 0) return;
+      if (this.#coverage.missing().length === 0) return;
       await this.#addExtra();
-      if (await this.#killAtPoint(missing)) await this.#untilAllRun(this.#livingWanted());
+      await this.#killAtPoint(this.#coverage.next(extra));
     }
-  }
-
-  #livingWanted(): number {
-    return this.#options.instances - this.#forGood;
   }
 
   /** One device of each group, over and above those that were asked for. */
@@ -243,7 +253,7 @@ class Campaign {
   async #untilAllClosed(): Promise<void> {
     const until = Date.now() + endMs;
     while (Date.now() < until) {
-      await this.#untilAllRun(this.#livingWanted());
+      await this.#untilAllRun();
       this.#fleet.askForSummary();
       await sleep(250);
       if (this.#open === 0 && this.#closed >= this.#groupOf.size) return;
@@ -262,6 +272,4 @@ class Campaign {
   }
 }
 
-function allLive(lives: ReadonlySet<Life>): boolean {
-  return [...lives].every(({ ended }) => ended === undefined);
-}
+const startedLate = 'An instance did not come up in time; see its log.';

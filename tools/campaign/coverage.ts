@@ -2,6 +2,9 @@ import { points } from './points.ts';
 import { readTrail } from './trail.ts';
 
 const reachable = points.filter(({ reach }) => reach === 'reachable').map(({ name }) => name);
+const preludeOf = new Map(points.map(({ name, prelude }) => [name, prelude]));
+/** With so few points left, what leads to them is worth a kill of its own. */
+const few = 12;
 
 /** How often an instance died at each point. */
 export class Coverage {
@@ -17,8 +20,16 @@ export class Coverage {
     return reachable.filter((point) => !this.#hits.has(point));
   }
 
-  /** The reachable points that were hit least. */
-  least(): string[] {
+  /** What is to be hit next: the least hit points or, at every other turn, what leads to the last of them. */
+  next(turn: number): string[] {
+    const least = this.#least();
+    if (turn % 2 === 0 || least.length > few) return least;
+    const preludes = new Set(least.map((point) => preludeOf.get(point)));
+    preludes.delete(undefined);
+    return preludes.size === 0 ? least : [...preludes].filter((point) => point !== undefined);
+  }
+
+  #least(): string[] {
     const hitsOf = (point: string) => this.#hits.get(point) ?? 0;
     const fewest = Math.min(...reachable.map(hitsOf));
     return reachable.filter((point) => hitsOf(point) === fewest);

@@ -45,7 +45,7 @@ export class Fleet implements AsyncDisposable {
   readonly #killAll = () => {
     for (const life of this.alive) life.child.kill('SIGKILL');
   };
-  #armed: Armed | undefined;
+  #armed: Armed = { points: [], token: '' };
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -71,6 +71,7 @@ export class Fleet implements AsyncDisposable {
       env: {
         ...process.env,
         NODE_COMPILE_CACHE: join(directory, 'compiled'),
+        CAMPAIGN_ARMED: JSON.stringify(this.#armed),
         ...(databaseUrl === undefined ? {} : { CAMPAIGN_DATABASE_URL: databaseUrl }),
       },
     });
@@ -137,7 +138,8 @@ export class Fleet implements AsyncDisposable {
       return;
     }
     life.running = true;
-    if (this.#armed !== undefined) send(life, { kind: 'arm', armed: this.#armed });
+    // It was armed at its birth; that may be over.
+    send(life, { kind: 'arm', armed: this.#armed });
   }
 
   #ended(life: Life, signal: NodeJS.Signals | null): void {

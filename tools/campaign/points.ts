@@ -22,6 +22,8 @@ interface Rule {
   readonly elsewhere: string;
   /** Where it can happen, but only under conditions that a campaign cannot order. */
   readonly seldom?: Partial<Record<Where, string>>;
+  /** The point at which an instance has to die before another one comes here. */
+  readonly preludes?: Partial<Record<Where, string>>;
 }
 
 type MethodOf<Port> = Exclude<
@@ -51,6 +53,12 @@ const rules: { readonly [P in Port]: Readonly<Record<MethodOf<Ports[P]>, Rule>> 
     get: {
       where: ['claim', 'ask-signature', 'await-signature', 'deliver', 'refuse'],
       elsewhere: unwatched,
+      preludes: {
+        'ask-signature': 'ask-signature api.signData before',
+        'await-signature': 'ask-signature api.signData after',
+        deliver: 'deliver api.uploadCertificate after',
+        refuse: 'refuse api.setFailure after',
+      },
     },
     claim: { where: ['claim'], elsewhere: claimOnly },
     signData: { where: ['ask-signature'], elsewhere: 'the device is asked in this stage only' },
@@ -104,6 +112,7 @@ export interface Point {
   readonly reach: 'reachable' | 'seldom' | 'unreachable';
   /** Why it is not simply reachable. */
   readonly because?: string;
+  readonly prelude?: string;
 }
 
 export function pointName(where: Where, port: Port, method: string, moment: Moment): string {
@@ -126,7 +135,10 @@ export const points: readonly Point[] = places.flatMap((where) =>
 
 function pointOf(where: Where, port: Port, method: string, moment: Moment, rule: Rule): Point {
   const name = pointName(where, port, method, moment);
-  if (rule.where.includes(where)) return { name, reach: 'reachable' };
+  if (rule.where.includes(where)) {
+    const prelude = rule.preludes?.[where];
+    return { name, reach: 'reachable', ...(prelude === undefined ? {} : { prelude }) };
+  }
   const seldom = rule.seldom?.[where];
   if (seldom !== undefined) return { name, reach: 'seldom', because: seldom };
   return { name, reach: 'unreachable', because: rule.elsewhere };

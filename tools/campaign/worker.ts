@@ -18,6 +18,7 @@ import { Trail } from './trail.ts';
 const [configPath = '', trailPath = ''] = process.argv.slice(2);
 const stop = new AbortController();
 const points = new CrashPoints(new Trail(trailPath));
+points.arm(JSON.parse(process.env['CAMPAIGN_ARMED'] ?? '{"points":[],"token":""}'));
 let service: Service | undefined;
 
 process.on('SIGTERM', () => stop.abort(new Error('Stopped by SIGTERM.')));
