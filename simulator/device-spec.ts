@@ -55,7 +55,7 @@ const deviceSpecSchema = z.strictObject({
   /** How this device writes EC signatures; the switch `ecSignature` by default. */
   ecSignature: z.enum(['der', 'raw']).optional(),
   /** From when on every call for the process gets 404. */
-  gone: z.enum(['never', 'at-once', 'after-claim', 'after-signing']).default('never'),
+  gone: z.enum(['never', 'at-once', 'after-claim', 'after-signing', 'at-upload']).default('never'),
   /** Top-level fields that Google's JSON of the process lacks. */
   omit: z.array(name).max(20).default([]),
   /** Whether the notification is published. */

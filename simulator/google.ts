@@ -47,7 +47,7 @@ export class Google {
     operation: string | undefined,
     body: Readonly<Record<string, unknown>>,
   ): Answer {
-    if (this.#hasGone(process)) return notFound(process.id);
+    if (this.#hasGone(process, method)) return notFound(process.id);
     switch (method) {
       case 'get':
         process.carriedOut.get += 1;
@@ -65,8 +65,10 @@ export class Google {
     }
   }
 
-  #hasGone(process: SimulatedProcess): boolean {
+  #hasGone(process: SimulatedProcess, method: Method): boolean {
     const { faults, devices } = this.#parts;
+    const leaves = method === 'uploadCertificate' && process.spec.gone === 'at-upload';
+    if (leaves) devices.forget(process);
     if (!process.gone && faults.happens('processGone', process.index, 0)) devices.forget(process);
     return process.gone;
   }

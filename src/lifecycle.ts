@@ -1,8 +1,10 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import { claim } from './claim/claim.ts';
+import { DeadlineError } from './deadline.ts';
 import { deliver } from './deliver/deliver.ts';
 import { refuse } from './deliver/refuse.ts';
 import { GoogleError, isErrorCode, ProvisioningError } from './errors.ts';
-import { accept, collect, order } from './issue/issue.ts';
+import { accept, answered, collect, order } from './issue/issue.ts';
 import { authorityOf } from './issue/issue-request.ts';
 import type { Entry, Room } from './journal/journal.ts';
 import type { OrderFacts, ProcessRecord } from './journal/process-record.ts';
@@ -27,7 +29,7 @@ import { end, type House, type Step, type Visit, withRefusal } from './visit.ts'
  * an end; afterTrouble() turns an error into one of the two.
  */
 
-const stages = [
+export const stages = [
   'claim',
   'ask-signature',
   'await-signature',
@@ -66,9 +68,20 @@ export function roomOf(record: ProcessRecord): Room {
   return roomOfStage[stageOf(record)];
 }
 
+/** What {@link steps} tells its subscribers. */
+export interface StepContext {
+  readonly processId: string;
+  readonly stage: Stage;
+}
+
+/** `certprov.step`, one trace for each step of a visit: for profilers, and for tests that end the process in one. */
+export const steps = tracingChannel<unknown, StepContext>('certprov.step');
+
 /** Takes the next step. Throws what went wrong; the caller asks {@link afterTrouble} what follows. */
 export async function advance(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
-  const step = await takeStep(stageOf(visit.record), visit, house, signal);
+  const stage = stageOf(visit.record);
+  const context = { processId: visit.entry.processId, stage };
+  const step = await steps.tracePromise(() => takeStep(stage, visit, house, signal), context);
   return endOrWindUp(step, house.clock.now());
 }
 
@@ -151,6 +164,20 @@ export function afterTrouble(
   now: number,
 ): Step {
   if (!(error instanceof ProvisioningError)) return wait(record, 'bug', bugBackoff, limits, now);
+  return afterAnswer(error, isUnanswered(error) ? record : answered(record), limits, now);
+}
+
+/** A call that ran into its deadline may still have been carried out. */
+function isUnanswered(error: ProvisioningError): boolean {
+  return error.cause instanceof DeadlineError;
+}
+
+function afterAnswer(
+  error: ProvisioningError,
+  record: ProcessRecord,
+  limits: Limits,
+  now: number,
+): Step {
   const stage = stageOf(record);
   if (error instanceof GoogleError) {
     const hasGone = error.code === 'google-not-found';

@@ -31,7 +31,23 @@ export interface ServiceContext {
   readonly random: Random;
   /** Aborted when the service shall stop. */
   readonly signal: AbortSignal;
+  /** Puts something around the ports: the crash campaign ends the process between two of their calls. */
+  readonly decorate?: Decorate;
 }
+
+export interface Decorate {
+  journal(journal: Journal): Journal;
+  api(api: ProvisioningApi): ProvisioningApi;
+  authority(adapter: CertificateAuthority): CertificateAuthority;
+  inbox(inbox: Inbox): Inbox;
+}
+
+const undecorated: Decorate = {
+  journal: (journal) => journal,
+  api: (api) => api,
+  authority: (adapter) => adapter,
+  inbox: (inbox) => inbox,
+};
 
 export interface Service extends AsyncDisposable {
   /** Where /livez, /readyz and /metrics are served. */
@@ -46,18 +62,19 @@ const lifelessAfterMs = 60_000;
 
 /** @throws what makes a start impossible: an unusable journal, a taken port, an adapter that cannot connect. */
 export async function openService(config: Config, context: ServiceContext): Promise<Service> {
-  const { events, clock } = context;
+  const { events, clock, decorate = undecorated } = context;
   await using opened = new AsyncDisposableStack();
   const state = new ServiceState(events);
   events.emit('service', { state: 'starting' });
-  const journal = opened.use(await openJournal(config, clock));
+  const journal = decorate.journal(opened.use(await openJournal(config, clock)));
   const authorities = new Map<string, Authority>();
   for (const [reference, authority] of config.authorities) {
     const adapter = opened.use(await connect(reference, authority, config, context));
-    authorities.set(reference, authorityOf(reference, authority, adapter, config, context));
+    const decorated = decorate.authority(adapter);
+    authorities.set(reference, authorityOf(reference, authority, decorated, config, context));
   }
-  const api = opened.use(openApi(config, context));
-  const inbox = opened.use(openInbox(config, context));
+  const api = decorate.api(opened.use(openApi(config, context)));
+  const inbox = decorate.inbox(opened.use(openInbox(config, context)));
   const house = houseOf(config, api, authorities, context);
   const worker = workerOf(config, house, journal, inbox);
   const metrics = createMetrics(events, { summary: (inner) => journal.summary(inner) });

@@ -131,6 +131,13 @@ export class Authority {
     }
   }
 
+  /** An order without an answer may have brought a certificate that nobody knows: operators hear of it. */
+  reportUnknown(processId: string, requestId: string): void {
+    const message = `The answer to the order ${requestId} was lost and it is ordered again: if the authority shows a second certificate for it, revoke the one that was not delivered.`;
+    const { events } = this.#options;
+    events.emit('orphan', { processId, authority: this.reference, revoked: false, message });
+  }
+
   #report(processId: string, record: ProcessRecord, revoked: boolean, message: string): void {
     const serialNumber = record.issued?.serialNumber;
     this.#options.events.emit('orphan', {

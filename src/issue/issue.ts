@@ -40,10 +40,20 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
     intendedAt: house.clock.now(),
     polls: 0,
   };
-  const intended: ProcessRecord = { ...record, order: placed };
+  if (record.order?.asking === true && !authority.features.idempotent) {
+    authority.reportUnknown(entry.processId, placed.requestId);
+  }
+  const intended: ProcessRecord = { ...record, order: { ...placed, asking: true } };
   await visit.save(intended);
   const issuance = await authority.issue(issueRequest(intended, entry), signal);
-  return receive(visit, intended, placed, issuance, house);
+  return receive(visit, answered(intended), issuance, house);
+}
+
+/** The authority's answer, or its error, is known. */
+export function answered(record: ProcessRecord): ProcessRecord {
+  if (record.order?.asking === undefined) return record;
+  const { asking: _known, ...placed } = record.order;
+  return { ...record, order: placed };
 }
 
 /** Asks after an order that the authority has in hand. */
@@ -56,16 +66,17 @@ export async function collect(visit: Visit, house: House, signal: AbortSignal): 
   }
   const authority = authorityOf(record, house);
   const issuance = await authority.collect(placed.ticket, issueRequest(record, entry), signal);
-  return receive(visit, record, placed, issuance, house);
+  return receive(visit, record, issuance, house);
 }
 
 async function receive(
   visit: Visit,
   record: ProcessRecord,
-  placed: OrderFacts,
   issuance: Issuance,
   house: House,
 ): Promise<Step> {
+  const { order: placed } = record;
+  if (placed === undefined) throw new Error('Nothing was ordered.');
   switch (issuance.kind) {
     case 'rejected':
       throw new ProvisioningError('ca-rejected', issuance.reason);

@@ -83,6 +83,11 @@ export interface OrderFacts {
   /** The idempotency key for the authority: 32 lower-case hexadecimal digits. */
   readonly requestId: string;
   readonly intendedAt: number;
+  /**
+   * The authority may have been asked and what it answered is not known: an instance ended in between, or no
+   * answer came. Without idempotency the next order may bring a second certificate.
+   */
+  readonly asking?: true;
   /** Present while the authority has the order in hand and has not decided. */
   readonly ticket?: Opaque;
   readonly polls: number;

@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest';
+import { DeadlineError } from '../../src/deadline.ts';
+import { ProvisioningError } from '../../src/errors.ts';
+import { Authority } from '../../src/issue/authority.ts';
+import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
+import { order } from '../../src/issue/issue.ts';
+import { LeaseLostError } from '../../src/journal/journal.ts';
+import type { ProcessRecord } from '../../src/journal/process-record.ts';
+import { afterTrouble } from '../../src/lifecycle.ts';
+import { type EventMap, Events } from '../../src/telemetry/events.ts';
+import type { House, Visit } from '../../src/visit.ts';
+import { ManualClock } from '../adapters/manual-clock.ts';
+import { DeviceKey } from '../support/device-key.ts';
+
+const signal = new AbortController().signal;
+const processId = 'process-1';
+const issued: Issuance = { kind: 'issued', certificate: Buffer.from('certificate'), chain: [] };
+
+interface Bench {
+  readonly house: House;
+  readonly clock: ManualClock;
+  readonly orphans: EventMap['orphan'][];
+  readonly revoked: string[];
+  readonly written: ProcessRecord[];
+  readonly orders: string[];
+  visit(record: ProcessRecord): Visit;
+}
+
+function bench(idempotent: boolean, failures: Error[] = []): Bench {
+  const clock = new ManualClock();
+  const events = new Events();
+  const orphans: EventMap['orphan'][] = [];
+  const revoked: string[] = [];
+  const written: ProcessRecord[] = [];
+  const orders: string[] = [];
+  events.on('orphan', (orphan) => orphans.push(orphan));
+  const adapter: CertificateAuthority = {
+    kind: 'bench',
+    features: { idempotent, pending: false, revoke: true, keyTypes: ['ec'], mayDrop: [] },
+    check: async () => undefined,
+    issue: async ({ requestId }) => {
+      orders.push(requestId);
+      return issued;
+    },
+    collect: async () => issued,
+    revoke: async (certificate) => void revoked.push(Buffer.from(certificate).toString()),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  const authority = new Authority({
+    reference: 'ca',
+    adapter,
+    roots: [],
+    mayDrop: [],
+    concurrency: 1,
+    longestLine: 1,
+    timeoutMs: 1_000,
+    clock,
+    random: () => 0.5,
+    events,
+  });
+  const house = {
+    authorities: new Map([['ca', authority]]),
+    issuingDeadlineMs: 1e9,
+    clock,
+    random: () => 0.5,
+    events,
+  } as unknown as House;
+  const visit = (record: ProcessRecord): Visit => ({
+    entry: { customer: 'C1', processId, openedAt: 0, record },
+    record,
+    save: async (saved) => {
+      const failure = saved.issued === undefined ? undefined : failures.shift();
+      if (failure !== undefined) throw failure;
+      written.push(saved);
+    },
+    guard: () => undefined,
+  });
+  return { house, clock, orphans, revoked, written, orders, visit };
+}
+
+const { subjectPublicKeyInfo } = new DeviceKey('ec');
+const proven: ProcessRecord = {
+  request: {
+    subjectPublicKeyInfo: Buffer.from(subjectPublicKeyInfo).toString('base64'),
+    keyType: 'ec',
+    authority: 'ca',
+    subject: { kind: 'device' },
+    wanted: {
+      subject: [],
+      subjectAltNames: [],
+      keyUsages: [],
+      extendedKeyUsages: [],
+      validityDays: 1,
+    },
+  },
+  csr: 'AA==',
+};
+
+describe('an order whose answer was lost', () => {
+  it('is told to operators before it is repeated, where it may bring a second certificate', async () => {
+    const { house, visit, written, orphans, orders } = bench(false);
+    await order(visit(proven), house, signal);
+    expect(orphans).toEqual([]);
+    const [intended] = written;
+    expect(intended?.order?.asking).toBe(true);
+    await order(visit(intended ?? {}), house, signal);
+    expect(orphans).toMatchObject([{ processId, authority: 'ca', revoked: false }]);
+    expect(orphans[0]?.message).toContain(orders[0]);
+    expect(new Set(orders).size).toBe(1);
+  });
+
+  it('is nothing to tell where the authority is idempotent', async () => {
+    const { house, visit, written, orphans } = bench(true);
+    await order(visit(proven), house, signal);
+    await order(visit(written[0] ?? {}), house, signal);
+    expect(orphans).toEqual([]);
+  });
+
+  it('is answered by a certificate, and by an error', async () => {
+    const { house, visit, written } = bench(false);
+    const step = await order(visit(proven), house, signal);
+    expect(step.record.order).not.toHaveProperty('asking');
+    const error = new ProvisioningError('ca-unavailable', '503');
+    const waiting = afterTrouble(error, written[0] ?? {}, house, 5);
+    expect(waiting.record.order).not.toHaveProperty('asking');
+  });
+
+  it('is not answered by a deadline that passed, nor by an error nobody foresaw', async () => {
+    const { house, visit, written } = bench(false);
+    await order(visit(proven), house, signal);
+    const late = new ProvisioningError('ca-unavailable', 'late', { cause: new DeadlineError() });
+    for (const error of [late, new TypeError('x')]) {
+      expect(afterTrouble(error, written[0] ?? {}, house, 5).record.order?.asking).toBe(true);
+    }
+  });
+});
+
+describe('a certificate that cannot be written down', () => {
+  it('is revoked when another visit has taken the process over meanwhile', async () => {
+    const { house, visit, revoked } = bench(false, [new LeaseLostError(processId)]);
+    await expect(order(visit(proven), house, signal)).rejects.toThrow(LeaseLostError);
+    expect(revoked).toEqual(['certificate']);
+  });
+
+  it('is left alone where the other visit gets the very same one', async () => {
+    const { house, visit, revoked } = bench(true, [new LeaseLostError(processId)]);
+    await expect(order(visit(proven), house, signal)).rejects.toThrow(LeaseLostError);
+    expect(revoked).toEqual([]);
+  });
+});

@@ -1,0 +1,114 @@
+import { parseArgs } from 'node:util';
+
+export interface CampaignOptions {
+  readonly journal: 'sqlite' | 'postgres';
+  readonly instances: number;
+  readonly processes: number;
+  readonly kills: number;
+  readonly seed?: number;
+  /** The simulator's base rate of passing trouble. */
+  readonly faults: number;
+  /** How many instances are not replaced when they die. */
+  readonly dieForGood: number;
+  /** How often PostgreSQL itself is killed and started again. */
+  readonly postgresRestarts: number;
+  /** The simulator's answer to a repeated claim: one of both, or the first half so and the second half so. */
+  readonly claimRepeated: 200 | 400 | 'both';
+  /** Where everything is kept that tells what happened. */
+  readonly directory: string;
+  readonly json: string;
+  readonly leaseSeconds: number;
+}
+
+export const usage = `Usage: npm run campaign -- [options]
+
+  --journal sqlite|postgres   default sqlite (which takes one instance only)
+  --instances N               default 3 with postgres, 1 with sqlite
+  --processes N               default 400
+  --kills K                   default 60
+  --seed S                    of the simulated world; drawn and printed without it
+  --faults F                  base rate of passing trouble, default 0.05
+  --die-for-good M            so many instances are not replaced when they die
+  --restart-postgres          PostgreSQL is killed and started again, twice
+  --claim-repeated 200|400|both
+  --directory DIR             default data/campaign
+  --json FILE                 default DIR/result.json
+`;
+
+export class UsageError extends Error {}
+
+export function readOptions(args: readonly string[]): CampaignOptions | 'help' {
+  const values = parsed(args);
+  if (values.help === true) return 'help';
+  const journal = oneOf('--journal', values.journal, ['sqlite', 'postgres'] as const);
+  const given = values.instances ?? (journal === 'sqlite' ? '1' : '3');
+  const instances = whole('--instances', given, 1, 16);
+  if (journal === 'sqlite' && instances > 1) {
+    throw new UsageError(
+      'A SQLite journal takes one instance: use --journal postgres for several.',
+    );
+  }
+  const dieForGood = whole('--die-for-good', values['die-for-good'], 0, instances - 1);
+  const restarts = values['restart-postgres'] === true;
+  if (restarts && journal !== 'postgres') {
+    throw new UsageError('--restart-postgres needs --journal postgres.');
+  }
+  const directory = values.directory;
+  const claims = oneOf('--claim-repeated', values['claim-repeated'], ['both', '200', '400']);
+  return {
+    journal,
+    instances,
+    processes: whole('--processes', values.processes, 1, 100_000),
+    kills: whole('--kills', values.kills, 0, 10_000),
+    ...(values.seed === undefined ? {} : { seed: whole('--seed', values.seed, 0, 2 ** 32 - 1) }),
+    faults: rate('--faults', values.faults),
+    dieForGood,
+    postgresRestarts: restarts ? 2 : 0,
+    claimRepeated: claims === 'both' ? 'both' : claims === '200' ? 200 : 400,
+    directory,
+    json: values.json ?? `${directory}/result.json`,
+    leaseSeconds: 5,
+  };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        journal: { type: 'string', default: 'sqlite' },
+        instances: { type: 'string' },
+        processes: { type: 'string', default: '400' },
+        kills: { type: 'string', default: '60' },
+        seed: { type: 'string' },
+        faults: { type: 'string', default: '0.05' },
+        'die-for-good': { type: 'string', default: '0' },
+        'restart-postgres': { type: 'boolean' },
+        'claim-repeated': { type: 'string', default: 'both' },
+        directory: { type: 'string', default: 'data/campaign' },
+        json: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function whole(name: string, text: string, least: number, most: number): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= least && number <= most) return number;
+  throw new UsageError(`${name} takes a whole number from ${least} to ${most}.`);
+}
+
+function rate(name: string, text: string): number {
+  const number = Number(text);
+  if (number >= 0 && number <= 1) return number;
+  throw new UsageError(`${name} takes a number from 0 to 1.`);
+}
+
+function oneOf<Choice extends string>(name: string, text: string, choices: readonly Choice[]) {
+  const choice = choices.find((each) => each === text);
+  if (choice === undefined) throw new UsageError(`${name} is one of: ${choices.join(', ')}.`);
+  return choice;
+}

@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import localCa from '../../adapters/local-ca.ts';
+import {
+  type AuthorityFeatures,
+  type CertificateAuthority,
+  defineAdapter,
+  type Issuance,
+  type IssueRequest,
+  type RevocationReason,
+} from '../../src/issue/certificate-authority.ts';
+import type { Opaque } from '../../src/journal/process-record.ts';
+
+/*
+ * A CA that knows no idempotency key, for the campaign: every order gives another certificate, each in the
+ * ledger under `requestId/chance`. A profile's template says what it does: `pending` leaves the order
+ * pending for a second, `rejected` declines it.
+ */
+
+const options = z.strictObject({
+  directory: z.string().describe('Where its ledger and keys are.'),
+  revokes: z.boolean().describe('Whether it can revoke.'),
+});
+
+export default defineAdapter({
+  kind: 'surplus-ca',
+  options,
+  async connect({ directory, revokes }, context, signal) {
+    const inner = await localCa.connect(
+      localCa.options.parse({ directory, name: 'SIMULATOR - NOT FOR PRODUCTION' }),
+      context,
+      signal,
+    );
+    return new SurplusCa(inner, revokes);
+  },
+});
+
+class SurplusCa implements CertificateAuthority {
+  readonly kind = 'surplus-ca';
+  readonly features: AuthorityFeatures;
+  readonly revoke?: NonNullable<CertificateAuthority['revoke']>;
+  readonly #inner: CertificateAuthority;
+
+  constructor(inner: CertificateAuthority, revokes: boolean) {
+    this.#inner = inner;
+    this.features = { ...inner.features, idempotent: false, pending: true, revoke: revokes };
+    if (revokes) {
+      this.revoke = async (
+        certificate: Uint8Array,
+        reason: RevocationReason,
+        signal: AbortSignal,
+      ) => {
+        await inner.revoke?.(certificate, reason, signal);
+      };
+    }
+  }
+
+  check(signal: AbortSignal): Promise<void> {
+    return this.#inner.check(signal);
+  }
+
+  async prepare() {
+    return { state: { prepared: true } };
+  }
+
+  async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    const key = `${request.requestId}/${randomBytes(8).toString('hex')}`;
+    const { template } = request.wanted;
+    if (template === 'rejected') return { kind: 'rejected', reason: 'An officer said no.' };
+    if (template === 'pending') return { kind: 'pending', ticket: key, pollAfterMs: 1_000 };
+    return this.#inner.issue({ ...request, requestId: key }, signal);
+  }
+
+  async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    return this.#inner.issue({ ...request, requestId: String(ticket) }, signal);
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#inner[Symbol.asyncDispose]();
+  }
+}
