@@ -37,6 +37,10 @@ const load = adapterLoader(adapters);
 export function config(): Door {
   const directory = mkdtempSync(join(tmpdir(), 'certprov-fuzz-'));
   const file = join(directory, 'config.yaml');
+  // What a library says past us may quote the file.
+  const warned: string[] = [];
+  const { emitWarning } = process;
+  process.emitWarning = (warning) => void warned.push(String(warning));
   return {
     name: 'config',
     form: 'text',
@@ -63,6 +67,7 @@ export function config(): Door {
       '.inf',
       '~',
       '%YAML 1.1\n',
+      '{ a: b }: ',
     ],
     generated: fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
@@ -80,15 +85,20 @@ export function config(): Door {
           },
           env: { TOKEN: secret, DATABASE_URL: `postgres://user:${secret}@host/db` },
         });
+        demand(warned.length === 0, `a warning: ${warned.pop()}`);
         demand(authorities instanceof Map && profiles instanceof Map, 'the maps are no maps');
         return `${authorities.size} authorities, ${profiles.size} profiles`;
       } catch (error) {
+        demand(warned.length === 0, `a warning: ${warned.pop()}`);
         if (error instanceof ConfigError) checkProblems(error);
         throw error;
       }
     },
     isRefusal: (error) => error instanceof ConfigError,
-    close: () => rm(directory, { recursive: true, force: true }),
+    async close() {
+      process.emitWarning = emitWarning;
+      await rm(directory, { recursive: true, force: true });
+    },
   };
 }
 
