@@ -11,6 +11,7 @@ import {
 import { config } from './doors/config.ts';
 import { execAnswer } from './doors/exec-answer.ts';
 import { operation, process } from './doors/google-json.ts';
+import { health } from './doors/health.ts';
 import { notification } from './doors/notification.ts';
 import { log, name, pem, template } from './doors/text.ts';
 import { wire } from './doors/wire.ts';
@@ -21,6 +22,7 @@ export const doors: Readonly<Record<string, () => Door | Promise<Door>>> = {
   process: () => process,
   operation: () => operation,
   wire,
+  health,
   config,
   'exec-answer': () => execAnswer,
   certificate: () => certificate,
