@@ -107,6 +107,9 @@ export const template: Door = {
       },
       { kind: 'user', userPrimaryEmail, serialNumber, deviceDirectoryApiId },
     );
+    for (const { value } of wanted.subjectAltNames) {
+      demand(/^urn:x:(?:[\w.~-]|%[\dA-F]{2})+$/.test(value), `the URI becomes ${value}`);
+    }
     const got = wanted.subject.map((rdn) => rdn.map(({ type }) => type));
     demand(JSON.stringify(got) === JSON.stringify(parts), 'a value changes the name’s parts');
     demand(sameName(decodeName(encodeName(wanted.subject)), wanted.subject), 'the name changes');

@@ -29,6 +29,7 @@ const answers = [
   answer('302 Found', ['Location: http://127.0.0.1:1/'], ''),
   answer('100 Continue', [], ''),
   bytesOf(chunked),
+  ...['null', '[]', '"text"', '{"error":null}'].map((body) => answer('200 OK', [json], body)),
 ];
 
 /** The first byte chooses the call; the others are what the server writes before it hangs up. */
@@ -46,7 +47,8 @@ export async function wire(): Promise<Door> {
     // Pauses between attempts pass at once; deadlines are real.
     clock: { now: () => systemClock.now(), sleep: () => Promise.resolve() },
     random: () => 0.5,
-    deadlineMs: 300,
+    // Short, since many answers have no end.
+    deadlineMs: 100,
   });
   const signal = new AbortController().signal;
   const enter = async (call: (typeof calls)[number]): Promise<string> => {
