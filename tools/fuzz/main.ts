@@ -83,7 +83,8 @@ async function explore(door: string, seed: number, forMs: number): Promise<FuzzR
   let last = -1;
   const watch = setInterval(() => {
     const count = Atomics.load(header, 0);
-    if (count === last) resolve(hanging(shared, count));
+    // Before the first input the thread is still loading.
+    if (count > 0 && count === last) resolve(hanging(shared, count));
     last = count;
   }, hangMs);
   try {
