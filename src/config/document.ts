@@ -25,6 +25,8 @@ export function parseConfigDocument(text: string, file: string): ConfigDocument 
     lineCounter: lines,
     // A pretty error quotes the line, and a secret may stand in it.
     prettyErrors: false,
+    // Its warnings go to stderr past everybody, and quote the text too.
+    logLevel: 'error',
     stringKeys: true,
     version: '1.2',
   });

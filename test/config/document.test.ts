@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { parseConfigDocument, pathText } from '../../src/config/document.ts';
 
@@ -49,6 +49,14 @@ describe('parseConfigDocument', () => {
     const { data } = parseConfigDocument('__proto__: { polluted: yes }\n', 'c');
     expect(Object.keys(data as object)).toEqual(['__proto__']);
     expect(Reflect.get({}, 'polluted')).toBeUndefined();
+  });
+
+  it('leaves the parser no way to quote the text on stderr', () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const { problems } = parseConfigDocument('{ password: TOPSECRET }: x\n', 'c.yaml');
+    expect(problems.map(({ line }) => line)).toEqual([1]);
+    expect(warned).not.toHaveBeenCalled();
+    warned.mockRestore();
   });
 
   it('never throws, and never quotes the text in what YAML found wrong', () => {
