@@ -27,12 +27,17 @@ const usualWanted: RequestedCertificate = {
   validityDays: 90,
 };
 
-/** An order with a key and a requestId of its own, prepared and signed as the lifecycle does it. */
+/**
+ * An order with a key and a requestId of its own, prepared and signed as the lifecycle does it. A CA that
+ * does not take this type of key gets one that it takes.
+ */
 export async function newOrder(
   { authority, harness }: CaseContext,
-  keyType: KeyType,
+  wish: KeyType,
   asked: Partial<RequestedCertificate> = {},
 ): Promise<IssueRequest> {
+  const { keyTypes } = authority.features;
+  const keyType = keyTypes.includes(wish) ? wish : (keyTypes[0] ?? wish);
   const key = new DeviceKey(keyType);
   const wanted = { ...usualWanted, ...harness.wanted, ...asked };
   const prepare = {
