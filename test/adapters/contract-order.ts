@@ -13,7 +13,7 @@ import type {
 import { checkCertificate } from '../../src/issue/check-certificate.ts';
 import type { CertificateFacts } from '../../src/x509/certificate.ts';
 import { DeviceKey } from '../support/device-key.ts';
-import type { CaseContext } from './contract-harness.ts';
+import type { AdapterHarness, CaseContext } from './contract-harness.ts';
 
 const never = new AbortController().signal;
 /** Real milliseconds within which an aborted call has to reject. */
@@ -32,7 +32,10 @@ const usualWanted: RequestedCertificate = {
  * does not take this type of key gets one that it takes.
  */
 export async function newOrder(
-  { authority, harness }: CaseContext,
+  {
+    authority,
+    harness,
+  }: Pick<CaseContext, 'authority'> & { readonly harness: Pick<AdapterHarness, 'wanted'> },
   wish: KeyType,
   asked: Partial<RequestedCertificate> = {},
 ): Promise<IssueRequest> {
