@@ -58,7 +58,7 @@ export async function ndesChallenge(
 }
 
 /** The page's language is that of the Windows installation; its structure is not. */
-export function readNdesPage(body: Buffer): NdesChallenge {
+function readNdesPage(body: Buffer): NdesChallenge {
   const page = decodePage(body);
   const challenge =
     /enrollment challenge password is:\s*<B>\s*([0-9A-F]{4,128})\s*<\/B>/i.exec(page)?.[1] ??

@@ -25,7 +25,7 @@ const messageType = { CertRep: '3', PKCSReq: '19', CertPoll: '20' } as const;
 const failInfoNames = ['badAlg', 'badMessageCheck', 'badRequest', 'badTime', 'badCertId'] as const;
 const nonceBytes = 16;
 
-export type FailInfo = (typeof failInfoNames)[number];
+type FailInfo = (typeof failInfoNames)[number];
 
 export interface PkiRequest {
   readonly type: 'PKCSReq' | 'CertPoll';

@@ -28,7 +28,7 @@ export interface AdapterHttpOptions {
   readonly clock: Clock;
 }
 
-export interface HttpRequest {
+interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'HEAD';
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;

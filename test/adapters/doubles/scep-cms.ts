@@ -47,7 +47,11 @@ export interface OpenedMessage {
 }
 
 /** Reads and verifies a pkiMessage by the letter (RFC 8894 3.1, 3.2). */
-export async function openMessage(body: Uint8Array, recipient: Identity): Promise<OpenedMessage> {
+export async function openMessage(
+  body: Uint8Array,
+  recipient: Identity,
+  ca: Identity,
+): Promise<OpenedMessage> {
   const info = pkijs.ContentInfo.fromBER(toArrayBuffer(body));
   if (info.contentType !== signedData) throw new StrictError('3.1: not a SignedData');
   const signed = new pkijs.SignedData({ schema: info.content });
@@ -61,7 +65,9 @@ export async function openMessage(body: Uint8Array, recipient: Identity): Promis
   if (!(await signed.verify({ signer: 0, checkChain: false }))) {
     throw new StrictError('3.1: the signature does not verify');
   }
-  if ((await signer.verify()) !== true) throw new StrictError('2.3: not self-signed, not an RA');
+  const issuer = pkijs.Certificate.fromBER(toArrayBuffer(ca.certificate));
+  const isRa = signer.issuer.isEqual(issuer.subject) && (await signer.verify(issuer));
+  if (!isRa && !(await signer.verify())) throw new StrictError('2.3: not self-signed, not an RA');
   const attribute = (number: number) => attributeOf(signerInfo, number);
   const nonce = attribute(5);
   if (!(nonce instanceof asn1js.OctetString) || nonce.getValue().byteLength !== 16) {

@@ -38,7 +38,7 @@ export interface ScepPki {
   issue(content: LeafContent): Uint8Array;
 }
 
-export interface LeafContent {
+interface LeafContent {
   /** DER. */
   readonly subject: Uint8Array;
   readonly subjectPublicKeyInfo: Uint8Array;

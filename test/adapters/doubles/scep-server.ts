@@ -43,6 +43,7 @@ export type Move =
   | 'other key'
   | 'no certificate'
   | 'not for us'
+  | 'status 11'
   | { readonly fail: string; readonly text?: string }
   | { readonly http: number; readonly body?: string; readonly headers?: Record<string, string> };
 
@@ -64,6 +65,8 @@ export const ndesUser = { name: 'EXAMPLE\\scep', password: 'ndes-pässword' };
 
 export class ScepDouble implements AsyncDisposable {
   script: Move[] = [];
+  /** Done to every reply. */
+  damage: ((reply: Buffer) => Buffer) | undefined;
   /** How requests broke the RFC. */
   readonly complaints: string[] = [];
   /** Messages in the order of their arrival. */
@@ -71,8 +74,9 @@ export class ScepDouble implements AsyncDisposable {
   readonly operations: string[] = [];
   readonly challenges = new Set<string>();
   readonly pki: ScepPki;
-  /** The RA's certificate that GetCACert gives to encrypt to. */
+  /** The RA's certificates, which can be renewed. */
   encryption: Identity;
+  signature: Identity;
   readonly #options: ScepDoubleOptions;
   readonly #server: Server;
   readonly #hanging = new Set<ServerResponse>();
@@ -83,6 +87,7 @@ export class ScepDouble implements AsyncDisposable {
     this.#options = options;
     this.pki = scepPki();
     this.encryption = options.single ? this.pki.ca : this.pki.encryption;
+    this.signature = options.single ? this.pki.ca : this.pki.signature;
     const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.#answer(request, response).catch((error: unknown) => {
         this.complaints.push(String(error));
@@ -151,8 +156,8 @@ export class ScepDouble implements AsyncDisposable {
         return;
       }
       case 'GetCACert': {
-        const { ca, signature } = this.pki;
-        const all = [this.encryption, signature, ca].map(({ certificate }) => certificate);
+        const { ca } = this.pki;
+        const all = [this.encryption, this.signature, ca].map(({ certificate }) => certificate);
         response.end(this.#options.single ? ca.certificate : certificateBag(all));
         return;
       }
@@ -194,7 +199,7 @@ export class ScepDouble implements AsyncDisposable {
   async #operate(method: string, body: Buffer, response: ServerResponse): Promise<void> {
     let message: OpenedMessage;
     try {
-      message = await openMessage(body, this.encryption);
+      message = await openMessage(body, this.encryption, this.pki.ca);
     } catch (error) {
       this.complaints.push(String(error));
       response.writeHead(400).end(error instanceof StrictError ? error.message : 'unreadable');
@@ -216,13 +221,10 @@ export class ScepDouble implements AsyncDisposable {
       response.end('<html>Welcome to IIS</html>');
       return;
     }
-    const signer = move === 'other signer' ? this.pki.stranger : this.#signer();
+    const signer = move === 'other signer' ? this.pki.stranger : this.signature;
     response.setHeader('content-type', 'application/x-pki-message');
-    response.end(await certRep(this.#reply(message, move), signer));
-  }
-
-  #signer() {
-    return this.#options.single ? this.pki.ca : this.pki.signature;
+    const reply = await certRep(this.#reply(message, move), signer);
+    response.end(this.damage?.(reply) ?? reply);
   }
 
   #reply(message: OpenedMessage, move: Exclude<Move, { http: number }>): Reply {
@@ -245,6 +247,7 @@ export class ScepDouble implements AsyncDisposable {
     });
     if (message.content === undefined) return fail('1');
     if (typeof move === 'object') return fail(move.fail, move.text);
+    if (move === 'status 11') return { ...about, status: '11' };
     const csr = this.#requestOf(message);
     if (typeof csr === 'string') {
       this.complaints.push(csr);
