@@ -19,17 +19,11 @@ import {
   type NdesOptions,
   ndesChallenge,
 } from './scep/challenge.ts';
-import { issuerAndSubject, subjectOfRequest } from './scep/issuer-and-subject.ts';
-import {
-  type CertRep,
-  type PkiRequest,
-  pkiMessage,
-  readCertRep,
-  UnknownSignerError,
-} from './scep/message.ts';
+import { converse, type Turn } from './scep/conversation.ts';
+import { subjectOfRequest } from './scep/issuer-and-subject.ts';
 import { scepOptions } from './scep/options.ts';
 import { issuanceOf } from './scep/outcome.ts';
-import { type Acquaintance, ScepServer } from './scep/scep-server.ts';
+import { ScepServer } from './scep/scep-server.ts';
 import {
   configuredTransport,
   namelessSubject,
@@ -175,7 +169,7 @@ class ScepAuthority implements CertificateAuthority {
 
   async #order(
     request: IssueRequest,
-    type: PkiRequest['type'],
+    type: Turn['type'],
     state: State,
     polls: number,
     signal: AbortSignal,
@@ -188,7 +182,8 @@ class ScepAuthority implements CertificateAuthority {
       );
     }
     const secrets = this.#secretsOf(state);
-    const { reply, ca } = await this.#exchange(request, type, transport, secrets, signal);
+    const turn = { type, request, transport, secrets };
+    const { reply, ca } = await converse(this.#server, turn, signal);
     const pauseMs = this.#options.pollSeconds * 1_000;
     return issuanceOf(reply, {
       subjectPublicKeyInfo: request.subjectPublicKeyInfo,
@@ -197,54 +192,6 @@ class ScepAuthority implements CertificateAuthority {
       pollAfterMs: Math.max(pauseMs, Math.min(pauseMs * 2 ** Math.min(polls, 20), longestPauseMs)),
       secrets,
     });
-  }
-
-  /** Sends a message and reads its reply. The server's certificates may have changed since we asked for them. */
-  async #exchange(
-    request: IssueRequest,
-    type: PkiRequest['type'],
-    transport: Transport,
-    secrets: readonly string[],
-    signal: AbortSignal,
-  ): Promise<{ reply: CertRep; ca: Acquaintance['ca'] }> {
-    const known = await this.#server.acquaintance(signal);
-    const first = await this.#ask(request, type, transport, known, secrets, signal);
-    const { reply } = first;
-    const mayBeOutdated =
-      reply.kind === 'failure' && ['badAlg', 'badMessageCheck'].includes(reply.failInfo);
-    if (!mayBeOutdated) return first;
-    const now = await this.#server.meetAgain(signal);
-    return isSame(known, now)
-      ? first
-      : await this.#ask(request, type, transport, now, secrets, signal);
-  }
-
-  async #ask(
-    request: IssueRequest,
-    type: PkiRequest['type'],
-    transport: Transport,
-    { ca, manner }: Acquaintance,
-    secrets: readonly string[],
-    signal: AbortSignal,
-  ): Promise<{ reply: CertRep; ca: Acquaintance['ca'] }> {
-    const transactionId = request.requestId;
-    const content = type === 'PKCSReq' ? request.csr : issuerAndSubject(ca.issuer.der, request.csr);
-    const pki = { type, transactionId, content };
-    const { message, senderNonce } = pkiMessage(pki, transport, ca, manner);
-    const body = await this.#server.operate(message, manner, secrets, signal);
-    const sent = { transactionId, senderNonce };
-    try {
-      return { reply: readCertRep(body, sent, transport, ca), ca };
-    } catch (error) {
-      if (!(error instanceof UnknownSignerError)) throw badReply(error);
-    }
-    // The same reply is read again: the same request might give a second certificate.
-    const { ca: newest } = await this.#server.meetAgain(signal);
-    try {
-      return { reply: readCertRep(body, sent, transport, newest), ca: newest };
-    } catch (error) {
-      throw badReply(error);
-    }
   }
 
   async #newTransport(subject: Uint8Array): Promise<State> {
@@ -263,23 +210,6 @@ type State = Readonly<Record<string, Opaque>>;
 function stateOf(opaque: Opaque | undefined): State | undefined {
   if (typeof opaque !== 'object' || opaque === null || Array.isArray(opaque)) return undefined;
   return Object.fromEntries(Object.entries(opaque));
-}
-
-function isSame(one: Acquaintance, other: Acquaintance): boolean {
-  return (
-    Buffer.compare(one.ca.recipient.der, other.ca.recipient.der) === 0 &&
-    one.manner.cipher === other.manner.cipher &&
-    one.manner.digest === other.manner.digest
-  );
-}
-
-function badReply(error: unknown): ProvisioningError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new ProvisioningError(
-    'ca-bad-answer',
-    `The SCEP server's reply is not accepted: ${reason}`,
-    { cause: error },
-  );
 }
 
 async function readChallenge(

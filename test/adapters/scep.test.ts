@@ -146,6 +146,17 @@ describe('a CA behind SCEP', () => {
     expect(server.complaints).toEqual([]);
   });
 
+  it('finds the certificate of an order that it repeats after a crash', async () => {
+    const server = await start();
+    const authority = await connect(server);
+    const order = await orderFrom(authority);
+    expect(await authority.issue(order, never)).toMatchObject({ kind: 'issued' });
+    server.script.push({ fail: '2', text: 'the challenge is used up' });
+    expect(await authority.issue(order, never)).toMatchObject({ kind: 'issued' });
+    server.script.push({ fail: '2', text: 'the challenge is used up' }, { http: 500 });
+    expect(await authority.issue(order, never)).toMatchObject({ kind: 'rejected' });
+  });
+
   it('refuses a ticket that no SCEP server gave', async () => {
     const authority = await connect(await start());
     const order = await orderFrom(authority);

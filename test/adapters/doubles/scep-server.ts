@@ -60,6 +60,7 @@ export interface ScepDoubleOptions {
 }
 
 const des = '1.3.14.3.2.7';
+const unknownOrder = 'unknown order';
 const standard = 'AES\r\nDES3\r\nSHA-1\r\nSHA-256\r\nPOSTPKIOperation\r\nSCEPStandard\r\n';
 export const ndesUser = { name: 'EXAMPLE\\scep', password: 'ndes-pässword' };
 
@@ -81,6 +82,7 @@ export class ScepDouble implements AsyncDisposable {
   readonly #server: Server;
   readonly #hanging = new Set<ServerResponse>();
   readonly #orders = new Map<string, Uint8Array>();
+  #challengesGiven = 0;
   #reached = Promise.withResolvers<void>();
 
   private constructor(options: ScepDoubleOptions) {
@@ -184,7 +186,7 @@ export class ScepDouble implements AsyncDisposable {
       response.writeHead(401).end();
       return;
     }
-    const challenge = Buffer.from(`challenge ${this.challenges.size}`)
+    const challenge = Buffer.from(`challenge ${this.#challengesGiven}`)
       .toString('hex')
       .toUpperCase();
     const page = this.#options.ndesPage?.(challenge) ?? 404;
@@ -193,6 +195,7 @@ export class ScepDouble implements AsyncDisposable {
       return;
     }
     this.challenges.add(challenge);
+    this.#challengesGiven += 1;
     response.end(page);
   }
 
@@ -249,9 +252,10 @@ export class ScepDouble implements AsyncDisposable {
     if (typeof move === 'object') return fail(move.fail, move.text);
     if (move === 'status 11') return { ...about, status: '11' };
     const csr = this.#requestOf(message);
+    if (csr === unknownOrder) return fail('4', csr);
     if (typeof csr === 'string') {
       this.complaints.push(csr);
-      return fail(csr === 'unknown order' ? '4' : '2', csr);
+      return fail('2', csr);
     }
     this.#orders.set(transactionId, csr);
     if (move === 'pend') return { ...about, status: '3' };
@@ -290,7 +294,7 @@ export class ScepDouble implements AsyncDisposable {
       return right || this.challenges.delete(given ?? '') ? content : 'wrong challenge password';
     }
     const csr = this.#orders.get(transactionId);
-    if (messageType !== '20' || csr === undefined) return 'unknown order';
+    if (messageType !== '20' || csr === undefined) return unknownOrder;
     const asked = Buffer.from(content);
     const names = new DerReader(asked, 'IssuerAndSubject').into('IssuerAndSubject');
     const issuer = names.next(tag.sequence).bytes;
