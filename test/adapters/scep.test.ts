@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { createServer, request as send } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -238,6 +241,27 @@ describe('a CA behind SCEP', () => {
       code: 'ca-misconfigured',
       message: expect.stringContaining('tls.caFile'),
     });
+  });
+
+  it('goes through a proxy', async () => {
+    const asked: string[] = [];
+    const proxy = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      const { method, headers } = request;
+      const onward = send(request.url ?? '', { method, headers, agent: false }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502);
+        answer.pipe(response);
+      });
+      request.pipe(onward);
+    }).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const { port } = proxy.address() as AddressInfo;
+    const server = await start();
+    const authority = await connect(server, { proxy: `http://127.0.0.1:${port}` });
+    expect(await issueFrom(authority)).toMatchObject({ kind: 'issued' });
+    expect(asked).toEqual(Array(3).fill(expect.stringMatching(`^${server.url}\\?operation=`)));
+    await authority[Symbol.asyncDispose]();
+    proxy.close();
   });
 
   it('is not available when nobody listens', async () => {
