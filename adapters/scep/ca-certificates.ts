@@ -41,9 +41,10 @@ export function chooseCertificates(
   const agents = trusted.filter(({ isCa }) => !isCa);
   const authorities = trusted.filter(({ isCa }) => isCa);
   const issuer = issuerAmong(agents, authorities) ?? trusted[0];
+  const decrypting = agents.filter(hasRsaKey);
   const recipient =
-    agents.find((one) => may(one, 'keyEncipherment')) ??
-    agents.find((one) => may(one, 'dataEncipherment')) ??
+    decrypting.find((one) => may(one, 'keyEncipherment')) ??
+    decrypting.find((one) => may(one, 'dataEncipherment')) ??
     issuer;
   if (issuer === undefined || recipient === undefined) {
     throw new ProvisioningError('ca-misconfigured', 'The SCEP server gave no usable certificate.');
@@ -83,6 +84,10 @@ function fingerprintOf(der: Uint8Array): string {
 /** A certificate without key usage may be used for anything (RFC 5280 4.2.1.3). */
 function may({ keyUsages }: CertificateFacts, usage: AnyKeyUsage): boolean {
   return keyUsages === undefined || keyUsages.includes(usage);
+}
+
+function hasRsaKey({ der }: CertificateFacts): boolean {
+  return new X509Certificate(der).publicKey.asymmetricKeyType === 'rsa';
 }
 
 /** The CA that issued the RA's certificates; without an RA the one that issued no other CA's here. */
