@@ -16,7 +16,7 @@ import {
   howToGetStepCa,
   startStepCa,
   stepCaCanBeBuilt,
-} from './step-ca-server.ts';
+} from './step-ca-scep-server.ts';
 
 const never = new AbortController().signal;
 const hasMicromdm = await requirePeer(
