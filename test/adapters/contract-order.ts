@@ -13,7 +13,7 @@ import type {
 import { checkCertificate } from '../../src/issue/check-certificate.ts';
 import type { CertificateFacts } from '../../src/x509/certificate.ts';
 import { DeviceKey } from '../support/device-key.ts';
-import type { CaseContext } from './contract-harness.ts';
+import type { AdapterHarness, CaseContext } from './contract-harness.ts';
 
 const never = new AbortController().signal;
 /** Real milliseconds within which an aborted call has to reject. */
@@ -27,12 +27,20 @@ const usualWanted: RequestedCertificate = {
   validityDays: 90,
 };
 
-/** An order with a key and a requestId of its own, prepared and signed as the lifecycle does it. */
+/**
+ * An order with a key and a requestId of its own, prepared and signed as the lifecycle does it. A CA that
+ * does not take this type of key gets one that it takes.
+ */
 export async function newOrder(
-  { authority, harness }: CaseContext,
-  keyType: KeyType,
+  {
+    authority,
+    harness,
+  }: Pick<CaseContext, 'authority'> & { readonly harness: Pick<AdapterHarness, 'wanted'> },
+  wish: KeyType,
   asked: Partial<RequestedCertificate> = {},
 ): Promise<IssueRequest> {
+  const { keyTypes } = authority.features;
+  const keyType = keyTypes.includes(wish) ? wish : (keyTypes[0] ?? wish);
   const key = new DeviceKey(keyType);
   const wanted = { ...usualWanted, ...harness.wanted, ...asked };
   const prepare = {

@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { secretReference } from '../../src/issue/secret.ts';
+
+const httpUrl = z.url({ protocol: /^https?$/ });
+const path = z.string().min(1);
+
+function isSecure(url: string): boolean {
+  return new URL(url).protocol === 'https:';
+}
+
+const fingerprint = z
+  .string()
+  .transform((text) => text.replaceAll(/[:\s]/g, '').toLowerCase())
+  .refine(
+    (text) => /^[0-9a-f]{64}$/.test(text),
+    'not a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons',
+  );
+
+const tls = z.strictObject({
+  caFile: path
+    .optional()
+    .describe(
+      'PEM certificates that the server’s TLS certificate must chain to, instead of Node’s own.',
+    ),
+  certFile: path.optional().describe('PEM client certificate for TLS, with its chain.'),
+  keyFile: path.optional().describe('PEM file with the private key of certFile.'),
+});
+
+const ndes = z.strictObject({
+  url: z
+    .url({ protocol: /^https$/ })
+    .describe(
+      'The administration page: https://HOST/certsrv/mscep_admin/ (Basic authentication needs https).',
+    ),
+  username: z
+    .string()
+    .min(1)
+    .describe('An account with the right to enrol for NDES’s templates, as DOMAIN\\user.'),
+  password: secretReference.describe('Its password.'),
+});
+
+const ra = z.strictObject({
+  certificateFile: path.describe('PEM file with the RA certificate (RSA) that the CA knows.'),
+  key: secretReference.describe('Its private key, PEM, not encrypted.'),
+});
+
+export const scepOptions = z
+  .strictObject({
+    url: httpUrl.describe(
+      'The SCEP server’s URL without a query, for NDES http(s)://HOST/certsrv/mscep/mscep.dll.',
+    ),
+    caIdentifier: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Sent with GetCACaps and GetCACert, for servers with several CAs.'),
+    caFingerprints: z
+      .array(fingerprint)
+      .default([])
+      .describe(
+        'SHA-256 fingerprints of the CA certificates that GetCACert may give; the RA’s certificates must chain to one. Required where url is http, because nothing else says who answers.',
+      ),
+    challenge: secretReference
+      .optional()
+      .describe(
+        'The challenge password that stays the same for all requests, if the server wants one.',
+      ),
+    ndes: ndes
+      .optional()
+      .describe('Where a challenge for each request comes from. Not together with challenge.'),
+    ra: ra
+      .optional()
+      .describe('Signs our messages. Without it each order has a self-signed certificate.'),
+    keyTypes: z
+      .array(z.enum(['rsa', 'ec']))
+      .min(1)
+      .default(['rsa', 'ec'])
+      .describe(
+        'The device keys that this server takes. micromdm’s scepserver, for one, takes only rsa.',
+      ),
+    pollSeconds: z
+      .number()
+      .positive()
+      .max(86_400)
+      .default(60)
+      .describe(
+        'How soon a pending order is asked after; the pauses double, up to half an hour or to this.',
+      ),
+    tls: tls.default({}).describe('How the server’s TLS certificate is checked, and ours.'),
+    proxy: httpUrl
+      .optional()
+      .describe(
+        'URL of an HTTP proxy on the way to the server. Without it the connection is direct.',
+      ),
+  })
+  .refine((given) => isSecure(given.url) || given.caFingerprints.length > 0, {
+    path: ['caFingerprints'],
+    error:
+      'url is http, so nothing says who answers. Fix: give the CA certificate’s SHA-256 fingerprint here (openssl x509 -noout -fingerprint -sha256), or use https',
+  })
+  .refine((given) => given.challenge === undefined || given.ndes === undefined, {
+    path: ['ndes'],
+    error: 'challenge and ndes exclude each other. Fix: keep the one that the server wants',
+  });

@@ -1,0 +1,147 @@
+import type { Clock } from '../../src/clock.ts';
+import { ProvisioningError } from '../../src/errors.ts';
+import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import { type Manner, mannerOf } from './algorithms.ts';
+import { type CaCertificates, chooseCertificates, readCaCertificates } from './ca-certificates.ts';
+import { serverWords } from './server-words.ts';
+
+export interface ScepServerOptions {
+  readonly url: string;
+  readonly caIdentifier: string | undefined;
+  /** SHA-256, lower-case hexadecimal. */
+  readonly fingerprints: readonly string[];
+  readonly http: AdapterHttp;
+  readonly clock: Clock;
+}
+
+/** What is known about a server before it is sent a message. */
+export interface Acquaintance {
+  readonly ca: CaCertificates;
+  readonly manner: Manner;
+}
+
+/** A server is asked for its certificates and abilities again after this time. */
+const freshForMs = 60 * 60_000;
+
+/** The three operations of a SCEP server (RFC 8894 4). */
+export class ScepServer {
+  readonly #options: ScepServerOptions;
+  #known: { readonly acquaintance: Acquaintance; readonly until: number } | undefined;
+
+  constructor(options: ScepServerOptions) {
+    this.#options = options;
+  }
+
+  /** GetCACaps and GetCACert, from memory when they are fresh. */
+  async acquaintance(signal: AbortSignal): Promise<Acquaintance> {
+    const { clock } = this.#options;
+    if (this.#known !== undefined && clock.now() < this.#known.until) {
+      return this.#known.acquaintance;
+    }
+    return this.meetAgain(signal);
+  }
+
+  /** GetCACaps and GetCACert (RFC 8894 3.5.1, 4.2), asked now. */
+  async meetAgain(signal: AbortSignal): Promise<Acquaintance> {
+    const { clock, fingerprints } = this.#options;
+    const manner = await this.#manner(signal);
+    const answer = await this.#get('GetCACert', this.#options.caIdentifier, signal);
+    this.#expectOk(answer, 'GetCACert', []);
+    const ca = chooseCertificates(this.#read(answer.body), fingerprints, clock.now());
+    const acquaintance = { ca, manner };
+    this.#known = { acquaintance, until: clock.now() + freshForMs };
+    return acquaintance;
+  }
+
+  /**
+   * PKIOperation (RFC 8894 4.3); the answer's bytes, whatever they are.
+   * @param secrets are taken out of the server's words.
+   */
+  async operate(
+    message: Uint8Array,
+    manner: Manner,
+    secrets: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    let answer = manner.post ? await this.#post(message, signal) : undefined;
+    // There are servers that say they take POST and then do not.
+    if (answer === undefined || answer.status === 404 || answer.status === 405) {
+      const base64 = Buffer.from(message).toString('base64');
+      answer = await this.#get('PKIOperation', base64, signal);
+    }
+    this.#expectOk(answer, 'PKIOperation', secrets);
+    return answer.body;
+  }
+
+  async #manner(signal: AbortSignal): Promise<Manner> {
+    const answer = await this.#get('GetCACaps', this.#options.caIdentifier, signal);
+    if (answer.status === 200) return mannerOf(answer.body.toString('latin1'));
+    // Servers older than GetCACaps do not know it: the least is assumed.
+    if (answer.status === 400 || answer.status === 404 || answer.status === 501)
+      return mannerOf('');
+    this.#expectOk(answer, 'GetCACaps', []);
+    throw new ProvisioningError(
+      'ca-bad-answer',
+      `The SCEP server answered GetCACaps with HTTP ${answer.status}.`,
+    );
+  }
+
+  #read(body: Uint8Array): ReturnType<typeof readCaCertificates> {
+    try {
+      return readCaCertificates(body);
+    } catch (error) {
+      throw new ProvisioningError(
+        'ca-bad-answer',
+        `The SCEP server's answer to GetCACert cannot be read: ${error instanceof Error ? error.message : error} Is options.url that of a SCEP server?`,
+        { cause: error },
+      );
+    }
+  }
+
+  #get(operation: string, message: string | undefined, signal: AbortSignal): Promise<HttpAnswer> {
+    const url = this.#url(operation);
+    // Encodes +, / and =, which base64 has and queries give a meaning.
+    if (message !== undefined) url.searchParams.set('message', message);
+    return this.#options.http.request({ method: 'GET', url: url.href }, signal);
+  }
+
+  #post(message: Uint8Array, signal: AbortSignal): Promise<HttpAnswer> {
+    const { href } = this.#url('PKIOperation');
+    const headers = { 'content-type': 'application/x-pki-message' };
+    return this.#options.http.request(
+      { method: 'POST', url: href, headers, body: message },
+      signal,
+    );
+  }
+
+  #url(operation: string): URL {
+    const url = new URL(this.#options.url);
+    url.searchParams.set('operation', operation);
+    return url;
+  }
+
+  #expectOk(answer: HttpAnswer, operation: string, secrets: readonly string[]): void {
+    if (answer.status === 200) return;
+    throw statusError(answer, operation, secrets, this.#options.clock.now());
+  }
+}
+
+/** What an HTTP status other than 200 means. */
+export function statusError(
+  { status, headers, body }: HttpAnswer,
+  what: string,
+  secrets: readonly string[],
+  now: number,
+): ProvisioningError {
+  const words = serverWords(body.toString('utf8'), secrets);
+  const message = `The SCEP server answered ${what} with HTTP ${status}${words === '' ? '' : `: ${words}`}`;
+  const retryAfterMs = retryAfterOf(headers, now);
+  const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
+  if (status === 429) return new ProvisioningError('ca-throttled', message, pause);
+  // Some servers say so to a wrong challenge, too; the one who reads the words can tell.
+  if (status >= 500 || status === 408) {
+    return new ProvisioningError('ca-unavailable', message, pause);
+  }
+  if (status >= 400) return new ProvisioningError('ca-misconfigured', message);
+  return new ProvisioningError('ca-bad-answer', message);
+}

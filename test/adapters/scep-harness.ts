@@ -1,0 +1,41 @@
+import scep from '../../adapters/scep.ts';
+import { connectContext } from './connect-context.ts';
+import type { AdapterHarness } from './contract-harness.ts';
+import { ScepDouble } from './doubles/scep-server.ts';
+
+/** The kind `scep` over a server of our own that keeps to RFC 8894. */
+export async function scepHarness(): Promise<AdapterHarness> {
+  const challenge = 'correct horse battery staple';
+  const server = await ScepDouble.start({ challenge });
+  const context = connectContext('/', { env: { SCEP_CHALLENGE: challenge } });
+  const options = scep.options.parse({
+    url: server.url,
+    caFingerprints: [server.fingerprint],
+    challenge: { env: 'SCEP_CHALLENGE' },
+  });
+  const unwilling = `the request with ${challenge} is not to our liking`;
+  return {
+    connect: () => scep.connect(options, context, new AbortController().signal),
+    hooks: {
+      pendThenIssue: async () => void server.script.push('pend', 'pend', 'serve'),
+      pendThenReject: async () => void server.script.push('pend', { fail: '2' }),
+      reject: async () => void server.script.push({ fail: '2', text: unwilling }),
+      failOnce: async () => void server.script.push({ http: 500, body: unwilling }),
+      answerGarbage: async () => void server.script.push('garbage'),
+      async hang() {
+        server.script.push('hang');
+        return { reached: () => server.reached() };
+      },
+    },
+    secrets: [challenge],
+    roots: async () => [server.pki.ca.certificate],
+    validityAsAsked: {
+      notSupported: 'A SCEP request cannot ask for a validity: the CA’s settings decide.',
+    },
+    leftovers: async () => [
+      ...server.complaints,
+      ...(server.hanging === 0 ? [] : [`${server.hanging} requests that nobody waits for`]),
+    ],
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}

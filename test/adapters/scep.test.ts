@@ -1,0 +1,397 @@
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer, request as send } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import scep from '../../adapters/scep.ts';
+import { ProvisioningError } from '../../src/errors.ts';
+import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
+import { checkCertificate } from '../../src/issue/check-certificate.ts';
+import { encodePem } from '../../src/x509/pem.ts';
+import { connectContext } from './connect-context.ts';
+import { describeAdapter } from './contract.ts';
+import { newOrder } from './contract-order.ts';
+import { type Identity, scepPki } from './doubles/scep-pki.ts';
+import { type Move, ScepDouble, type ScepDoubleOptions } from './doubles/scep-server.ts';
+import { ManualClock } from './manual-clock.ts';
+import { scepHarness } from './scep-harness.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+describeAdapter('scep', scepHarness);
+
+const never = new AbortController().signal;
+const challenge = 'Käse & Brot';
+
+describe('a CA behind SCEP', () => {
+  let open: AsyncDisposable[];
+  beforeEach(() => {
+    open = [];
+  });
+  afterEach(async () => {
+    for (const one of open.reverse()) await one[Symbol.asyncDispose]();
+  });
+
+  async function start(options: ScepDoubleOptions = {}): Promise<ScepDouble> {
+    const server = await ScepDouble.start(options);
+    open.push(server);
+    return server;
+  }
+
+  async function connect(
+    server: ScepDouble,
+    options: object = {},
+    clock?: ManualClock,
+  ): Promise<CertificateAuthority> {
+    const env = { CHALLENGE: challenge, RA_KEY: pem(scepPki().tls), OTHER_KEY: pem(scepPki().ca) };
+    const given = { url: server.url, caFingerprints: [server.fingerprint], ...options };
+    const context = connectContext('/', clock === undefined ? { env } : { env, clock });
+    const authority = await scep.connect(scep.options.parse(given), context, never);
+    open.push(authority);
+    return authority;
+  }
+
+  async function issueFrom(authority: CertificateAuthority): Promise<Issuance> {
+    return authority.issue(await orderFrom(authority), never);
+  }
+
+  const aes128 = '2.16.840.1.101.3.4.1.2';
+  const aes256 = '2.16.840.1.101.3.4.1.42';
+  const tripleDes = '1.2.840.113549.3.7';
+  const des = '1.3.14.3.2.7';
+  const sha1 = '1.3.14.3.2.26';
+  const sha256 = '2.16.840.1.101.3.4.2.1';
+  const sha512 = '2.16.840.1.101.3.4.2.3';
+
+  it.each([
+    ['SCEPStandard\n', 'POST', aes128, sha256],
+    ['scepstandard', 'POST', aes128, sha256],
+    ['POSTPKIOperation\r\nAES\r\nSHA-256\r\n', 'POST', aes128, sha256],
+    ['DES3\nSHA-1\nSHA-512\nRenewal', 'GET', tripleDes, sha512],
+    ['DES3\rSHA-1\rPOSTPKIOperation', 'POST', tripleDes, sha1],
+    ['', 'GET', tripleDes, sha1],
+    [404, 'GET', tripleDes, sha1],
+  ])('does as the capabilities %j allow', async (capabilities, method, cipher, digest) => {
+    const server = await start({ capabilities });
+    expect(await issueFrom(await connect(server))).toMatchObject({ kind: 'issued' });
+    expect(server.seen).toMatchObject([{ method, cipher, digest }]);
+    expect(server.complaints).toEqual([]);
+  });
+
+  it('sends by GET what a server does not take by POST', async () => {
+    const server = await start({ refuses: 'POST' });
+    expect(await issueFrom(await connect(server))).toMatchObject({ kind: 'issued' });
+    expect(server.seen).toMatchObject([{ method: 'GET' }]);
+  });
+
+  it.each([
+    ['DES', des],
+    ['triple DES', tripleDes],
+    ['AES-128', aes128],
+    ['AES-256', aes256],
+  ])('reads a reply in %s', async (_name, replyCipher) => {
+    const server = await start({ replyCipher });
+    expect(await issueFrom(await connect(server))).toMatchObject({ kind: 'issued' });
+  });
+
+  it('takes the one certificate of a CA without an RA for everything', async () => {
+    const server = await start({ single: true });
+    expect(await issueFrom(await connect(server))).toMatchObject({ kind: 'issued' });
+  });
+
+  it('signs with its own RA certificate where there is one, and keeps no key then', async () => {
+    const home = await temporaryDirectory();
+    open.push(home);
+    const certificateFile = join(home.path, 'ra.pem');
+    const { tls } = scepPki();
+    await writeFile(certificateFile, encodePem('CERTIFICATE', tls.certificate));
+    const server = await start();
+    const authority = await connect(server, { ra: { certificateFile, key: { env: 'RA_KEY' } } });
+    const order = await orderFrom(authority);
+    expect(order.prepared).toEqual({});
+    expect(await authority.issue(order, never)).toMatchObject({ kind: 'issued' });
+    const [message] = server.seen;
+    if (message === undefined) throw new Error('no message came');
+    expect(Buffer.from(message.signer.toSchema().toBER())).toEqual(Buffer.from(tls.certificate));
+    const wrong = { ra: { certificateFile, key: { env: 'OTHER_KEY' } } };
+    await expect(connect(server, wrong)).rejects.toThrow('does not belong to the certificate');
+  });
+
+  it('puts the challenge into the CSR, whatever its characters, and nowhere else', async () => {
+    const server = await start({ challenge });
+    const authority = await connect(server, { challenge: { env: 'CHALLENGE' } });
+    expect(await issueFrom(authority)).toMatchObject({ kind: 'issued' });
+    server.script.push({ fail: '2', text: `No ${challenge}, please.\u0007` });
+    expect(await issueFrom(authority)).toEqual({
+      kind: 'rejected',
+      reason: 'badRequest: No [secret], please.',
+    });
+  });
+
+  it('names the order by its requestId, and asks after it less and less often', async () => {
+    const server = await start();
+    server.script.push('pend', 'pend', 'pend');
+    const authority = await connect(server, { pollSeconds: 600 });
+    const order = await orderFrom(authority);
+    let answer = await authority.issue(order, never);
+    const pauses: number[] = [];
+    while (answer.kind === 'pending') {
+      pauses.push(answer.pollAfterMs / 1_000);
+      answer = await authority.collect(answer.ticket, order, never);
+    }
+    expect(answer.kind).toBe('issued');
+    expect(pauses).toEqual([600, 1200, 1800]);
+    const types = server.seen.map(({ messageType }) => messageType);
+    expect(types).toEqual(['19', '20', '20', '20']);
+    const ids = new Set(server.seen.map(({ transactionId }) => transactionId));
+    expect([...ids]).toEqual([order.requestId]);
+    expect(server.complaints).toEqual([]);
+  });
+
+  it('finds the certificate of an order that it repeats after a crash', async () => {
+    const server = await start();
+    const authority = await connect(server);
+    const order = await orderFrom(authority);
+    expect(await authority.issue(order, never)).toMatchObject({ kind: 'issued' });
+    server.script.push({ fail: '2', text: 'the challenge is used up' });
+    expect(await authority.issue(order, never)).toMatchObject({ kind: 'issued' });
+    server.script.push({ fail: '2', text: 'the challenge is used up' }, { http: 500 });
+    expect(await authority.issue(order, never)).toMatchObject({ kind: 'rejected' });
+  });
+
+  it('refuses a ticket that no SCEP server gave', async () => {
+    const authority = await connect(await start());
+    const order = await orderFrom(authority);
+    for (const ticket of [null, 'a ticket', [], {}, { polls: 'many' }, { polls: 1 }]) {
+      await expect(authority.collect(ticket, order, never)).rejects.toMatchObject({
+        code: 'ca-misconfigured',
+      });
+    }
+  });
+
+  it('hands on a certificate for another key, which the check behind it refuses', async () => {
+    const server = await start();
+    server.script.push('other key');
+    const authority = await connect(server);
+    const order = await orderFrom(authority);
+    const answer = await authority.issue(order, never);
+    if (answer.kind !== 'issued') throw new Error(answer.kind);
+    const check = () =>
+      checkCertificate({ ...answer, ...order, roots: [], mayDrop: [], now: Date.now() });
+    expect(check).toThrow(expect.objectContaining({ code: 'certificate-wrong-key' }));
+  });
+
+  it('asks for the server’s certificates again when it cannot read our message any more', async () => {
+    const server = await start();
+    const authority = await connect(server);
+    await issueFrom(authority);
+    server.encryption = server.pki.tls;
+    expect(await issueFrom(authority)).toMatchObject({ kind: 'issued' });
+    expect(server.seen).toHaveLength(3);
+  });
+
+  it('reads a reply again with the server’s newest certificates, without a second order', async () => {
+    const server = await start();
+    const authority = await connect(server);
+    await issueFrom(authority);
+    server.signature = server.pki.tls;
+    expect(await issueFrom(authority)).toMatchObject({ kind: 'issued' });
+    expect(server.seen).toHaveLength(2);
+  });
+
+  it('asks for certificates and capabilities once an hour', async () => {
+    const server = await start();
+    const clock = new ManualClock(Date.now());
+    const authority = await connect(server, {}, clock);
+    await issueFrom(authority);
+    await issueFrom(authority);
+    const asked = () => server.operations.filter((one) => one === 'GetCACert').length;
+    expect(asked()).toBe(1);
+    clock.advance(3_600_000);
+    await issueFrom(authority);
+    expect(asked()).toBe(2);
+  });
+
+  it('believes nobody but the pinned CA', async () => {
+    const server = await start();
+    const caFingerprints = ['00'.repeat(32)];
+    const authority = await connect(server, { caFingerprints });
+    await expect(authority.check(never)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringContaining(server.fingerprint.replaceAll(':', '').toLowerCase()),
+    });
+    // A certificate that somebody put among the CA's own is not encrypted to.
+    const mixed = await start();
+    mixed.encryption = mixed.pki.stranger;
+    const careful = await connect(mixed);
+    await expect(issueFrom(careful)).rejects.toMatchObject({ code: 'ca-misconfigured' });
+  });
+
+  it('believes TLS where there is no fingerprint', async () => {
+    const home = await temporaryDirectory();
+    open.push(home);
+    const caFile = join(home.path, 'ca.pem');
+    await writeFile(caFile, encodePem('CERTIFICATE', scepPki().ca.certificate));
+    const server = await start({ secure: true });
+    const trusting = await connect(server, { caFingerprints: [], tls: { caFile } });
+    expect(await issueFrom(trusting)).toMatchObject({ kind: 'issued' });
+    const ignorant = await connect(server, { caFingerprints: [] });
+    await expect(ignorant.check(never)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringContaining('tls.caFile'),
+    });
+  });
+
+  it('goes through a proxy', async () => {
+    const asked: string[] = [];
+    const proxy = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      const { method, headers } = request;
+      const onward = send(request.url ?? '', { method, headers, agent: false }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502);
+        answer.pipe(response);
+      });
+      request.pipe(onward);
+    }).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const { port } = proxy.address() as AddressInfo;
+    const server = await start();
+    const authority = await connect(server, { proxy: `http://127.0.0.1:${port}` });
+    expect(await issueFrom(authority)).toMatchObject({ kind: 'issued' });
+    expect(asked).toEqual(Array(3).fill(expect.stringMatching(`^${server.url}\\?operation=`)));
+    await authority[Symbol.asyncDispose]();
+    proxy.close();
+  });
+
+  it('is not available when nobody listens', async () => {
+    const server = await start();
+    const authority = await connect(server);
+    await server[Symbol.asyncDispose]();
+    await expect(authority.check(never)).rejects.toMatchObject({ code: 'ca-unavailable' });
+  });
+
+  it.each([
+    ['http without a fingerprint', { url: 'http://ca/scep' }, 'caFingerprints'],
+    ['a short fingerprint', { url: 'https://ca/scep', caFingerprints: ['AB:CD'] }, 'SHA-256'],
+    [
+      'two ways to a challenge',
+      {
+        url: 'https://ca/scep',
+        challenge: { env: 'A' },
+        ndes: { url: 'https://ca/', username: 'a', password: { env: 'B' } },
+      },
+      'exclude each other',
+    ],
+    [
+      'a password over plain http',
+      {
+        url: 'https://ca/scep',
+        ndes: { url: 'http://ca/', username: 'a', password: { env: 'B' } },
+      },
+      'url',
+    ],
+    ['another scheme', { url: 'ftp://ca/scep' }, 'url'],
+  ])('refuses options with %s', (_what, given, words) => {
+    const { error } = scep.options.safeParse(given);
+    expect(JSON.stringify(error?.issues)).toContain(words);
+  });
+});
+
+async function orderFrom(authority: CertificateAuthority) {
+  return newOrder({ authority, harness: {} }, 'ec');
+}
+
+describe('what a SCEP server replies', () => {
+  let server: ScepDouble;
+  let authority: CertificateAuthority;
+  beforeAll(async () => {
+    server = await ScepDouble.start();
+    const given = { url: server.url, caFingerprints: [server.fingerprint] };
+    authority = await scep.connect(scep.options.parse(given), connectContext('/'), never);
+  });
+  afterAll(async () => {
+    await authority[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  });
+
+  it.each<[string, Move, string]>([
+    ['wrong nonce', 'wrong nonce', 'does not repeat our nonce'],
+    ['no nonce', 'no nonce', 'does not repeat our nonce'],
+    ['wrong transaction', 'wrong transaction', 'belongs to another transaction'],
+    ['other type', 'other type', 'is not a CertRep'],
+    ['other signer', 'other signer', 'is not that of a certificate from GetCACert'],
+    ['not for us', 'not for us', 'cannot be opened with our key'],
+    ['no certificate', 'no certificate', 'no end-entity certificate'],
+    ['status 11', 'status 11', 'pkiStatus 11'],
+    ['garbage', 'garbage', 'is not accepted'],
+    ['too long', { http: 200, body: 'x'.repeat(2 << 20) }, 'larger than 1024 KiB'],
+    [
+      'elsewhere',
+      { http: 302, headers: { location: 'http://elsewhere.example.org/' } },
+      'HTTP 302',
+    ],
+    ['unknown failure', { fail: '9' }, 'failInfo “9”'],
+  ])('does not accept a reply that is wrong: %s', async (_name, move, words) => {
+    const before = server.seen.length;
+    server.script.push(move);
+    await expect(authority.issue(await orderFrom(authority), never)).rejects.toMatchObject({
+      code: 'ca-bad-answer',
+      message: expect.stringContaining(words),
+    });
+    expect(server.seen).toHaveLength(before + 1);
+  });
+
+  it.each<[Move, string]>([
+    [{ fail: '0' }, 'ca-misconfigured'],
+    [{ fail: '1' }, 'ca-misconfigured'],
+    [{ fail: '3', text: 'my clock' }, 'ca-misconfigured'],
+    [{ fail: '2', text: 'The RPC server is unavailable. 0x800706ba' }, 'ca-unavailable'],
+    [{ http: 500, body: 'boom' }, 'ca-unavailable'],
+    [{ http: 403, body: 'no' }, 'ca-misconfigured'],
+    [{ http: 429, headers: { 'retry-after': '120' } }, 'ca-throttled'],
+    [{ http: 503, headers: { 'retry-after': '120' } }, 'ca-unavailable'],
+  ])('says who must act when it hears %j', async (move, code) => {
+    server.script.push(move);
+    const retryAfterMs = JSON.stringify(move).includes('retry-after') ? 120_000 : undefined;
+    await expect(authority.issue(await orderFrom(authority), never)).rejects.toMatchObject({
+      code,
+      retryAfterMs,
+    });
+    expect(await authority.issue(await orderFrom(authority), never)).toMatchObject({
+      kind: 'issued',
+    });
+  });
+
+  it.each(['2', '4'])('takes failInfo %s for the end of the order', async (fail) => {
+    server.script.push({ fail, text: '<b>policy</b>' });
+    expect(await authority.issue(await orderFrom(authority), never)).toMatchObject({
+      kind: 'rejected',
+      reason: expect.stringMatching(/^bad(Request|CertId): .*policy$/),
+    });
+  });
+
+  it('is never mistaken, nor a reason to break, when bytes of it are changed', async () => {
+    const order = await orderFrom(authority);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+        async (changes) => {
+          server.damage = (body) => {
+            for (const [at, value] of changes) body[at % body.length] = value;
+            return body;
+          };
+          const outcome = await authority.issue(order, never).catch((error: unknown) => error);
+          if (outcome instanceof ProvisioningError) expect(outcome.code).toBe('ca-bad-answer');
+          else expect(outcome).toMatchObject({ kind: 'issued' });
+        },
+      ),
+      { numRuns: 60 },
+    );
+    server.damage = undefined;
+  });
+});
+
+function pem({ key }: Identity): string {
+  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
