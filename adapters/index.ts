@@ -4,4 +4,5 @@ import type { BuiltInAdapters } from '../src/issue/adapter-loader.ts';
 export const adapters = {
   exec: () => import('./exec.ts'),
   'local-ca': () => import('./local-ca.ts'),
+  webhook: () => import('./webhook.ts'),
 } as const satisfies BuiltInAdapters;

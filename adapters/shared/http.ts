@@ -1,0 +1,221 @@
+import { readFileSync } from 'node:fs';
+import type { SecureContextOptions } from 'node:tls';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent, request as send } from 'undici';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { Clock } from '../../src/clock.ts';
+import { DeadlineError, withDeadline } from '../../src/deadline.ts';
+import { ProvisioningError } from '../../src/errors.ts';
+
+/*
+ * HTTP as adapters need it: one request, one answer of bounded size, no redirect followed, nothing repeated.
+ * What a status means is for the adapter to say.
+ */
+
+const mostBodyBytes = 1024 * 1024;
+const usualDeadlineMs = 60_000;
+
+/** Files are absolute paths of PEM files. */
+export interface AdapterTls {
+  /** CAs that the server's certificate may chain to, instead of the system's. */
+  readonly caFile?: string;
+  /** A client certificate, followed by its chain, and its private key. */
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** The passphrase of the private key, where it is encrypted. */
+  readonly passphrase?: string;
+}
+
+export interface AdapterHttpOptions {
+  readonly tls?: AdapterTls;
+  /** The URL of a proxy. Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count, but not for loopback. */
+  readonly proxy?: string;
+  readonly clock: Clock;
+  /** How long one request may take; its caller's signal may end it earlier. */
+  readonly deadlineMs?: number;
+}
+
+interface HttpRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
+  readonly url: string | URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+/** Names are in lower case. */
+export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: HttpHeaders;
+  /** At most 1 MiB. */
+  readonly body: Buffer;
+}
+
+export interface AdapterHttp extends AsyncDisposable {
+  /**
+   * Resolves whatever the status; rejects with the signal's reason when it is aborted.
+   * @throws {ProvisioningError} `ca-unavailable`: no connection or no answer in time; `ca-bad-answer`: more than 1 MiB.
+   */
+  request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer>;
+}
+
+/** @throws {ProvisioningError} `ca-misconfigured` when a file cannot be read. */
+export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
+  const { clock, deadlineMs = usualDeadlineMs } = options;
+  const dispatchers = new Dispatchers(options, deadlineMs);
+  return {
+    async request(request, signal) {
+      const url = new URL(request.url);
+      try {
+        return await withDeadline(clock, deadlineMs, signal, (inner) =>
+          exchange(dispatchers.for(url), { ...request, url }, inner),
+        );
+      } catch (error) {
+        signal.throwIfAborted();
+        throw asUnavailable(error, url);
+      }
+    },
+    [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose](),
+  };
+}
+
+/**
+ * How long the server asks us to wait, in milliseconds: Retry-After as seconds or as a date (RFC 9110 10.2.3).
+ * `now` is milliseconds since the epoch. Undefined when it does not say, or not in a readable way.
+ */
+export function retryAfterOf(headers: HttpHeaders, now: number): number | undefined {
+  const value = headers['retry-after'];
+  const text = (Array.isArray(value) ? value[0] : value)?.trim() ?? '';
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
+  const at = /^[A-Za-z]/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
+}
+
+/** Whether a host (as URL.hostname gives it) is this machine, so that nothing leaves it. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** Direct connections for loopback, else through a proxy where one is set. */
+class Dispatchers implements AsyncDisposable {
+  readonly #direct: Dispatcher;
+  readonly #outside: Dispatcher;
+
+  constructor({ tls, proxy }: AdapterHttpOptions, deadlineMs: number) {
+    const connect = { ...secureContext(tls), timeout: deadlineMs };
+    const common = {
+      pipelining: 1,
+      // On HTTP/2 a server may give back a request it has not begun, and undici would send it again.
+      allowH2: false,
+      keepAliveTimeout: 4_000,
+      // The deadline of each exchange is the stricter one.
+      headersTimeout: deadlineMs * 2,
+      bodyTimeout: deadlineMs * 2,
+    };
+    if (proxy !== undefined) {
+      this.#outside = new ProxyAgent({ ...common, uri: proxy, requestTls: connect });
+      this.#direct = this.#outside;
+      return;
+    }
+    this.#direct = new Agent({ ...common, connect });
+    this.#outside = new EnvHttpProxyAgent({ ...common, connect, requestTls: connect });
+  }
+
+  for(url: URL): Dispatcher {
+    return isLoopback(url.hostname) ? this.#direct : this.#outside;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#direct.destroy(), this.#outside.destroy()]);
+  }
+}
+
+async function exchange(
+  dispatcher: Dispatcher,
+  { method, url, headers, body }: HttpRequest,
+  signal: AbortSignal,
+): Promise<HttpAnswer> {
+  const answer = await send(url, {
+    dispatcher,
+    method,
+    headers: { 'user-agent': `certprov/${packageJson.version}`, ...headers },
+    body: body === undefined ? null : typeof body === 'string' ? body : Buffer.from(body),
+    signal,
+  });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer.body) {
+    bytes += chunk.length;
+    if (bytes > mostBodyBytes) {
+      throw new ProvisioningError(
+        'ca-bad-answer',
+        `${placeOf(url)} answered with more than ${mostBodyBytes / 1024} KiB.`,
+      );
+    }
+    chunks.push(chunk);
+  }
+  return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks) };
+}
+
+function secureContext(tls: AdapterTls = {}): SecureContextOptions {
+  const { caFile, certFile, keyFile, passphrase } = tls;
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new ProvisioningError(
+      'ca-misconfigured',
+      'A client certificate needs both certFile and keyFile.',
+    );
+  }
+  return {
+    ...(caFile === undefined ? {} : { ca: fileOf(caFile) }),
+    ...(certFile === undefined ? {} : { cert: fileOf(certFile) }),
+    ...(keyFile === undefined ? {} : { key: fileOf(keyFile) }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+  };
+}
+
+function fileOf(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new ProvisioningError(
+      'ca-misconfigured',
+      `The file ${path} cannot be read (${codeOf(error)}). Correct the path, or make it readable for the service's user.`,
+      { cause: error },
+    );
+  }
+}
+
+function asUnavailable(error: unknown, url: string | URL): ProvisioningError {
+  if (error instanceof ProvisioningError) return error;
+  const reason = error instanceof DeadlineError ? error.message : `${codeOf(error)}.`;
+  return new ProvisioningError(
+    'ca-unavailable',
+    `${placeOf(url)} did not answer: ${reason}${hintOf(error)}`,
+    { cause: error },
+  );
+}
+
+/** Path and query may hold names of people. */
+function placeOf(url: string | URL): string {
+  return new URL(url).origin;
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+}
+
+/** OpenSSL's names of failed certificate checks, as Node gives them. */
+const untrustedCodes =
+  /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF))/;
+
+function hintOf(error: unknown): string {
+  const code = codeOf(error);
+  if (untrustedCodes.test(code)) {
+    return ' Its certificate is not trusted: put the CA that issued it in caFile, and use the name that stands in it.';
+  }
+  if (/ALERT|HANDSHAKE/.test(code)) {
+    return ' The server ended the TLS handshake: does it ask for a client certificate (certFile, keyFile)?';
+  }
+  return '';
+}

@@ -1,0 +1,122 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type AdapterTls, adapterHttp, retryAfterOf } from '../../../adapters/shared/http.ts';
+import { systemClock } from '../../../src/clock.ts';
+import { ScriptedHttpServer } from '../doubles/scripted-http-server.ts';
+import { ManualClock } from '../manual-clock.ts';
+import { temporaryDirectory } from '../temporary-directory.ts';
+
+const never = new AbortController().signal;
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
+
+describe('retryAfterOf', () => {
+  const now = Date.parse('2026-11-21T12:00:00Z');
+  it.each([
+    [{ 'retry-after': '120' }, 120_000],
+    [{ 'retry-after': 'Sat, 21 Nov 2026 12:00:30 GMT' }, 30_000],
+    [{ 'retry-after': 'Sat, 21 Nov 2026 11:00:00 GMT' }, 0],
+    [{ 'retry-after': '-1' }, undefined],
+    [{ 'retry-after': 'soon' }, undefined],
+    [{}, undefined],
+  ])('reads %j', (headers, expected) => {
+    expect(retryAfterOf(headers, now)).toBe(expected);
+  });
+});
+
+describe('adapterHttp', () => {
+  it('hands on whatever a server answers, and does not follow it elsewhere', async () => {
+    await using server = await ScriptedHttpServer.start(() => ({
+      status: 302,
+      headers: { location: '/elsewhere' },
+      body: 'Käse',
+    }));
+    await using http = adapterHttp({ clock: systemClock });
+    const answer = await http.request({ method: 'GET', url: server.origin }, never);
+    expect(answer.status).toBe(302);
+    expect(answer.headers['location']).toBe('/elsewhere');
+    expect(answer.body.toString()).toBe('Käse');
+    expect(server.received).toHaveLength(1);
+  });
+
+  it('gives up at its own deadline', async () => {
+    await using server = await ScriptedHttpServer.start(() => ({ status: 200 }));
+    server.misbehave('hang');
+    const clock = new ManualClock();
+    await using http = adapterHttp({ clock, deadlineMs: 30_000 });
+    const call = http.request({ method: 'GET', url: server.origin }, never);
+    const rejected = expect(call).rejects.toMatchObject({
+      code: 'ca-unavailable',
+      message: `${server.origin} did not answer: No answer within 30 seconds.`,
+    });
+    await server.reached();
+    clock.advance(30_000);
+    await rejected;
+  });
+
+  it('names the file that cannot be read', () => {
+    const tls = { caFile: '/nowhere/ca.pem' };
+    expect(() => adapterHttp({ tls, clock: systemClock })).toThrow(
+      'The file /nowhere/ca.pem cannot be read (ENOENT)',
+    );
+  });
+});
+
+describe.skipIf(!hasOpenssl)(
+  `TLS (${hasOpenssl ? 'openssl makes the keys' : 'no openssl'})`,
+  () => {
+    async function withServer(
+      work: (origin: string, files: Required<Omit<AdapterTls, 'passphrase'>>) => Promise<void>,
+    ): Promise<void> {
+      await using directory = await temporaryDirectory();
+      const at = (name: string) => join(directory.path, name);
+      for (const name of ['server', 'client']) {
+        const file = ['-keyout', at(`${name}.key`), '-out', at(`${name}.pem`)];
+        const what = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
+        const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];
+        execFileSync('openssl', ['req', '-x509', ...kind, ...file, ...what], { stdio: 'ignore' });
+      }
+      const read = (name: string) => readFileSync(at(name));
+      await using server = await ScriptedHttpServer.start(
+        ({ clientCertificate }) => ({ status: clientCertificate === undefined ? 401 : 200 }),
+        {
+          key: read('server.key'),
+          cert: read('server.pem'),
+          ca: read('client.pem'),
+          requestCert: true,
+          rejectUnauthorized: false,
+        },
+      );
+      await work(server.origin, {
+        caFile: at('server.pem'),
+        certFile: at('client.pem'),
+        keyFile: at('client.key'),
+      });
+    }
+
+    it('trusts the CAs that it is told to, and shows its certificate', async () => {
+      await withServer(async (url, tls) => {
+        await using http = adapterHttp({ tls, clock: systemClock });
+        expect(await http.request({ method: 'GET', url }, never)).toMatchObject({ status: 200 });
+      });
+    });
+
+    it('shows none when it has none', async () => {
+      await withServer(async (url, { caFile }) => {
+        await using http = adapterHttp({ tls: { caFile }, clock: systemClock });
+        expect(await http.request({ method: 'GET', url }, never)).toMatchObject({ status: 401 });
+      });
+    });
+
+    it('sends nothing to a server that it does not trust, and says what mends it', async () => {
+      await withServer(async (url) => {
+        await using http = adapterHttp({ clock: systemClock });
+        await expect(http.request({ method: 'GET', url }, never)).rejects.toMatchObject({
+          code: 'ca-unavailable',
+          message: expect.stringContaining('put the CA that issued it in caFile'),
+        });
+      });
+    });
+  },
+);
