@@ -4,5 +4,6 @@ import type { BuiltInAdapters } from '../src/issue/adapter-loader.ts';
 export const adapters = {
   exec: () => import('./exec.ts'),
   'local-ca': () => import('./local-ca.ts'),
+  'vault-pki': () => import('./vault-pki.ts'),
   webhook: () => import('./webhook.ts'),
 } as const satisfies BuiltInAdapters;
