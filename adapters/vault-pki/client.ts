@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import { jsonBody } from '../shared/json-body.ts';
 import { serverWords } from '../shared/server-words.ts';
 
 export interface VaultCall {
@@ -51,7 +52,7 @@ export class VaultClient {
 
   /** @throws {ProvisioningError} `ca-bad-answer` when the answer is not JSON of this shape. */
   read<Schema extends z.ZodType>(answer: HttpAnswer, schema: Schema): z.output<Schema> {
-    const parsed = schema.safeParse(jsonOf(answer.body));
+    const parsed = schema.safeParse(jsonBody(answer.body));
     if (parsed.success) return parsed.data;
     const where = parsed.error.issues.map(({ path }) => path.join('.') || 'the whole').join(', ');
     throw new ProvisioningError(
@@ -62,7 +63,7 @@ export class VaultClient {
 
   /** Vault's own words, `{"errors": […]}`, without our secrets. */
   wordsOf(answer: HttpAnswer): string {
-    const parsed = errorBody.safeParse(jsonOf(answer.body));
+    const parsed = errorBody.safeParse(jsonBody(answer.body));
     const said = parsed.success ? parsed.data.errors.join('; ') : answer.body;
     return serverWords(said, this.#secrets);
   }
@@ -90,12 +91,4 @@ function hintOf(status: number): string {
   if (status === 403) return 'Check the credentials and the policy.';
   if (status === 404) return 'Check url, mount, namespace and role.';
   return 'Check the options against the role and the mount.';
-}
-
-function jsonOf(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined; // No schema takes it, and that is what the caller reports.
-  }
 }

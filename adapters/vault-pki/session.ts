@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
 import type { HttpAnswer } from '../shared/http.ts';
+import { untilAborted } from '../shared/until-aborted.ts';
 import { type AuthOptions, readCredentials } from './auth.ts';
 import type { VaultCall, VaultClient } from './client.ts';
 import { pathOf } from './path.ts';
@@ -144,13 +145,4 @@ export class VaultSession implements Disposable {
     const now = this.#context.clock.now();
     return { value, renewable, lifeMs, renewAt: now + (lifeMs * 2) / 3, expiresAt: now + lifeMs };
   }
-}
-
-function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
