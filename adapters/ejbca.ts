@@ -22,6 +22,7 @@ import {
 } from './ejbca/certificates.ts';
 import { EjbcaClient } from './ejbca/client.ts';
 import { authOptions, Credentials } from './ejbca/credentials.ts';
+import { isAboutRequest } from './ejbca/refusal.ts';
 import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
 import { httpFrom, httpOptions } from './shared/http-options.ts';
 import { issuedAnswer } from './shared/issued-answer.ts';
@@ -82,8 +83,11 @@ export default defineAdapter({
     for (const reference of [token, clientSecret]) {
       if (reference !== undefined) await context.readSecret(reference);
     }
-    const urls = tokenUrl === undefined ? [given.url] : [given.url, tokenUrl];
-    return new Ejbca(given, await httpFrom(given, urls, context), context);
+    const { proxy, allowPlainHttp, auth } = given;
+    const trust = { proxy, allowPlainHttp, caFile: auth.caFile };
+    const provider = await httpFrom(trust, tokenUrl === undefined ? [] : [tokenUrl], context);
+    const credentials = new Credentials(auth, provider, context);
+    return new Ejbca(given, await httpFrom(given, [given.url], context), credentials, context);
   },
 });
 
@@ -111,11 +115,16 @@ class Ejbca implements CertificateAuthority {
   readonly #credentials: Credentials;
   readonly #client: EjbcaClient;
 
-  constructor(given: Options, http: AdapterHttp, context: ConnectContext) {
+  constructor(
+    given: Options,
+    http: AdapterHttp,
+    credentials: Credentials,
+    { clock }: ConnectContext,
+  ) {
     this.#options = given;
     this.#http = http;
-    this.#credentials = new Credentials(given.auth, http, context);
-    this.#client = new EjbcaClient(given.url, http, this.#credentials, context.clock);
+    this.#credentials = credentials;
+    this.#client = new EjbcaClient(given.url, http, credentials, clock);
     this.features = {
       // Two orders at the very same moment would both find nothing.
       idempotent: false,
@@ -198,7 +207,7 @@ class Ejbca implements CertificateAuthority {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#credentials[Symbol.dispose]();
+    await this.#credentials[Symbol.asyncDispose]();
     await this.#http[Symbol.asyncDispose]();
   }
 
@@ -284,15 +293,4 @@ class Ejbca implements CertificateAuthority {
 
 function encodedName(issuer: Uint8Array): string {
   return encodeURIComponent(formatName(decodeName(issuer)));
-}
-
-/**
- * Whether a refusal speaks of this one request: its names or its key. Everything else (a profile or CA that
- * does not exist, a right that is missing) would meet every request, and an administrator mends it.
- */
-function isAboutRequest(words: string): boolean {
-  if (/does ?n[o']t exist|not found|no such|not authorized|profile with/i.test(words)) return false;
-  return /\bDN\b|subject|altname|alternative name|public key|key (type|length|size|spec|algorithm)|wrong number of|same key|already exists for another user/i.test(
-    words,
-  );
 }

@@ -25,6 +25,13 @@ export const authOptions = z
     clientSecret: secretReference.optional().describe('For `oauth`.'),
     scope: z.string().min(1).optional().describe('For `oauth`, where the provider wants one.'),
     audience: z.string().min(1).optional().describe('For `oauth`, where the provider wants one.'),
+    caFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'For `oauth`: PEM file of the CAs that the provider’s certificate may chain to, instead of the system’s.',
+      ),
   })
   .superRefine((auth, context) => {
     for (const key of requiredKeys[auth.method]) {
@@ -58,8 +65,9 @@ interface Token {
 }
 
 /** The bearer token for EJBCA, where there is one. However many calls wait for it, it is fetched once. */
-export class Credentials implements Disposable {
+export class Credentials implements AsyncDisposable {
   readonly #auth: AuthOptions;
+  /** To the provider: it need not trust, nor be trusted, as EJBCA does. */
   readonly #http: AdapterHttp;
   readonly #context: ConnectContext;
   readonly #closing = new AbortController();
@@ -104,8 +112,9 @@ export class Credentials implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new ProvisioningError('ca-unavailable', 'The authority is closed.'));
+    await this.#http[Symbol.asyncDispose]();
   }
 
   async #fetch(): Promise<Token> {

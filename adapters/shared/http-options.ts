@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
+import type { ConnectContext, SecretReference } from '../../src/issue/certificate-authority.ts';
 import { secretReference } from '../../src/issue/secret.ts';
 import { type AdapterHttp, adapterHttp, isLoopback } from './http.ts';
 
@@ -44,7 +44,7 @@ export interface HttpSettings {
   readonly caFile?: string | undefined;
   readonly certFile?: string | undefined;
   readonly keyFile?: string | undefined;
-  readonly keyPassphrase?: { readonly env: string } | { readonly file: string } | undefined;
+  readonly keyPassphrase?: SecretReference | undefined;
   readonly proxy?: string | undefined;
   readonly allowPlainHttp: boolean;
 }
@@ -56,16 +56,19 @@ export async function httpFrom(
   context: ConnectContext,
 ): Promise<AdapterHttp> {
   for (const url of urls) refuseUnsafe(new URL(url), settings.allowPlainHttp);
-  const { keyPassphrase, proxy } = settings;
-  const file = (name: 'caFile' | 'certFile' | 'keyFile') => {
-    const path = settings[name];
-    return path === undefined ? {} : { [name]: context.resolvePath(path) };
-  };
+  const { caFile, certFile, keyFile, keyPassphrase, proxy } = settings;
+  const located = (path: string | undefined) =>
+    path === undefined ? undefined : context.resolvePath(path);
   const passphrase =
-    keyPassphrase === undefined ? {} : { passphrase: await context.readSecret(keyPassphrase) };
+    keyPassphrase === undefined ? undefined : await context.readSecret(keyPassphrase);
   return adapterHttp({
-    tls: { ...file('caFile'), ...file('certFile'), ...file('keyFile'), ...passphrase },
-    ...(proxy === undefined ? {} : { proxy }),
+    tls: {
+      caFile: located(caFile),
+      certFile: located(certFile),
+      keyFile: located(keyFile),
+      passphrase,
+    },
+    proxy,
     clock: context.clock,
   });
 }

@@ -17,18 +17,18 @@ const usualDeadlineMs = 60_000;
 /** Files are absolute paths of PEM files. */
 export interface AdapterTls {
   /** CAs that the server's certificate may chain to, instead of the system's. */
-  readonly caFile?: string;
+  readonly caFile?: string | undefined;
   /** A client certificate, followed by its chain, and its private key. */
-  readonly certFile?: string;
-  readonly keyFile?: string;
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
   /** The passphrase of the private key, where it is encrypted. */
-  readonly passphrase?: string;
+  readonly passphrase?: string | undefined;
 }
 
 export interface AdapterHttpOptions {
-  readonly tls?: AdapterTls;
+  readonly tls?: AdapterTls | undefined;
   /** The URL of a proxy. Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count, but not for loopback. */
-  readonly proxy?: string;
+  readonly proxy?: string | undefined;
   readonly clock: Clock;
   /** How long one request may take; its caller's signal may end it earlier. */
   readonly deadlineMs?: number;

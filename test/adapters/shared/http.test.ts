@@ -1,5 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type AdapterTls, adapterHttp, retryAfterOf } from '../../../adapters/shared/http.ts';
@@ -102,6 +105,15 @@ describe.skipIf(!hasOpenssl)(
       });
     });
 
+    it('does both through a proxy too, which sees nothing of it', async () => {
+      await withServer(async (url, tls) => {
+        await using proxy = await startProxy();
+        await using http = adapterHttp({ tls, proxy: proxy.url, clock: systemClock });
+        expect(await http.request({ method: 'GET', url }, never)).toMatchObject({ status: 200 });
+        expect(proxy.asked).toEqual([new URL(url).host]);
+      });
+    });
+
     it('shows none when it has none', async () => {
       await withServer(async (url, { caFile }) => {
         await using http = adapterHttp({ tls: { caFile }, clock: systemClock });
@@ -120,3 +132,30 @@ describe.skipIf(!hasOpenssl)(
     });
   },
 );
+
+/** A proxy that opens tunnels (RFC 9110 9.3.6) and does nothing else. */
+async function startProxy() {
+  const asked: string[] = [];
+  const server = createServer((_, answer) => answer.writeHead(405).end());
+  server.on('connect', (request, socket) => {
+    asked.push(request.url ?? '');
+    const { hostname, port } = new URL(`tcp://${request.url}`);
+    const target = connect(Number(port), hostname, () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      socket.pipe(target).pipe(socket);
+    });
+    socket.on('close', () => target.destroy()).on('error', () => target.destroy());
+    target.on('error', () => socket.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    asked,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
