@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { SecureContextOptions } from 'node:tls';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent, request as send } from 'undici';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Clock } from '../../src/clock.ts';
@@ -59,7 +59,7 @@ export interface AdapterHttp extends AsyncDisposable {
   request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer>;
 }
 
-/** @throws {ProvisioningError} `ca-misconfigured` when a file cannot be read. */
+/** @throws {ProvisioningError} `ca-misconfigured` when a file cannot be read or used. */
 export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
   const { clock, deadlineMs = usualDeadlineMs } = options;
   const dispatchers = new Dispatchers(options, deadlineMs);
@@ -165,12 +165,22 @@ function secureContext(tls: AdapterTls = {}): SecureContextOptions {
       'A client certificate needs both certFile and keyFile.',
     );
   }
-  return {
+  const context = {
     ...(caFile === undefined ? {} : { ca: fileOf(caFile) }),
     ...(certFile === undefined ? {} : { cert: fileOf(certFile) }),
     ...(keyFile === undefined ? {} : { key: fileOf(keyFile) }),
     ...(passphrase === undefined ? {} : { passphrase }),
   };
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    throw new ProvisioningError(
+      'ca-misconfigured',
+      `TLS cannot use caFile, certFile or keyFile (${codeOf(error)}). They must be PEM, key and certificate belong together, and an encrypted key needs its passphrase.`,
+      { cause: error },
+    );
+  }
+  return context;
 }
 
 function fileOf(path: string): Buffer {

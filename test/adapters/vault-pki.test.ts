@@ -75,9 +75,10 @@ describe('a PKI secrets engine of Vault', () => {
     });
 
     it('come from a login by TLS certificate, with the role’s name and at its own mount', async () => {
-      await writeFile(join(home.path, 'client'), '');
+      const { certificate, key } = vault.ca.clientCertificate();
+      await writeFile(join(home.path, 'client.pem'), certificate + key);
       const auth = { method: 'cert', mount: 'tls/devices', role: 'adapter', namespace: 'team' };
-      const ca = await open({ auth, certFile: 'client', keyFile: 'client' });
+      const ca = await open({ auth, certFile: 'client.pem', keyFile: 'client.pem' });
       const client_token = vault.addToken('hvs.by-cert', 60);
       const body = { auth: { client_token, lease_duration: 60, renewable: false } };
       vault.server.misbehave({ status: 200, body });

@@ -13,6 +13,7 @@ import type {
 } from '../../../src/issue/certificate-authority.ts';
 import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
 import { encodeName } from '../../../src/x509/distinguished-name.ts';
+import { encodePem } from '../../../src/x509/pem.ts';
 
 const dayMs = 86_400_000;
 
@@ -29,6 +30,24 @@ export class SigningCa {
     this.#signer = newSigner(organization, 'Issuing');
     this.root = authority(root, root, 1);
     this.issuing = authority(this.#signer, root, 0);
+  }
+
+  /** A key and its certificate for a TLS client, PEM. */
+  clientCertificate(): { readonly certificate: string; readonly key: string } {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const der = signCertificate(
+      {
+        serialNumber: newSerialNumber(),
+        subject: encodeName([[{ type: '2.5.4.3', value: 'client' }]]),
+        subjectPublicKeyInfo: createPublicKey(privateKey).export({ type: 'spki', format: 'der' }),
+        notBefore: Date.now() - 30_000,
+        notAfter: Date.now() + dayMs,
+        extensions: [],
+      },
+      this.#signer,
+    );
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    return { certificate: encodePem('CERTIFICATE', der), key };
   }
 
   /** An end-entity certificate for a CSR, DER: its names and usages, except what `instead` says. */

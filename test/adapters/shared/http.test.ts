@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { type AdapterTls, adapterHttp, retryAfterOf } from '../../../adapters/shared/http.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { ScriptedHttpServer } from '../doubles/scripted-http-server.ts';
+import { SigningCa } from '../doubles/signing-ca.ts';
 import { ManualClock } from '../manual-clock.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 
@@ -62,6 +63,26 @@ describe('adapterHttp', () => {
     const tls = { caFile: '/nowhere/ca.pem' };
     expect(() => adapterHttp({ tls, clock: systemClock })).toThrow(
       'The file /nowhere/ca.pem cannot be read (ENOENT)',
+    );
+  });
+});
+
+describe('a client certificate', () => {
+  const { certificate, key } = new SigningCa('HTTP test').clientCertificate();
+  const other = new SigningCa('HTTP test').clientCertificate();
+
+  it.each([
+    ['no PEM', 'nothing', key],
+    ['with another key', certificate, other.key],
+    ['without its key', certificate, undefined],
+  ])('is refused at the start when it is %s', async (_, certText, keyText) => {
+    await using directory = await temporaryDirectory();
+    const [certFile, keyFile] = [join(directory.path, 'c.pem'), join(directory.path, 'k.pem')];
+    writeFileSync(certFile, certText);
+    writeFileSync(keyFile, keyText ?? '');
+    const tls = { certFile, keyFile: keyText === undefined ? undefined : keyFile };
+    expect(() => adapterHttp({ tls, clock: systemClock })).toThrow(
+      expect.objectContaining({ code: 'ca-misconfigured' }),
     );
   });
 });
