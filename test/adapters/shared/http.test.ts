@@ -59,6 +59,18 @@ describe('adapterHttp', () => {
     await rejected;
   });
 
+  it.each([
+    ['a whole MiB', 0, true],
+    ['a byte more', 1, false],
+  ])('is asked to read an answer of %s', async (_, extra, isRead) => {
+    const body = 'x'.repeat(1024 * 1024 + extra);
+    await using server = await ScriptedHttpServer.start(() => ({ status: 200, body }));
+    await using http = adapterHttp({ clock: systemClock });
+    const call = http.request({ method: 'GET', url: server.origin }, never);
+    if (isRead) expect((await call).body).toHaveLength(body.length);
+    else await expect(call).rejects.toMatchObject({ code: 'ca-bad-answer' });
+  });
+
   it('names the file that cannot be read', () => {
     const tls = { caFile: '/nowhere/ca.pem' };
     expect(() => adapterHttp({ tls, clock: systemClock })).toThrow(
