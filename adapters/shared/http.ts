@@ -1,149 +1,231 @@
 import { readFileSync } from 'node:fs';
-import { Agent, type Dispatcher, ProxyAgent, request as send } from 'undici';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent, request as send } from 'undici';
+import packageJson from '../../package.json' with { type: 'json' };
 import type { Clock } from '../../src/clock.ts';
+import { DeadlineError, withDeadline } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 
 /*
- * HTTP as adapters need it: one server, answers of bounded size, no redirects (they would carry credentials
- * elsewhere), and failures as the codes that say who must act. What a status means is for the caller.
+ * HTTP as adapters need it: one request, one answer of bounded size, no redirect followed, nothing repeated.
+ * What a status means is for the adapter to say.
  */
 
-/** Certificates and their wrapping are a few kilobytes. */
-const largestBody = 1024 * 1024;
-const connectTimeoutMs = 10_000;
-/** The caller's signal usually comes first; this is for a server that goes silent. */
-const silenceMs = 60_000;
+const mostBodyBytes = 1024 * 1024;
+const usualDeadlineMs = 60_000;
+
+/** Files are absolute paths of PEM files. */
+export interface AdapterTls {
+  /** CAs that the server's certificate may chain to, instead of the system's. */
+  readonly caFile?: string | undefined;
+  /** A client certificate, followed by its chain, and its private key. */
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+  /** The passphrase of the private key, where it is encrypted. */
+  readonly passphrase?: string | undefined;
+}
 
 export interface AdapterHttpOptions {
-  /** Absolute paths of PEM files. */
-  readonly tls?: {
-    /** What the server's certificate must chain to, instead of what Node knows. */
-    readonly caFile?: string;
-    /** Our own certificate with its chain, and its key. */
-    readonly certFile?: string;
-    readonly keyFile?: string;
-  };
-  /** Of an HTTP proxy. */
-  readonly proxy?: string;
+  readonly tls?: AdapterTls | undefined;
+  /** The URL of a proxy. Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count, but not for loopback. */
+  readonly proxy?: string | undefined;
   readonly clock: Clock;
+  /** How long one request may take; its caller's signal may end it earlier. */
+  readonly deadlineMs?: number;
 }
 
 interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'HEAD';
-  readonly url: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
+  readonly url: string | URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
 }
 
+/** Names are in lower case. */
+export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
 export interface HttpAnswer {
   readonly status: number;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly headers: HttpHeaders;
+  /** At most 1 MiB. */
   readonly body: Buffer;
 }
 
 export interface AdapterHttp extends AsyncDisposable {
   /**
-   * @throws {ProvisioningError} `ca-unavailable` when no whole answer came, `ca-misconfigured` when the server's
-   * TLS certificate is not trusted, `ca-bad-answer` when the body is too large; the signal's reason.
+   * Resolves whatever the status; rejects with the signal's reason when it is aborted.
+   * @throws {ProvisioningError} `ca-unavailable`: no connection or no answer in time; `ca-bad-answer`: more than 1 MiB.
    */
   request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer>;
 }
 
-/** @throws {Error} when a file of `tls` cannot be read. */
-export function adapterHttp({ tls = {}, proxy }: AdapterHttpOptions): AdapterHttp {
-  const { caFile, certFile, keyFile } = tls;
-  const secure = {
-    ...(caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') }),
-    ...(certFile === undefined ? {} : { cert: readFileSync(certFile, 'utf8') }),
-    ...(keyFile === undefined ? {} : { key: readFileSync(keyFile, 'utf8') }),
+/** @throws {ProvisioningError} `ca-misconfigured` when a file cannot be read or used. */
+export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
+  const { clock, deadlineMs = usualDeadlineMs } = options;
+  const dispatchers = new Dispatchers(options, deadlineMs);
+  return {
+    async request(request, signal) {
+      const url = new URL(request.url);
+      try {
+        return await withDeadline(clock, deadlineMs, signal, (inner) =>
+          exchange(dispatchers.for(url), { ...request, url }, inner),
+        );
+      } catch (error) {
+        signal.throwIfAborted();
+        throw asUnavailable(error, url);
+      }
+    },
+    [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose](),
   };
-  const limits = { headersTimeout: silenceMs, bodyTimeout: silenceMs, pipelining: 1 };
-  return new UndiciHttp(
-    proxy === undefined
-      ? new Agent({ ...limits, connect: { ...secure, timeout: connectTimeoutMs } })
-      : new ProxyAgent({ ...limits, uri: proxy, requestTls: secure }),
-  );
 }
 
-class UndiciHttp implements AdapterHttp {
-  readonly #dispatcher: Dispatcher;
+/**
+ * How long the server asks us to wait, in milliseconds: Retry-After as seconds or as a date (RFC 9110 10.2.3).
+ * `now` is milliseconds since the epoch. Undefined when it does not say, or not in a readable way.
+ */
+export function retryAfterOf(headers: HttpHeaders, now: number): number | undefined {
+  const value = headers['retry-after'];
+  const text = (Array.isArray(value) ? value[0] : value)?.trim() ?? '';
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
+  const at = /^[A-Za-z]/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
+}
 
-  constructor(dispatcher: Dispatcher) {
-    this.#dispatcher = dispatcher;
+/** Whether a host (as URL.hostname gives it) is this machine, so that nothing leaves it. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** Direct connections for loopback, else through a proxy where one is set. */
+class Dispatchers implements AsyncDisposable {
+  readonly #direct: Dispatcher;
+  readonly #outside: Dispatcher;
+
+  constructor({ tls, proxy }: AdapterHttpOptions, deadlineMs: number) {
+    const connect = { ...secureContext(tls), timeout: deadlineMs };
+    const common = {
+      pipelining: 1,
+      // On HTTP/2 a server may give back a request it has not begun, and undici would send it again.
+      allowH2: false,
+      keepAliveTimeout: 4_000,
+      // The deadline of each exchange is the stricter one.
+      headersTimeout: deadlineMs * 2,
+      bodyTimeout: deadlineMs * 2,
+    };
+    if (proxy !== undefined) {
+      this.#outside = new ProxyAgent({ ...common, uri: proxy, requestTls: connect });
+      this.#direct = this.#outside;
+      return;
+    }
+    this.#direct = new Agent({ ...common, connect });
+    this.#outside = new EnvHttpProxyAgent({ ...common, connect, requestTls: connect });
   }
 
-  async request(
-    { method, url, headers = {}, body }: HttpRequest,
-    signal: AbortSignal,
-  ): Promise<HttpAnswer> {
-    signal.throwIfAborted();
-    const { origin } = new URL(url);
-    try {
-      const answer = await send(url, {
-        dispatcher: this.#dispatcher,
-        method,
-        headers: { ...headers },
-        body: body ?? null,
-        signal,
-      });
-      return {
-        status: answer.statusCode,
-        headers: answer.headers,
-        body: await wholeBody(answer.body, origin),
-      };
-    } catch (error) {
-      signal.throwIfAborted();
-      throw error instanceof ProvisioningError ? error : connectionError(origin, error);
-    }
+  for(url: URL): Dispatcher {
+    return isLoopback(url.hostname) ? this.#direct : this.#outside;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dispatcher.destroy();
+    await Promise.all([this.#direct.destroy(), this.#outside.destroy()]);
   }
 }
 
-async function wholeBody(stream: AsyncIterable<unknown>, origin: string): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of stream) {
-    if (!Buffer.isBuffer(piece)) continue;
-    length += piece.length;
-    if (length > largestBody) {
+async function exchange(
+  dispatcher: Dispatcher,
+  { method, url, headers, body }: HttpRequest,
+  signal: AbortSignal,
+): Promise<HttpAnswer> {
+  const answer = await send(url, {
+    dispatcher,
+    method,
+    headers: { 'user-agent': `certprov/${packageJson.version}`, ...headers },
+    body: body === undefined ? null : typeof body === 'string' ? body : Buffer.from(body),
+    signal,
+  });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer.body) {
+    bytes += chunk.length;
+    if (bytes > mostBodyBytes) {
       throw new ProvisioningError(
         'ca-bad-answer',
-        `The answer of ${origin} is larger than ${largestBody / 1024} KiB.`,
+        `${placeOf(url)} answered with more than ${mostBodyBytes / 1024} KiB.`,
       );
     }
-    pieces.push(piece);
+    chunks.push(chunk);
   }
-  return Buffer.concat(pieces, length);
+  return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks) };
 }
 
-/** OpenSSL's and Node's names for a server certificate that is not believed. */
-const distrust = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY|DECRYPT|DECODE)|ALTNAME/;
-
-function connectionError(origin: string, error: unknown): ProvisioningError {
-  const reason = error instanceof Error ? error : new Error(String(error));
-  const code = 'code' in reason ? String(reason.code) : '';
-  if (distrust.test(code)) {
-    return new ProvisioningError(
+function secureContext(tls: AdapterTls = {}): SecureContextOptions {
+  const { caFile, certFile, keyFile, passphrase } = tls;
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new ProvisioningError(
       'ca-misconfigured',
-      `The TLS certificate of ${origin} is not trusted (${code}). Fix: correct the URL, or name the right CA in tls.caFile.`,
+      'A client certificate needs both certFile and keyFile.',
+    );
+  }
+  const context = {
+    ...(caFile === undefined ? {} : { ca: fileOf(caFile) }),
+    ...(certFile === undefined ? {} : { cert: fileOf(certFile) }),
+    ...(keyFile === undefined ? {} : { key: fileOf(keyFile) }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+  };
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    throw new ProvisioningError(
+      'ca-misconfigured',
+      `TLS cannot use caFile, certFile or keyFile (${codeOf(error)}). They must be PEM, key and certificate belong together, and an encrypted key needs its passphrase.`,
       { cause: error },
     );
   }
-  const said = reason.message || code || reason.name;
-  return new ProvisioningError('ca-unavailable', `${origin} did not answer: ${said}`, {
-    cause: error,
-  });
+  return context;
 }
 
-/** Milliseconds from a Retry-After header (RFC 9110 10.2.3), seconds or a date; undefined without one. */
-export function retryAfterOf(headers: HttpAnswer['headers'], now: number): number | undefined {
-  const value = headers['retry-after'];
-  if (typeof value !== 'string') return undefined;
-  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1_000;
-  const at = Date.parse(value);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
+function fileOf(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new ProvisioningError(
+      'ca-misconfigured',
+      `The file ${path} cannot be read (${codeOf(error)}). Correct the path, or make it readable for the service's user.`,
+      { cause: error },
+    );
+  }
+}
+
+function asUnavailable(error: unknown, url: string | URL): ProvisioningError {
+  if (error instanceof ProvisioningError) return error;
+  const reason = error instanceof DeadlineError ? error.message : `${codeOf(error)}.`;
+  return new ProvisioningError(
+    'ca-unavailable',
+    `${placeOf(url)} did not answer: ${reason}${hintOf(error)}`,
+    { cause: error },
+  );
+}
+
+/** Path and query may hold names of people. */
+function placeOf(url: string | URL): string {
+  return new URL(url).origin;
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+}
+
+/** OpenSSL's names of failed certificate checks, as Node gives them. */
+const untrustedCodes =
+  /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF))/;
+
+function hintOf(error: unknown): string {
+  const code = codeOf(error);
+  if (untrustedCodes.test(code)) {
+    return ' Its certificate is not trusted: put the CA that issued it in caFile, and use the name that stands in it.';
+  }
+  if (/ALERT|HANDSHAKE/.test(code)) {
+    return ' The server ended the TLS handshake: does it ask for a client certificate (certFile, keyFile)?';
+  }
+  return '';
 }

@@ -144,6 +144,11 @@ export type DroppablePart =
 export interface AuthorityFeatures {
   /** True only when a repeated order with the same requestId can never give a second certificate. */
   readonly idempotent: boolean;
+  /**
+   * True when a repeated order is looked up first and gets what an earlier one got, as far as that is known.
+   * An overtaken visit must then not revoke its certificate: the other visit may have been given the same.
+   */
+  readonly findsEarlier?: boolean;
   /** issue() may answer `pending`. */
   readonly pending: boolean;
   readonly revoke: boolean;

@@ -118,8 +118,10 @@ async function keep(visit: Visit, received: ProcessRecord, house: House) {
     await visit.save(received);
   } catch (error) {
     const authority = authorityOf(received, house);
-    // An idempotent authority gives the other visit the very same certificate: that must stay good.
-    if (error instanceof LeaseLostError && !authority.features.idempotent) {
+    const { idempotent, findsEarlier = false } = authority.features;
+    // Such an authority gives the other visit the very same certificate: that must stay good.
+    const mayBeShared = idempotent || findsEarlier;
+    if (error instanceof LeaseLostError && !mayBeShared) {
       // The visit's own signal may be aborted already, by a heartbeat that found out first.
       const { signal } = new AbortController();
       await authority.disownOrReport(visit.entry.processId, received, 'superseded', signal);

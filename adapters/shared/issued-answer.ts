@@ -1,0 +1,40 @@
+import { ProvisioningError } from '../../src/errors.ts';
+import type { Issuance, IssueRequest } from '../../src/issue/certificate-authority.ts';
+import { readCertificate } from '../../src/x509/certificate.ts';
+
+/** A leaf and any sensible chain. */
+const mostCertificates = 20;
+
+/**
+ * An answer's certificates (DER) as an issuance. The leaf is the one with the order's key, wherever it stands;
+ * without one it is the first, and the check before every upload says what is wrong with it.
+ *
+ * @throws {ProvisioningError} `ca-bad-answer` when there is none, or one cannot be read.
+ */
+export function issuedAnswer(
+  certificates: readonly Uint8Array[],
+  request: IssueRequest,
+): Issuance & { readonly kind: 'issued' } {
+  if (certificates.length === 0 || certificates.length > mostCertificates) {
+    throw new ProvisioningError(
+      'ca-bad-answer',
+      `The answer has ${certificates.length} certificates instead of 1 to ${mostCertificates}.`,
+    );
+  }
+  const found = certificates.findIndex((der) => hasKeyOf(der, request));
+  const at = Math.max(0, found);
+  const certificate = certificates[at] ?? new Uint8Array();
+  return { kind: 'issued', certificate, chain: certificates.filter((_, index) => index !== at) };
+}
+
+function hasKeyOf(der: Uint8Array, request: IssueRequest): boolean {
+  try {
+    const { subjectPublicKeyInfo } = readCertificate(der);
+    return Buffer.from(subjectPublicKeyInfo).equals(request.subjectPublicKeyInfo);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ProvisioningError('ca-bad-answer', `A certificate of the answer: ${reason}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,45 @@
+import webhook from '../../adapters/webhook.ts';
+import { connectContext } from './connect-context.ts';
+import type { AdapterHarness } from './contract-harness.ts';
+import { WebhookService } from './doubles/webhook-service.ts';
+
+/** The kind `webhook` over a service that honours the requestId and does as a script says. */
+export async function webhookHarness(): Promise<AdapterHarness> {
+  const secret = 'correct-horse-battery-staple';
+  const service = await WebhookService.start([secret]);
+  const options = webhook.options.parse({
+    url: `${service.server.origin}/certprov`,
+    healthUrl: `${service.server.origin}/health`,
+    secret: { env: 'WEBHOOK_SECRET' },
+    idempotent: true,
+    revoke: true,
+  });
+  const context = connectContext('.', { env: { WEBHOOK_SECRET: secret } });
+  const script = async (...words: typeof service.script) => void service.script.push(...words);
+  const isOrder = ({ method }: { method: string }) => method === 'POST';
+  return {
+    connect: () => webhook.connect(options, context, new AbortController().signal),
+    hooks: {
+      pendThenIssue: () => script('pend', 'still', 'serve'),
+      pendThenReject: () => script('pend', 'reject'),
+      reject: () => script('reject'),
+      async failOnce() {
+        const body = `No database; the secret is ${secret}.`;
+        service.server.misbehave({ status: 503, headers: { 'retry-after': '3' }, body }, isOrder);
+      },
+      async answerGarbage() {
+        const body = { status: 'issued', certificatesPem: 'soon' };
+        service.server.misbehave({ status: 200, body }, isOrder);
+      },
+      async hang() {
+        service.server.misbehave('hang', isOrder);
+        return { reached: () => service.server.reached() };
+      },
+    },
+    secrets: [secret, 's3cret'],
+    roots: async () => [service.ca.root],
+    validityAsAsked: true,
+    leftovers: async () => service.server.held,
+    [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
+  };
+}
