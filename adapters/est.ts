@@ -209,7 +209,12 @@ class EstAuthority implements CertificateAuthority {
 
   async #fetchCacerts(signal: AbortSignal): Promise<readonly Uint8Array[]> {
     const request = { method: 'GET', url: `${this.#base}/cacerts` } as const;
-    const answer = await this.#http.request(request, signal);
+    let answer = await this.#http.request(request, signal);
+    if (answer.status === 401) {
+      // For everybody, says RFC 7030 4.1.2; some servers ask even here who we are.
+      const headers = this.#authorization;
+      answer = await this.#http.request({ ...request, headers }, signal);
+    }
     if (answer.status !== 200) throw this.#problem('cacerts', answer);
     const certificates = readCertificatesAnswer(answer.body, 'The answer to cacerts');
     this.#cacerts = { certificates, at: this.#clock.now() };

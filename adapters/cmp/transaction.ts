@@ -71,7 +71,12 @@ export class Transaction {
     const senderNonce = randomBytes(nonceBytes);
     const request = await this.#encode(outgoing, senderNonce);
     const { http, url } = this.#link;
-    const headers = { 'content-type': 'application/pkixcmp', accept: 'application/pkixcmp' };
+    const headers = {
+      'content-type': 'application/pkixcmp',
+      accept: 'application/pkixcmp',
+      // Messages are few and far between, and some servers serve one connection after the other.
+      connection: 'close',
+    };
     const answer = await http.request({ method: 'POST', url, headers, body: request }, signal);
     const message = this.#decode(answer);
     try {

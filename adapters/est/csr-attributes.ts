@@ -55,7 +55,15 @@ interface Wishes {
  * are no CsrAttrs.
  */
 export function additionsOf(der: Uint8Array, request: PrepareRequest): CsrAdditions {
-  const wishes = read(der);
+  try {
+    return meet(read(der), request);
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+    throw new ProvisioningError('ca-bad-answer', `csrattrs: ${error.message}.`, { cause: error });
+  }
+}
+
+function meet(wishes: Wishes, request: PrepareRequest): CsrAdditions {
   if (wishes.challengePassword) {
     throw cannot(
       'the server wants a challengePassword in the CSR, to bind it to the TLS connection (RFC 7030 3.5). The CSR is signed by the device, not on this connection: switch this demand off for our label, or set csrAttributes to false if the server only recommends it',
@@ -125,18 +133,13 @@ function checkAltNames({ wanted }: PrepareRequest): void {
  *   attribute SEQUENCE { type OBJECT IDENTIFIER, values SET SIZE (1..MAX) OF ANY } }
  */
 function read(der: Uint8Array): Wishes {
-  try {
-    const list = attributesIn(readSingle(der, tag.sequence, 'CsrAttrs').content);
-    // Where there is a template, it is the whole wish (RFC 9908 3.4).
-    const template = list.find(({ type }) => type === oid.requestInfoTemplate)?.values[0];
-    const wishes: Wishes = { challengePassword: false, keyTypes: new Set(), extensions: [] };
-    if (template !== undefined) readTemplate(template, wishes);
-    else for (const attribute of list) note(attribute, wishes);
-    return wishes;
-  } catch (error) {
-    if (!(error instanceof DerError)) throw error;
-    throw new ProvisioningError('ca-bad-answer', `csrattrs: ${error.message}.`, { cause: error });
-  }
+  const list = attributesIn(readSingle(der, tag.sequence, 'CsrAttrs').content);
+  // Where there is a template, it is the whole wish (RFC 9908 3.4).
+  const template = list.find(({ type }) => type === oid.requestInfoTemplate)?.values[0];
+  const wishes: Wishes = { challengePassword: false, keyTypes: new Set(), extensions: [] };
+  if (template !== undefined) readTemplate(template, wishes);
+  else for (const attribute of list) note(attribute, wishes);
+  return wishes;
 }
 
 interface Wish {

@@ -223,8 +223,17 @@ describe('an EST server', () => {
       });
     });
 
-    it('is told when its list is none', async () => {
-      harness.server.csrAttributes = small(1);
+    it.each([
+      ['no list', small(1)],
+      [
+        'a broken key usage',
+        encode(
+          tag.sequence,
+          extensionRequest({ type: '2.5.29.15', critical: true, value: small(1) }),
+        ),
+      ],
+    ])('is told when it sends %s', async (_, der) => {
+      harness.server.csrAttributes = der;
       const other = await connectWith({ csrAttributes: true });
       await expect(other.prepare?.(prepare, never)).rejects.toMatchObject({
         code: 'ca-bad-answer',
