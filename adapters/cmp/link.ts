@@ -9,7 +9,7 @@ import { readCertificates } from '../../src/x509/pem.ts';
 import { adapterHttp } from '../shared/http.ts';
 import { resolveTls } from '../shared/tls-options.ts';
 import type { CmpOptions } from './options.ts';
-import type { Credentials, Responder } from './protection.ts';
+import { type Credentials, type Responder, signatureOf } from './protection.ts';
 import type { Link } from './transaction.ts';
 
 /** @throws {ProvisioningError} `ca-misconfigured` when a file cannot be read or does not fit. */
@@ -51,11 +51,6 @@ async function readCredentials(given: CmpOptions, context: ConnectContext): Prom
     given.signerKeyPassphrase && (await context.readSecret(given.signerKeyPassphrase));
   const keyFile = context.resolvePath(signerKeyFile);
   const key = await keyIn(keyFile, passphrase);
-  const { asymmetricKeyType, asymmetricKeyDetails } = key;
-  const supported =
-    asymmetricKeyType === 'rsa' ||
-    (asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1');
-  if (!supported) throw misconfigured(`${keyFile} is neither an RSA nor an EC P-256 key.`);
   const publicKey = createPublicKey(key).export({ type: 'spki', format: 'der' });
   const [own] = certificates;
   if (own === undefined || !publicKey.equals(readCertificate(own).subjectPublicKeyInfo)) {
@@ -77,9 +72,11 @@ async function certificatesIn(file: string): Promise<Uint8Array[]> {
 async function keyIn(file: string, passphrase: string | undefined): Promise<KeyObject> {
   try {
     const key = await readFile(file, 'utf8');
-    return createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
+    const read = createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
+    signatureOf(read);
+    return read;
   } catch (error) {
-    throw misconfigured(`The key in ${file} cannot be read: ${messageOf(error)}`, error);
+    throw misconfigured(`The key in ${file} cannot be used: ${messageOf(error)}`, error);
   }
 }
 

@@ -50,7 +50,9 @@ export const cmpOptions = z
       ),
     signerKeyFile: file
       .optional()
-      .describe('Protection by signature: a PEM file with the private key (RSA or EC P-256).'),
+      .describe(
+        'Protection by signature: a PEM file with the private key (RSA, EC P-256 or P-384).',
+      ),
     signerKeyPassphrase: secretReference
       .optional()
       .describe('The passphrase of `signerKeyFile`, when it has one.'),

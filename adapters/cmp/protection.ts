@@ -57,19 +57,26 @@ export function protectorOf(credentials: Credentials): Protector {
   }
   const { certificates, key } = credentials;
   const own = certificates[0] ?? new Uint8Array();
+  const { oid, hash } = signatureOf(key);
   return {
-    algorithm: signatureAlgorithm(key),
+    algorithm: encodeAlgorithm(oid, ...(oid === rsaWithSha256 ? [encode(tag.null)] : [])),
     senderKeyId: keyIdentifierOf(own),
     sender: subjectOf(own),
     extraCerts: certificates,
-    protect: async (part) => sign('sha256', part, key),
+    protect: async (part) => sign(hash, part, key),
   };
 }
 
-function signatureAlgorithm(key: KeyObject): Uint8Array {
-  return key.asymmetricKeyType === 'rsa'
-    ? encodeAlgorithm('1.2.840.113549.1.1.11', encode(tag.null))
-    : encodeAlgorithm('1.2.840.10045.4.3.2');
+const rsaWithSha256 = '1.2.840.113549.1.1.11';
+
+/** How a key signs (RFC 9481 3); @throws {Error} for a key that is not supported. */
+export function signatureOf(key: KeyObject): { readonly oid: string; readonly hash: string } {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === 'rsa') return { oid: rsaWithSha256, hash: 'sha256' };
+  const curve = type === 'ec' ? details?.namedCurve : undefined;
+  if (curve === 'prime256v1') return { oid: '1.2.840.10045.4.3.2', hash: 'sha256' };
+  if (curve === 'secp384r1') return { oid: '1.2.840.10045.4.3.3', hash: 'sha384' };
+  throw new Error('Keys that sign CMP messages are RSA, EC P-256 or EC P-384.');
 }
 
 /**

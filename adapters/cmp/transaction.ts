@@ -159,7 +159,6 @@ export class Transaction {
     if (!isSame(message.recipNonce, senderNonce)) {
       throw new DerError('it does not repeat our nonce');
     }
-    if (message.senderNonce === undefined) throw new DerError('it has no nonce of its own');
   }
 
   /** Anybody could have written it: never a decision, but it may say what is wrong. */

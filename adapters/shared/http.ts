@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent, type Dispatcher, ProxyAgent, request as send } from 'undici';
 import type { Clock } from '../../src/clock.ts';
@@ -88,14 +89,22 @@ export function retryAfterOf(headers: HttpAnswer['headers'], now: number): numbe
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }
 
+interface Pair {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly passphrase?: string;
+}
+
 function dispatcherOf({ tls = {}, proxy, timeoutMs = 60_000 }: AdapterHttpOptions): Dispatcher {
-  const connect = {
+  const connect: Pair & { timeout: number } = {
     timeout: connectTimeoutMs,
     ...pem('ca', tls.caFile),
     ...pem('cert', tls.certFile),
     ...pem('key', tls.keyFile),
     ...(tls.keyPassphrase === undefined ? {} : { passphrase: tls.keyPassphrase }),
   };
+  if (connect.cert !== undefined && connect.key !== undefined) checkPair(connect);
   const common = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs, allowH2: false };
   try {
     return proxy === undefined
@@ -108,7 +117,20 @@ function dispatcherOf({ tls = {}, proxy, timeoutMs = 60_000 }: AdapterHttpOption
   }
 }
 
-function pem(name: 'ca' | 'cert' | 'key', file: string | undefined): Record<string, string> {
+/** OpenSSL itself says nothing when the two have different types: it just shows no certificate. */
+function checkPair({ cert = '', key = '', passphrase }: Pair): void {
+  let reason = 'they do not belong together';
+  try {
+    const privateKey = createPrivateKey({ key, ...(passphrase && { passphrase }) });
+    if (new X509Certificate(cert).checkPrivateKey(privateKey)) return;
+  } catch (error) {
+    reason = messageOf(error);
+  }
+  const what = `The client certificate and its key cannot be used: ${reason}.`;
+  throw new ProvisioningError('ca-misconfigured', what);
+}
+
+function pem(name: 'ca' | 'cert' | 'key', file: string | undefined): Pair {
   if (file === undefined) return {};
   try {
     return { [name]: readFileSync(file, 'utf8') };

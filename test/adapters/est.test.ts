@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import est from '../../adapters/est.ts';
 import { certificatesOfPkcs7 } from '../../adapters/shared/pkcs7.ts';
@@ -115,6 +118,39 @@ describe('an EST server', () => {
     const tls = { caFile: 'root.pem', certFile: 'client.pem', keyFile: 'client.key' };
     const other = await connectWith({ tls });
     expect((await other.issue(order, never)).kind).toBe('issued');
+  });
+
+  it('is not spoken to with a certificate and a key that do not belong together', async () => {
+    const tls = { caFile: 'root.pem', certFile: 'root.pem', keyFile: 'client.key' };
+    await expect(connectWith({ tls })).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringContaining('belong together'),
+    });
+    const missing = connectWith({ tls: { ...tls, keyFile: 'nowhere.key' } });
+    await expect(missing).rejects.toMatchObject({ code: 'ca-misconfigured' });
+  });
+
+  it('is reached through a proxy, which sees nothing but its name', async () => {
+    const asked: string[] = [];
+    const proxy = createServer().on('connect', ({ url = '' }, near) => {
+      asked.push(url);
+      const [host, port] = url.split(':');
+      const far = connect(Number(port), host, () => {
+        near.write('HTTP/1.1 200 Connected\r\n\r\n');
+        near.pipe(far).pipe(near);
+      });
+      near.on('error', () => far.destroy()).on('close', () => far.destroy());
+      far.on('error', () => near.destroy()).on('close', () => near.destroy());
+    });
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    const address = proxy.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    const other = await connectWith({ proxy: `http://127.0.0.1:${port}` });
+    await other.check(never);
+    expect(asked).toEqual([new URL(harness.server.url).host]);
+    await other[Symbol.asyncDispose]();
+    proxy.close();
+    await once(proxy, 'close');
   });
 
   it('says to whom a refusal of our credentials is addressed', async () => {

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import cmp from '../../adapters/cmp.ts';
 import type {
@@ -10,7 +12,9 @@ import type {
 } from '../../src/issue/certificate-authority.ts';
 import { checkCertificate } from '../../src/issue/check-certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import { cmpHarness } from '../adapters/cmp-harness.ts';
 import { connectContext } from '../adapters/connect-context.ts';
+import type { CmpWord } from '../adapters/doubles/cmp-server.ts';
 import { DoubleCa } from '../adapters/doubles/est-cmp-ca.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { DeviceKey } from '../support/device-key.ts';
@@ -19,6 +23,7 @@ import { type CmpMock, hasCmpMock, howToGetCmpMock, startCmpMock } from './cmp-m
 
 const there = await requirePeer('OpenSSL’s CMP mock server', hasCmpMock, howToGetCmpMock);
 
+const run = promisify(execFile);
 const never = new AbortController().signal;
 const secret = 'correct horse battery staple';
 const wanted = {
@@ -189,5 +194,28 @@ describe.skipIf(!there)('cmp against OpenSSL’s mock server', () => {
     await expect(other.issue(order, never)).rejects.toSatisfy((error: { code: string }) =>
       ['ca-misconfigured', 'ca-bad-answer'].includes(error.code),
     );
+  });
+});
+
+describe.skipIf(!there)('our CMP double', () => {
+  it.each<[CmpWord, readonly string[], readonly number[]]>([
+    ['pend', [], [4, 25, 25, 24]],
+    ['grant-implicit', ['-implicit_confirm'], [4]],
+  ])('is understood by OpenSSL’s client (%s)', async (word, flags, requests) => {
+    await using harness = await cmpHarness({});
+    await using directory = await temporaryDirectory();
+    const csr = new DeviceKey('ec').request(wanted);
+    await writeFile(join(directory.path, 'csr.pem'), encodePem('CERTIFICATE REQUEST', csr));
+    harness.server.script.push(word);
+    const { host, pathname } = new URL(harness.server.url);
+    const mac = ['-digest', 'sha256', '-mac', 'hmacWithSHA256'];
+    const credentials = ['-ref', 'ra-7', '-secret', 'pass:correct horse battery staple', ...mac];
+    const files = ['-csr', 'csr.pem', '-certout', 'leaf.pem'];
+    const where = ['-server', host, '-path', pathname.slice(1), '-recipient', '/CN=CA'];
+    await run('openssl', ['cmp', '-cmd', 'p10cr', ...where, ...files, ...credentials, ...flags], {
+      cwd: directory.path,
+    });
+    expect(harness.server.refusals).toEqual([]);
+    expect(harness.server.requests).toEqual(requests);
   });
 });
