@@ -51,6 +51,8 @@ const longestPauseMs = 6 * 3_600_000;
 /** How soon a confirmation that was not answered is sent again. */
 const confirmAgainMs = 5_000;
 const longestChain = 20;
+/** What CAs say to a message of a transaction that they do not (any more) know. */
+const unknownTransaction = ['badRequest', 'badRecipientNonce'];
 
 class CmpAuthority implements CertificateAuthority {
   readonly kind = 'cmp';
@@ -114,9 +116,11 @@ class CmpAuthority implements CertificateAuthority {
     signal.throwIfAborted();
     const state = readTicket(ticket);
     const transaction = new Transaction(this.#link, state.transactionId, state.nonce);
-    if (state.issued !== undefined) return this.#confirm(transaction, state, signal);
+    if (state.issued !== undefined) return this.#confirm(transaction, state, signal, true);
     const content = encodePollRequest(state.certReqId);
     const answer = await transaction.send({ type: bodyType.pollRequest, content }, signal);
+    // A CA that has lost the transaction, with a restart say, has not decided against the request.
+    if (this.#failed(answer, ...unknownTransaction)) return this.issue(request, signal);
     return this.#receive(transaction, state, answer, request, signal);
   }
 
@@ -194,7 +198,12 @@ class CmpAuthority implements CertificateAuthority {
   }
 
   /** Once the certificate is there, an unanswered confirmation costs a look more, and no second certificate. */
-  async #confirm(transaction: Transaction, state: Ticket, signal: AbortSignal): Promise<Issuance> {
+  async #confirm(
+    transaction: Transaction,
+    state: Ticket,
+    signal: AbortSignal,
+    repeated = false,
+  ): Promise<Issuance> {
     const { issued, certReqId } = state;
     if (issued === undefined) throw new Error('There is nothing to confirm.');
     const nonce = transaction.nonce;
@@ -202,7 +211,9 @@ class CmpAuthority implements CertificateAuthority {
     try {
       const answer = await transaction.send({ type: bodyType.certConfirm, content, pvno }, signal);
       if (answer.type === bodyType.confirmation) return { kind: 'issued', ...issued };
-      if (this.#failed(answer, 'certConfirmed')) return { kind: 'issued', ...issued };
+      // The first one was received and its answer lost: some CAs have then forgotten the transaction.
+      const done = repeated && this.#failed(answer, ...unknownTransaction);
+      if (done || this.#failed(answer, 'certConfirmed')) return { kind: 'issued', ...issued };
       throw this.#refusal(answer, 'certConf');
     } catch (error) {
       if (!(error instanceof ProvisioningError)) throw error;
@@ -229,9 +240,10 @@ class CmpAuthority implements CertificateAuthority {
     if (!done) throw this.#problem(info, 'rr');
   }
 
-  #failed(answer: Message, failure: string): boolean {
+  #failed(answer: Message, ...failures: readonly string[]): boolean {
     if (answer.type !== bodyType.error) return false;
-    return this.#read(() => readErrorMessage(answer.body)).failures.includes(failure);
+    const said = this.#read(() => readErrorMessage(answer.body)).failures;
+    return said.some((failure) => failures.includes(failure));
   }
 
   #refusal(answer: Message, to: string): ProvisioningError {

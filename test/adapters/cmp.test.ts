@@ -92,6 +92,22 @@ describe('a CMP server', () => {
     expect(harness.server.confirmed.size).toBe(1);
   });
 
+  it('that confirmed and forgot while its answer was lost is believed', async () => {
+    harness.server.script.push('lose-confirmation-answer');
+    expect((await toTheEnd(newOrder())).kind).toBe('issued');
+    expect(harness.server.requests).toEqual([4, 24, 24]);
+  });
+
+  it('that has lost a waiting transaction gets the order again', async () => {
+    harness.server.script.push('pend', 'serve');
+    const order = newOrder();
+    const first = await authority.issue(order, never);
+    harness.server.forget();
+    const ticket = first.kind === 'pending' ? first.ticket : null;
+    expect((await authority.collect(ticket, order, never)).kind).toBe('issued');
+    expect(harness.server.requests).toEqual([4, 25, 4, 24]);
+  });
+
   it('may delay its whole answer (RFC 9483 4.4)', async () => {
     harness.server.script.push('pend-whole');
     expect((await toTheEnd(newOrder())).kind).toBe('issued');

@@ -47,6 +47,7 @@ export type CmpWord =
   | 'grant-implicit'
   | 'cert-req-id-0'
   | 'lose-confirmation'
+  | 'lose-confirmation-answer'
   | { readonly http: number; readonly headers?: Record<string, string> }
   | { readonly failures: readonly number[]; readonly as: 'cp' | 'error'; readonly text?: string };
 
@@ -70,6 +71,8 @@ export interface CmpServer extends AsyncDisposable {
   /** Why requests were refused. */
   readonly refusals: string[];
   readonly profiles: string[];
+  /** Loses all open transactions. */
+  forget(): void;
   hanging(): Promise<void>;
   openSockets(): number;
 }
@@ -126,6 +129,7 @@ export async function startCmpServer(options: CmpServerOptions): Promise<CmpServ
     confirmed: state.confirmed,
     refusals: state.refusals,
     profiles: state.profiles,
+    forget: () => state.open.clear(),
     hanging: () => state.hanging.promise,
     openSockets: () => sockets.size,
     async [Symbol.asyncDispose]() {
@@ -305,6 +309,7 @@ function confirm(
   }
   state.open.delete(id);
   state.confirmed.add(id);
+  if (known.word === 'lose-confirmation-answer') return 'drop';
   return { type: 19, content: encode(tag.null), nonce };
 }
 
