@@ -1,10 +1,13 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { Socket } from 'node:net';
+import { type ConnectionOptions, createSecureContext } from 'node:tls';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent, request as send } from 'undici';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Clock } from '../../src/clock.ts';
 import { DeadlineError, withDeadline } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import { connector } from './connector.ts';
 
 /*
  * HTTP as adapters need it: one request, one answer of bounded size, no redirect followed, nothing repeated.
@@ -18,6 +21,10 @@ const usualDeadlineMs = 60_000;
 export interface AdapterTls {
   /** CAs that the server's certificate may chain to, instead of the system's. */
   readonly caFile?: string | undefined;
+  /** The same as PEM text; goes before `caFile`. */
+  readonly ca?: string | undefined;
+  /** Takes any server. Only for fetching what is then verified by itself, as a root by its fingerprint. */
+  readonly unverified?: true | undefined;
   /** A client certificate, followed by its chain, and its private key. */
   readonly certFile?: string | undefined;
   readonly keyFile?: string | undefined;
@@ -35,7 +42,7 @@ export interface AdapterHttpOptions {
 }
 
 interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'PATCH';
   readonly url: string | URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
@@ -54,7 +61,8 @@ export interface HttpAnswer {
 export interface AdapterHttp extends AsyncDisposable {
   /**
    * Resolves whatever the status; rejects with the signal's reason when it is aborted.
-   * @throws {ProvisioningError} `ca-unavailable`: no connection or no answer in time; `ca-bad-answer`: more than 1 MiB.
+   * @throws {ProvisioningError} `ca-unavailable`: no connection or no answer in time; `ca-misconfigured`: TLS shows that
+   * trust or our certificate is wrong; `ca-bad-answer`: more than 1 MiB.
    */
   request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer>;
 }
@@ -72,7 +80,7 @@ export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
         );
       } catch (error) {
         signal.throwIfAborted();
-        throw asUnavailable(error, url);
+        throw asProblem(error, url);
       }
     },
     [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose](),
@@ -100,9 +108,11 @@ export function isLoopback(hostname: string): boolean {
 class Dispatchers implements AsyncDisposable {
   readonly #direct: Dispatcher;
   readonly #outside: Dispatcher;
+  readonly #sockets = new Set<Socket>();
 
   constructor({ tls, proxy }: AdapterHttpOptions, deadlineMs: number) {
-    const connect = { ...secureContext(tls), timeout: deadlineMs };
+    const secure = secureContext(tls);
+    const connect = connector(secure, deadlineMs, this.#sockets);
     const common = {
       pipelining: 1,
       // On HTTP/2 a server may give back a request it has not begun, and undici would send it again.
@@ -113,12 +123,12 @@ class Dispatchers implements AsyncDisposable {
       bodyTimeout: deadlineMs * 2,
     };
     if (proxy !== undefined) {
-      this.#outside = new ProxyAgent({ ...common, uri: proxy, requestTls: connect });
+      this.#outside = new ProxyAgent({ ...common, uri: proxy, requestTls: secure });
       this.#direct = this.#outside;
       return;
     }
     this.#direct = new Agent({ ...common, connect });
-    this.#outside = new EnvHttpProxyAgent({ ...common, connect, requestTls: connect });
+    this.#outside = new EnvHttpProxyAgent({ ...common, connect, requestTls: secure });
   }
 
   for(url: URL): Dispatcher {
@@ -126,7 +136,9 @@ class Dispatchers implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#direct.destroy(), this.#outside.destroy()]);
+    const destroyed = Promise.all([this.#direct.destroy(), this.#outside.destroy()]);
+    for (const socket of this.#sockets) socket.destroy();
+    await destroyed;
   }
 }
 
@@ -157,8 +169,11 @@ async function exchange(
   return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks) };
 }
 
-function secureContext(tls: AdapterTls = {}): SecureContextOptions {
-  const { caFile, certFile, keyFile, passphrase } = tls;
+type Secure = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'rejectUnauthorized'>;
+
+function secureContext(tls: AdapterTls = {}): Secure {
+  const { caFile, certFile, keyFile, passphrase, unverified } = tls;
+  const ca = tls.ca ?? (caFile === undefined ? undefined : fileOf(caFile));
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new ProvisioningError(
       'ca-misconfigured',
@@ -166,13 +181,15 @@ function secureContext(tls: AdapterTls = {}): SecureContextOptions {
     );
   }
   const context = {
-    ...(caFile === undefined ? {} : { ca: fileOf(caFile) }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(unverified === true ? { rejectUnauthorized: false } : {}),
     ...(certFile === undefined ? {} : { cert: fileOf(certFile) }),
     ...(keyFile === undefined ? {} : { key: fileOf(keyFile) }),
     ...(passphrase === undefined ? {} : { passphrase }),
   };
   try {
     createSecureContext(context);
+    checkPair(context);
   } catch (error) {
     throw new ProvisioningError(
       'ca-misconfigured',
@@ -181,6 +198,23 @@ function secureContext(tls: AdapterTls = {}): SecureContextOptions {
     );
   }
   return context;
+}
+
+/** OpenSSL itself says nothing when the two are of different types: it just shows no certificate. */
+function checkPair({
+  cert,
+  key,
+  passphrase,
+}: {
+  cert?: Buffer;
+  key?: Buffer;
+  passphrase?: string;
+}) {
+  if (cert === undefined || key === undefined) return;
+  const privateKey = createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
+  if (!new X509Certificate(cert).checkPrivateKey(privateKey)) {
+    throw new Error('they do not belong together');
+  }
 }
 
 function fileOf(path: string): Buffer {
@@ -195,12 +229,14 @@ function fileOf(path: string): Buffer {
   }
 }
 
-function asUnavailable(error: unknown, url: string | URL): ProvisioningError {
+function asProblem(error: unknown, url: string | URL): ProvisioningError {
   if (error instanceof ProvisioningError) return error;
   const reason = error instanceof DeadlineError ? error.message : `${codeOf(error)}.`;
+  // Waiting does not mend whom we trust, nor who we say we are.
+  const hint = hintOf(error);
   return new ProvisioningError(
-    'ca-unavailable',
-    `${placeOf(url)} did not answer: ${reason}${hintOf(error)}`,
+    hint === '' ? 'ca-unavailable' : 'ca-misconfigured',
+    `${placeOf(url)} did not answer: ${reason}${hint}`,
     { cause: error },
   );
 }

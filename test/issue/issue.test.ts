@@ -51,6 +51,7 @@ async function overtaken(features: Partial<AuthorityFeatures>): Promise<string[]
   const { subjectPublicKeyInfo } = new DeviceKey('ec');
   const record: ProcessRecord = {
     request: {
+      keyType: 'ec',
       authority: 'ca',
       subject: { kind: 'device', serialNumber: '5CD1234' },
       subjectPublicKeyInfo: Buffer.from(subjectPublicKeyInfo).toString('base64'),

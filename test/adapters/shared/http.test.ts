@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type AdapterTls, adapterHttp, retryAfterOf } from '../../../adapters/shared/http.ts';
+import { adapterHttp, retryAfterOf } from '../../../adapters/shared/http.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { ScriptedHttpServer } from '../doubles/scripted-http-server.ts';
 import { SigningCa } from '../doubles/signing-ca.ts';
@@ -103,7 +103,10 @@ describe.skipIf(!hasOpenssl)(
   `TLS (${hasOpenssl ? 'openssl makes the keys' : 'no openssl'})`,
   () => {
     async function withServer(
-      work: (origin: string, files: Required<Omit<AdapterTls, 'passphrase'>>) => Promise<void>,
+      work: (
+        origin: string,
+        files: { caFile: string; certFile: string; keyFile: string },
+      ) => Promise<void>,
     ): Promise<void> {
       await using directory = await temporaryDirectory();
       const at = (name: string) => join(directory.path, name);
@@ -158,7 +161,7 @@ describe.skipIf(!hasOpenssl)(
       await withServer(async (url) => {
         await using http = adapterHttp({ clock: systemClock });
         await expect(http.request({ method: 'GET', url }, never)).rejects.toMatchObject({
-          code: 'ca-unavailable',
+          code: 'ca-misconfigured',
           message: expect.stringContaining('put the CA that issued it in caFile'),
         });
       });

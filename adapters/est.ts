@@ -1,0 +1,270 @@
+import { z } from 'zod';
+import type { Clock } from '../src/clock.ts';
+import { ProvisioningError } from '../src/errors.ts';
+import {
+  type AuthorityFeatures,
+  type CertificateAuthority,
+  type CsrAdditions,
+  defineAdapter,
+  type Issuance,
+  type IssueRequest,
+  type PrepareRequest,
+} from '../src/issue/certificate-authority.ts';
+import { secretReference } from '../src/issue/secret.ts';
+import type { Opaque } from '../src/journal/process-record.ts';
+import { readCertificate } from '../src/x509/certificate.ts';
+import { additionsOf } from './est/csr-attributes.ts';
+import { encodeBase64Lines, readCertificatesAnswer, readDerAnswer } from './est/encoding.ts';
+import { type AdapterHttp, adapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
+import { quote } from './shared/quote.ts';
+import { resolveTls, tlsOptions } from './shared/tls-options.ts';
+
+/*
+ * Enrollment over Secure Transport (RFC 7030, with RFC 8951 and RFC 9908). We are a registration authority:
+ * the device's CSR is posted as it is, under our own credentials. Nothing identifies an order but its CSR, so a
+ * pending one is asked after by the identical POST (RFC 7030 4.2.3).
+ */
+
+const options = z
+  .strictObject({
+    url: z
+      .url({ protocol: /^https?$/ })
+      .refine(isSafeUrl, 'must be https, as EST demands (RFC 7030 3.3); http only on loopback')
+      .describe(
+        'The server: `https://host[:port]`. The well-known path is added; a URL with a path of its own is used as it is.',
+      ),
+    label: z
+      .string()
+      .regex(/^[\w.~-]{1,100}$/, 'is one segment of a path, without slashes')
+      .refine(
+        (label) =>
+          !/^(?:cacerts|simple(?:re)?enroll|fullcmc|serverkeygen|csrattrs|\.\.?)$/.test(label),
+        'is the name of an EST operation',
+      )
+      .optional()
+      .describe('The CA label, where the server serves several (RFC 7030 3.2.2).'),
+    username: z
+      .string()
+      .min(1)
+      .max(256)
+      .regex(/^[^:]*$/, 'has no colon')
+      .optional()
+      .describe('HTTP Basic: who we are.'),
+    password: secretReference.optional().describe('HTTP Basic: the password of `username`.'),
+    tls: tlsOptions
+      .optional()
+      .describe('Whom we trust, and our client certificate (the registration authority’s).'),
+    proxy: z.url().optional().describe('The URL of an HTTP proxy. Default: none.'),
+    csrAttributes: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Ask the server what it wants inside a CSR, before the device signs: key usages, a template, policies. Names are never taken from it.',
+      ),
+  })
+  .refine(
+    ({ username, password }) => (username === undefined) === (password === undefined),
+    'username and password belong together: give both or none',
+  );
+
+type Options = z.output<typeof options>;
+
+export default defineAdapter({
+  kind: 'est',
+  options,
+  async connect(given, context, signal) {
+    signal.throwIfAborted();
+    const tls = await resolveTls(given.tls, context);
+    const password =
+      given.password === undefined ? undefined : await context.readSecret(given.password);
+    const http = adapterHttp({ tls, proxy: given.proxy, clock: context.clock });
+    return new EstAuthority(given, password, http, context.clock);
+  },
+});
+
+/** What a pending answer may ask us to wait. */
+const shortestPauseMs = 30_000;
+const longestPauseMs = 6 * 3_600_000;
+/** The CA's certificates change with its rollover; a check refreshes them more often than this. */
+const cacertsLifeMs = 3_600_000;
+/** More is not read when the chain is checked. */
+const longestChain = 20;
+
+class EstAuthority implements CertificateAuthority {
+  readonly kind = 'est';
+  readonly features: AuthorityFeatures = {
+    // Servers know a repeated CSR while it is pending; whether after that, nothing promises.
+    idempotent: false,
+    pending: true,
+    revoke: false,
+    keyTypes: ['rsa', 'ec'],
+    mayDrop: [],
+  };
+  readonly prepare?: NonNullable<CertificateAuthority['prepare']>;
+  readonly #base: string;
+  readonly #authorization: Readonly<Record<string, string>>;
+  readonly #secrets: readonly string[];
+  readonly #http: AdapterHttp;
+  readonly #clock: Clock;
+  #cacerts: { readonly certificates: readonly Uint8Array[]; readonly at: number } | undefined;
+
+  constructor(given: Options, password: string | undefined, http: AdapterHttp, clock: Clock) {
+    this.#base = baseOf(given);
+    const basic = Buffer.from(`${given.username}:${password}`).toString('base64');
+    this.#authorization = password === undefined ? {} : { authorization: `Basic ${basic}` };
+    this.#secrets = password === undefined ? [] : [password, basic];
+    this.#http = http;
+    this.#clock = clock;
+    if (given.csrAttributes) this.prepare = (request, signal) => this.#prepare(request, signal);
+  }
+
+  async check(signal: AbortSignal): Promise<void> {
+    await this.#fetchCacerts(signal);
+  }
+
+  async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    return this.#enroll(request, signal);
+  }
+
+  async collect(_ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    return this.#enroll(request, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#http[Symbol.asyncDispose]();
+  }
+
+  async #prepare(request: PrepareRequest, signal: AbortSignal): Promise<CsrAdditions> {
+    const answer = await this.#http.request(
+      { method: 'GET', url: `${this.#base}/csrattrs`, headers: this.#authorization },
+      signal,
+    );
+    // No attributes are wanted (RFC 7030 4.5.2), or the server does not know this operation.
+    if ([204, 404].includes(answer.status)) return {};
+    if (answer.status !== 200) throw this.#problem('csrattrs', answer);
+    if (answer.body.length === 0) return {};
+    return additionsOf(readDerAnswer(answer.body, 'The answer to csrattrs'), request);
+  }
+
+  async #enroll(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    signal.throwIfAborted();
+    const authorities = await this.#knownCacerts(signal);
+    const answer = await this.#http.request(
+      {
+        method: 'POST',
+        url: `${this.#base}/simpleenroll`,
+        headers: {
+          ...this.#authorization,
+          'content-type': 'application/pkcs10',
+          // Without meaning in HTTP (RFC 8951 3.1), but some servers insist on it.
+          'content-transfer-encoding': 'base64',
+          accept: 'application/pkcs7-mime',
+        },
+        body: encodeBase64Lines(request.csr),
+      },
+      signal,
+    );
+    switch (answer.status) {
+      case 200:
+        return this.#issued(request, answer, authorities);
+      case 202:
+        return { kind: 'pending', ticket: null, pollAfterMs: this.#pauseOf(answer) };
+      case 400:
+      case 422: {
+        const said = quote(answer.body.toString('utf8'), this.#secrets);
+        return { kind: 'rejected', reason: `HTTP ${answer.status}: ${said || 'no text'}` };
+      }
+      default:
+        throw this.#problem('simpleenroll', answer);
+    }
+  }
+
+  #issued(
+    request: IssueRequest,
+    { body }: HttpAnswer,
+    authorities: readonly Uint8Array[],
+  ): Issuance {
+    const certificates = readCertificatesAnswer(body, 'The answer to simpleenroll');
+    const key = Buffer.from(request.subjectPublicKeyInfo);
+    const leaf = certificates.find((der) => key.equals(readCertificate(der).subjectPublicKeyInfo));
+    if (leaf === undefined) {
+      throw new ProvisioningError(
+        'ca-bad-answer',
+        `None of the ${certificates.length} certificates in the answer to simpleenroll has the device’s key.`,
+      );
+    }
+    const chain = certificates.filter((der) => der !== leaf);
+    for (const der of authorities) {
+      if (!chain.some((known) => Buffer.from(known).equals(der))) chain.push(der);
+    }
+    return { kind: 'issued', certificate: leaf, chain: chain.slice(0, longestChain) };
+  }
+
+  /** Needed for the chain, as answers usually hold the leaf alone; asked for before anything is ordered. */
+  async #knownCacerts(signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    const known = this.#cacerts;
+    const fresh = known !== undefined && this.#clock.now() - known.at < cacertsLifeMs;
+    return fresh ? known.certificates : this.#fetchCacerts(signal);
+  }
+
+  async #fetchCacerts(signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    const request = { method: 'GET', url: `${this.#base}/cacerts` } as const;
+    let answer = await this.#http.request(request, signal);
+    if (answer.status === 401) {
+      // For everybody, says RFC 7030 4.1.2; some servers ask even here who we are.
+      const headers = this.#authorization;
+      answer = await this.#http.request({ ...request, headers }, signal);
+    }
+    if (answer.status !== 200) throw this.#problem('cacerts', answer);
+    const certificates = readCertificatesAnswer(answer.body, 'The answer to cacerts');
+    this.#cacerts = { certificates, at: this.#clock.now() };
+    return certificates;
+  }
+
+  #pauseOf({ headers }: HttpAnswer): number {
+    const asked = retryAfterOf(headers, this.#clock.now()) ?? shortestPauseMs;
+    return Math.min(longestPauseMs, Math.max(shortestPauseMs, asked));
+  }
+
+  #problem(operation: string, { status, headers, body }: HttpAnswer): ProvisioningError {
+    const said = quote(body.toString('utf8'), this.#secrets);
+    const where = `${this.#base}/${operation} answered ${status}`;
+    const what = said === '' ? where : `${where}: ${said}`;
+    const retryAfterMs = retryAfterOf(headers, this.#clock.now());
+    const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
+    if (status === 429) return new ProvisioningError('ca-throttled', what, pause);
+    if (status >= 500 || status === 408 || status === 425) {
+      return new ProvisioningError('ca-unavailable', what, pause);
+    }
+    if (status < 300) return new ProvisioningError('ca-bad-answer', what);
+    return new ProvisioningError('ca-misconfigured', `${what}. ${hintFor(status, headers)}`);
+  }
+}
+
+/** What mends a refusal that does not concern one order. */
+function hintFor(status: number, headers: HttpAnswer['headers']): string {
+  if (status < 400) return 'Redirects are not followed: give the URL that it points to.';
+  if (status === 401) {
+    return /^\s*digest/i.test(String(headers['www-authenticate'] ?? ''))
+      ? 'The server wants HTTP Digest, which is not supported: use Basic or a client certificate.'
+      : 'Look at username and password, or at the client certificate.';
+  }
+  if (status === 403) {
+    return 'Our credentials must be allowed to enrol for others: a certificate with id-kp-cmcRA, or an entry on the server.';
+  }
+  if (status === 404 || status === 405) return 'Look at url and label.';
+  return 'The server does not take our requests as RFC 7030 describes them. Is this an EST server?';
+}
+
+function isSafeUrl(url: string): boolean {
+  if (!URL.canParse(url)) return true; // Said already.
+  const { protocol, hostname, username, search, hash } = new URL(url);
+  const loopback = hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+  return (protocol === 'https:' || loopback) && username === '' && search === '' && hash === '';
+}
+
+function baseOf({ url, label }: Options): string {
+  const { origin, pathname } = new URL(url);
+  const path = pathname === '/' ? '/.well-known/est' : pathname.replace(/\/+$/, '');
+  return `${origin}${path}${label === undefined ? '' : `/${label}`}`;
+}
