@@ -4,7 +4,7 @@ import { connectContext } from './connect-context.ts';
 import type { AdapterHarness } from './contract-harness.ts';
 import { AwsPrivateCaDouble, caArn, problem } from './doubles/aws-private-ca.ts';
 
-export const secretKey = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+const secretKey = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
 
 export interface AwsHarness extends AdapterHarness {
   readonly double: AwsPrivateCaDouble;
