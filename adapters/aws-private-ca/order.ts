@@ -9,11 +9,12 @@ import type {
 } from '@aws-sdk/client-acm-pca';
 import type { IssueRequest, SubjectAltName } from '../../src/issue/certificate-authority.ts';
 import { readCertificationRequest } from '../../src/possession/certification-request.ts';
+import { microsoftOid } from '../../src/x509/microsoft-extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { extendedKeyUsageOids } from '../../src/x509/usages.ts';
 
 /** Extensions of a CSR that an API template can take over as they stand. */
-const carriedExtensions: readonly string[] = ['1.3.6.1.4.1.311.25.2'];
+const carriedExtensions: readonly string[] = [microsoftOid.securityIdentifier];
 const userPrincipalName = '1.3.6.1.4.1.311.20.2.3';
 
 /** The parameters of IssueCertificate. */
