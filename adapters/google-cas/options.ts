@@ -62,9 +62,9 @@ export const options = z
       .describe('Other trust, or a client certificate, for a private endpoint.'),
     proxy: proxyOption,
   })
-  .refine(
-    ({ credentials, endpoint }) => credentials !== 'none' || new URL(endpoint).protocol === 'http:',
-    { path: ['credentials'], error: 'none is for a loopback endpoint (http) only' },
-  );
+  .refine(({ credentials, endpoint }) => credentials !== 'none' || endpoint.startsWith('http:'), {
+    path: ['credentials'],
+    error: 'none is for a loopback endpoint (http) only',
+  });
 
 export type Options = z.output<typeof options>;

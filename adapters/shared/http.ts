@@ -36,10 +36,11 @@ export const proxyOption = z
   .describe('The HTTP proxy to use. Without it HTTPS_PROXY and NO_PROXY of the environment count.');
 
 /** An https URL; http only where nothing leaves this machine. */
-export const serverUrl = z.url({ protocol: /^https?$/ }).refine((text) => {
-  const { protocol, hostname, username, password } = new URL(text);
-  const local = hostname === 'localhost' || hostname === '[::1]' || /^127\.[\d.]+$/.test(hostname);
-  return (protocol === 'https:' || local) && username === '' && password === '';
+export const serverUrl = z.string().refine((text) => {
+  const url = URL.parse(text);
+  if (url === null || url.username !== '' || url.password !== '') return false;
+  const local = /^(localhost|\[::1\]|127(\.\d{1,3}){3})$/.test(url.hostname);
+  return url.protocol === 'https:' || (url.protocol === 'http:' && local);
 }, 'must be an https URL (http only on loopback) without a user name or password in it');
 
 export interface AdapterHttpOptions {
@@ -129,7 +130,7 @@ function dispatcherFor({ tls, proxy, silenceMs = 60_000 }: AdapterHttpOptions): 
   };
   return proxy === undefined
     ? new EnvHttpProxyAgent(common)
-    : new ProxyAgent({ ...common, uri: proxy });
+    : new ProxyAgent({ ...common, uri: proxy, proxyTunnel: true });
 }
 
 function fileText(file: string): string {
