@@ -49,7 +49,7 @@ export const options = z.strictObject({
     ])
     .default('default')
     .describe(
-      'Who asks: `default` is the SDK’s own chain (environment, shared files, web identity, instance or task role); or an access key. Needs acm-pca:IssueCertificate, GetCertificate, DescribeCertificateAuthority and RevokeCertificate.',
+      'Who asks: `default` is the SDK’s own chain (environment, shared files, web identity, instance or task role); or an access key, `{ accessKeyId, secretAccessKey, sessionToken }`, the last two by reference. Needs acm-pca:IssueCertificate, GetCertificate, DescribeCertificateAuthority and RevokeCertificate.',
     ),
   pollSeconds: z
     .number()

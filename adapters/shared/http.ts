@@ -10,25 +10,32 @@ import { ProvisioningError } from '../../src/errors.ts';
  */
 
 /** Trust and client certificate, as options of an adapter. */
-export const tlsOptions = z.strictObject({
-  caFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'PEM file with the certificates that the server’s certificate must chain to. Without it: the usual public roots.',
-    ),
-  certFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('PEM file with our client certificate, followed by its intermediates.'),
-  keyFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('PEM file with the client certificate’s private key; readable for the service only.'),
-});
+export const tlsOptions = z
+  .strictObject({
+    caFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'PEM file with the certificates that the server’s certificate must chain to. Without it: the usual public roots.',
+      ),
+    certFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('PEM file with our client certificate, followed by its intermediates.'),
+    keyFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'PEM file with the client certificate’s private key; readable for the service only.',
+      ),
+  })
+  .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
+    path: ['keyFile'],
+    error: 'certFile and keyFile belong together',
+  });
 
 export const proxyOption = z
   .url({ protocol: /^https?$/ })
