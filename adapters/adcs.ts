@@ -41,7 +41,7 @@ export default defineAdapter({
       username === undefined || password === undefined
         ? undefined
         : { username, password: await context.readSecret(password) };
-    const http = adapterHttp({ tls, proxy });
+    const http = adapterHttp({ tls, proxy, clock: context.clock });
     const transport =
       given.transport === 'ces'
         ? new Ces(http, url, user, context.clock)

@@ -51,7 +51,7 @@ export default defineAdapter({
       certFile: resolved(given.tls?.certFile),
       keyFile: resolved(given.tls?.keyFile),
     };
-    const http = adapterHttp({ tls, proxy: given.proxy });
+    const http = adapterHttp({ tls, proxy: given.proxy, clock: context.clock });
     const client = new sdk.ACMPCAClient({
       region: given.certificateAuthorityArn.split(':')[3] ?? '',
       // The lifecycle repeats, with a backoff and under the authority's limits.

@@ -22,7 +22,8 @@ import {
   refusalOf,
 } from './google-cas/answer.ts';
 import { type Options, options } from './google-cas/options.ts';
-import { type AdapterHttp, adapterHttp, type HttpAnswer, serverWords } from './shared/http.ts';
+import { type AdapterHttp, adapterHttp, type HttpAnswer } from './shared/http.ts';
+import { serverWords } from './shared/server-words.ts';
 
 /*
  * Google Cloud Certificate Authority Service, REST API v1 (the discovery document of privateca.googleapis.com).
@@ -62,7 +63,12 @@ export default defineAdapter({
         ? credentials
         : { file: context.resolvePath(credentials.file) },
     );
-    return new GoogleCas(given, adapterHttp({ tls, proxy }), token, context.clock);
+    return new GoogleCas(
+      given,
+      adapterHttp({ tls, proxy, clock: context.clock }),
+      token,
+      context.clock,
+    );
   },
 });
 

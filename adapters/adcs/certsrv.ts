@@ -2,7 +2,8 @@ import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { DerError } from '../../src/x509/der.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { type AdapterHttp, type HttpAnswer, serverWords } from '../shared/http.ts';
+import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
+import { serverWords } from '../shared/server-words.ts';
 import { certificatesOf, decodeLooseBase64 } from './certificates.ts';
 import {
   badAnswer,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { secretReference } from '../../src/issue/secret.ts';
 import { isOid } from '../../src/x509/der.ts';
-import { proxyOption, serverUrl, tlsOptions } from '../shared/http.ts';
+import { proxyOption, serverUrl, tlsOptions } from '../shared/server-options.ts';
 
 /** Neither line breaks nor colons: web enrolment would take what follows for further request attributes. */
 export const templateForm = /^[^\p{Cc}:]{1,255}$/u;

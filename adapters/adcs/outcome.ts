@@ -1,5 +1,6 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import { type HttpAnswer, retryAfterOf, serverWords } from '../shared/http.ts';
+import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import { serverWords } from '../shared/server-words.ts';
 import { formatHresult, meaningOf } from './hresult.ts';
 
 /** What the CA says about a request. */

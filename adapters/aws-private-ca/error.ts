@@ -1,5 +1,6 @@
 import { type ErrorCode, ProvisioningError } from '../../src/errors.ts';
-import { type HttpHeaders, retryAfterOf, serverWords } from '../shared/http.ts';
+import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import { serverWords } from '../shared/server-words.ts';
 
 /** What the service decided about an order, or how far it is. */
 export type Verdict =
@@ -75,7 +76,7 @@ function numberOrUndefined(value: unknown): number | undefined {
   return typeof value === 'number' ? value : undefined;
 }
 
-function headersOf(thrown: unknown): HttpHeaders {
+function headersOf(thrown: unknown): HttpAnswer['headers'] {
   const headers = memberOf(memberOf(thrown, '$response'), 'headers');
   const retryAfter = memberOf(headers, 'retry-after');
   return typeof retryAfter === 'string' ? { 'retry-after': retryAfter } : {};

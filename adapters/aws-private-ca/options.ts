@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { secretReference } from '../../src/issue/secret.ts';
-import { proxyOption, serverUrl, tlsOptions } from '../shared/http.ts';
+import { proxyOption, serverUrl, tlsOptions } from '../shared/server-options.ts';
 
 export const options = z.strictObject({
   certificateAuthorityArn: z

@@ -2,7 +2,8 @@ import { type ErrorCode, ProvisioningError } from '../../src/errors.ts';
 import type { Issuance } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { decodePem } from '../../src/x509/pem.ts';
-import { type HttpAnswer, retryAfterOf, serverWords } from '../shared/http.ts';
+import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import { serverWords } from '../shared/server-words.ts';
 
 /** An answer outside of 2xx, read as google.rpc.Status (AIP-193). */
 export interface Refusal {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { proxyOption, serverUrl, tlsOptions } from '../shared/http.ts';
+import { proxyOption, serverUrl, tlsOptions } from '../shared/server-options.ts';
 
 /** Where the service is; others only for private endpoints and tests. */
 const defaultEndpoint = 'https://privateca.googleapis.com';

@@ -1,54 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { type Dispatcher, EnvHttpProxyAgent, ProxyAgent, request } from 'undici';
-import { z } from 'zod';
+import type { Clock } from '../../src/clock.ts';
+import { DeadlineError, withDeadline } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import { serverWords } from './server-words.ts';
 
 /*
  * HTTP to a CA: one connection pool with its own trust and client certificate, answers of bounded size, no
  * redirects (they would carry credentials elsewhere), and no repeats: whether an order may be sent twice is for
  * the adapter to know.
  */
-
-/** Trust and client certificate, as options of an adapter. */
-export const tlsOptions = z
-  .strictObject({
-    caFile: z
-      .string()
-      .min(1)
-      .optional()
-      .describe(
-        'PEM file with the certificates that the server’s certificate must chain to. Without it: the usual public roots.',
-      ),
-    certFile: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('PEM file with our client certificate, followed by its intermediates.'),
-    keyFile: z
-      .string()
-      .min(1)
-      .optional()
-      .describe(
-        'PEM file with the client certificate’s private key; readable for the service only.',
-      ),
-  })
-  .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
-    path: ['keyFile'],
-    error: 'certFile and keyFile belong together',
-  });
-
-export const proxyOption = z
-  .url({ protocol: /^https?$/ })
-  .optional()
-  .describe('The HTTP proxy to use. Without it HTTPS_PROXY and NO_PROXY of the environment count.');
-
-/** An https URL; http only where nothing leaves this machine. */
-export const serverUrl = z.string().refine((text) => {
-  const url = URL.parse(text);
-  if (url === null || url.username !== '' || url.password !== '') return false;
-  const local = /^(localhost|\[::1\]|127(\.\d{1,3}){3})$/.test(url.hostname);
-  return url.protocol === 'https:' || (url.protocol === 'http:' && local);
-}, 'must be an https URL (http only on loopback) without a user name or password in it');
 
 export interface AdapterHttpOptions {
   /** Absolute paths. */
@@ -58,8 +19,9 @@ export interface AdapterHttpOptions {
     readonly keyFile?: string | undefined;
   };
   readonly proxy?: string | undefined;
-  /** How long the server may be silent; the caller's signal usually ends a call earlier. */
-  readonly silenceMs?: number;
+  readonly clock: Clock;
+  /** How long one request may take; the caller's signal usually ends it earlier. */
+  readonly deadlineMs?: number;
 }
 
 interface HttpRequest {
@@ -69,7 +31,7 @@ interface HttpRequest {
   readonly body?: string | Uint8Array;
 }
 
-export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>;
+type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 export interface HttpAnswer {
   readonly status: number;
@@ -94,25 +56,29 @@ const longestRetryAfterMs = 60 * 60_000;
 
 /** @throws {ProvisioningError} `ca-misconfigured` when a file cannot be read. */
 export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
+  const { clock, deadlineMs = 60_000 } = options;
   const dispatcher = dispatcherFor(options);
   return {
     async request({ method, url, headers = {}, body }, signal) {
       signal.throwIfAborted();
       const where = new URL(url).origin;
       try {
-        const answer = await request(url, {
-          method,
-          headers,
-          dispatcher,
-          signal,
-          ...(body === undefined ? {} : { body }),
+        return await withDeadline(clock, deadlineMs, signal, async (inner) => {
+          const answer = await request(url, {
+            method,
+            headers,
+            dispatcher,
+            signal: inner,
+            ...(body === undefined ? {} : { body }),
+          });
+          const bytes = await wholeBody(answer.body, where);
+          return { status: answer.statusCode, headers: answer.headers, body: bytes };
         });
-        const bytes = await wholeBody(answer.body, where);
-        return { status: answer.statusCode, headers: answer.headers, body: bytes };
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof ProvisioningError) throw error;
-        throw new ProvisioningError('ca-unavailable', `${where}: no answer (${messageOf(error)})`);
+        const problem = error instanceof DeadlineError ? error.message : messageOf(error);
+        throw new ProvisioningError('ca-unavailable', `${where}: no answer (${problem})`);
       }
     },
     async [Symbol.asyncDispose]() {
@@ -121,7 +87,7 @@ export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
   };
 }
 
-function dispatcherFor({ tls, proxy, silenceMs = 60_000 }: AdapterHttpOptions): Dispatcher {
+function dispatcherFor({ tls, proxy }: AdapterHttpOptions): Dispatcher {
   const secure = {
     ...(tls?.caFile === undefined ? {} : { ca: fileText(tls.caFile) }),
     ...(tls?.certFile === undefined ? {} : { cert: fileText(tls.certFile) }),
@@ -130,8 +96,9 @@ function dispatcherFor({ tls, proxy, silenceMs = 60_000 }: AdapterHttpOptions): 
   const common = {
     connections,
     allowH2: false,
-    headersTimeout: silenceMs,
-    bodyTimeout: silenceMs,
+    // The deadline of the whole request is the stricter one.
+    headersTimeout: 0,
+    bodyTimeout: 0,
     connect: { timeout: 15_000, ...secure },
     requestTls: secure,
   };
@@ -175,14 +142,6 @@ export function retryAfterOf(headers: HttpHeaders, now: number): number | undefi
   const text = header.trim();
   const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), longestRetryAfterMs);
-}
-
-/** A server's words for operators: one printable line of bounded length. */
-export function serverWords(text: string, most = 400): string {
-  return text
-    .replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ')
-    .trim()
-    .slice(0, most);
 }
 
 function messageOf(error: unknown): string {

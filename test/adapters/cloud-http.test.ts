@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { adapterHttp, retryAfterOf, serverUrl } from '../../adapters/shared/http.ts';
+import { adapterHttp, retryAfterOf } from '../../adapters/shared/http.ts';
+import { serverUrl } from '../../adapters/shared/server-options.ts';
+import { systemClock as clock } from '../../src/clock.ts';
 import { CloudServer } from './doubles/cloud-server.ts';
 
 const never = new AbortController().signal;
@@ -16,7 +18,7 @@ afterEach(() => server[Symbol.asyncDispose]());
 
 describe('HTTP to a CA', () => {
   it('gives back whatever the server answers', async () => {
-    await using http = adapterHttp({});
+    await using http = adapterHttp({ clock });
     const request = { method: 'POST', url: `${server.origin}/x`, body: 'text' } as const;
     const answer = await http.request(request, never);
     expect([answer.status, answer.body.toString()]).toEqual([418, 'got text']);
@@ -24,7 +26,7 @@ describe('HTTP to a CA', () => {
 
   it('follows no redirect', async () => {
     server.instead.push(() => ({ status: 302, headers: { location: '/elsewhere' }, body: '' }));
-    await using http = adapterHttp({});
+    await using http = adapterHttp({ clock });
     const answer = await http.request({ method: 'GET', url: server.origin }, never);
     expect(answer.status).toBe(302);
     expect(server.seen.length).toBe(1);
@@ -32,7 +34,7 @@ describe('HTTP to a CA', () => {
 
   it('gives up on a server that stays silent', async () => {
     server.hang();
-    await using http = adapterHttp({ silenceMs: 50 });
+    await using http = adapterHttp({ clock, deadlineMs: 50 });
     const answer = http.request({ method: 'GET', url: server.origin }, never);
     await expect(answer).rejects.toMatchObject({ code: 'ca-unavailable' });
   });
@@ -54,7 +56,7 @@ describe('HTTP to a CA', () => {
     await once(proxy, 'listening');
     const { port } = proxy.address() as AddressInfo;
     {
-      await using http = adapterHttp({ proxy: `http://127.0.0.1:${port}` });
+      await using http = adapterHttp({ clock, proxy: `http://127.0.0.1:${port}` });
       await http.request({ method: 'GET', url: server.origin }, never);
     }
     expect(through).toEqual([new URL(server.origin).host]);
