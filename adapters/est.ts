@@ -16,7 +16,7 @@ import { readCertificate } from '../src/x509/certificate.ts';
 import { additionsOf } from './est/csr-attributes.ts';
 import { encodeBase64Lines, readCertificatesAnswer, readDerAnswer } from './est/encoding.ts';
 import { type AdapterHttp, adapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
-import { quote } from './shared/quote.ts';
+import { serverWords } from './shared/server-words.ts';
 import { resolveTls, tlsOptions } from './shared/tls-options.ts';
 
 /*
@@ -171,7 +171,7 @@ class EstAuthority implements CertificateAuthority {
         return { kind: 'pending', ticket: null, pollAfterMs: this.#pauseOf(answer) };
       case 400:
       case 422: {
-        const said = quote(answer.body.toString('utf8'), this.#secrets);
+        const said = serverWords(answer.body.toString('utf8'), this.#secrets);
         return { kind: 'rejected', reason: `HTTP ${answer.status}: ${said || 'no text'}` };
       }
       default:
@@ -227,7 +227,7 @@ class EstAuthority implements CertificateAuthority {
   }
 
   #problem(operation: string, { status, headers, body }: HttpAnswer): ProvisioningError {
-    const said = quote(body.toString('utf8'), this.#secrets);
+    const said = serverWords(body.toString('utf8'), this.#secrets);
     const where = `${this.#base}/${operation} answered ${status}`;
     const what = said === '' ? where : `${where}: ${said}`;
     const retryAfterMs = retryAfterOf(headers, this.#clock.now());

@@ -2,10 +2,13 @@ import type { BuiltInAdapters } from '../src/issue/adapter-loader.ts';
 
 /** Every kind of CA that comes with the project; each is loaded only when a configuration names it. */
 export const adapters = {
-  ejbca: () => import('./ejbca.ts'),
+  adcs: () => import('./adcs.ts'),
+  'aws-private-ca': () => import('./aws-private-ca.ts'),
   cmp: () => import('./cmp.ts'),
+  ejbca: () => import('./ejbca.ts'),
   est: () => import('./est.ts'),
   exec: () => import('./exec.ts'),
+  'google-cas': () => import('./google-cas.ts'),
   'local-ca': () => import('./local-ca.ts'),
   scep: () => import('./scep.ts'),
   'vault-pki': () => import('./vault-pki.ts'),

@@ -190,7 +190,7 @@ class WebhookAuthority implements CertificateAuthority {
   /** Only an answer in JSON may reject an order: a status may come from anything in between. */
   #refuseFailure({ status, headers, body }: HttpAnswer, confidences: readonly string[]): void {
     if (status >= 200 && status <= 299) return;
-    const said = serverWords(body, [...this.#secrets, ...confidences]);
+    const said = serverWords(body, [...this.#secrets, ...confidences]) || 'nothing';
     const message = `The service answered ${status}: ${said}`;
     const retryAfterMs = retryAfterOf(headers, this.#context.clock.now());
     const pause = retryAfterMs === undefined ? {} : { retryAfterMs };

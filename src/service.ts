@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
+import type { GoogleCredentials } from './auth-client.ts';
 import type { Clock, Random } from './clock.ts';
 import type { AuthorityConfig, Config } from './config.ts';
 import { CallBudget } from './google/call-budget.ts';
 import { ChromeManagement } from './google/chrome-management.ts';
-import { createTokenSource, type GoogleCredentials } from './google/credentials.ts';
+import { createTokenSource } from './google/credentials.ts';
 import type { ProvisioningApi } from './google/provisioning-api.ts';
 import { Authority } from './issue/authority.ts';
 import type { CertificateAuthority, ConnectContext } from './issue/certificate-authority.ts';

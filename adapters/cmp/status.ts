@@ -1,7 +1,7 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import { DerReader, readInteger, tag } from '../../src/x509/der.ts';
 import { readText } from '../../src/x509/der-text.ts';
-import { quote } from '../shared/quote.ts';
+import { serverWords } from '../shared/server-words.ts';
 
 /** PKIStatus (RFC 9810 5.2.3). */
 export const pkiStatus = { accepted: 0, grantedWithMods: 1, rejection: 2, waiting: 3 } as const;
@@ -121,7 +121,7 @@ function readTexts(content: Uint8Array): string {
 /** For messages: the CA's words and the failures. */
 export function describeStatus(info: StatusInfo, secrets: readonly string[]): string {
   const failures = info.failures.join(', ') || 'no failInfo';
-  return `status ${info.status}, ${failures}: ${quote(info.text, secrets) || 'no text'}`;
+  return `status ${info.status}, ${failures}: ${serverWords(info.text, secrets) || 'no text'}`;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { DerError, encode, encodeText, tag } from '../../src/x509/der.ts';
 import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
-import { quote } from '../shared/quote.ts';
+import { serverWords } from '../shared/server-words.ts';
 import {
   bodyType,
   decodeMessage,
@@ -134,7 +134,7 @@ export class Transaction {
   /** An answer without a CMP message in it. */
   problemOfStatus({ status, headers, body }: HttpAnswer): ProvisioningError {
     const { url, secrets, clock } = this.#link;
-    const said = quote(body.toString('utf8'), secrets) || 'no text';
+    const said = serverWords(body.toString('utf8'), secrets) || 'no text';
     const what = `${url} answered ${status}: ${said}`;
     const retryAfterMs = retryAfterOf(headers, clock.now());
     const pause = retryAfterMs === undefined ? {} : { retryAfterMs };

@@ -55,7 +55,7 @@ export class EjbcaClient {
   wordsOf(answer: HttpAnswer, confidences: readonly string[] = []): string {
     const parsed = errorBody.safeParse(jsonBody(answer.body));
     const said = parsed.success ? parsed.data.error_message : answer.body;
-    return serverWords(said, [...this.#credentials.secrets, ...confidences]);
+    return serverWords(said, [...this.#credentials.secrets, ...confidences]) || 'nothing';
   }
 
   /** The error that an answer other than the expected one stands for. */

@@ -156,7 +156,7 @@ export class Credentials implements AsyncDisposable {
       { method: 'POST', url: tokenUrl, headers, body: form.toString() },
       this.#closing.signal,
     );
-    const said = () => serverWords(answer.body, this.#secrets);
+    const said = () => serverWords(answer.body, this.#secrets) || 'nothing';
     if (answer.status !== 200) {
       const passes = answer.status >= 500 || answer.status === 429;
       const retryAfterMs = retryAfterOf(answer.headers, this.#context.clock.now());

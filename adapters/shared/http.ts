@@ -16,9 +16,11 @@ import { connector } from './connector.ts';
 
 const mostBodyBytes = 1024 * 1024;
 const usualDeadlineMs = 60_000;
+/** Nobody may send us away for longer. */
+const longestRetryAfterMs = 6 * 60 * 60_000;
 
 /** Files are absolute paths of PEM files. */
-export interface AdapterTls {
+interface AdapterTls {
   /** CAs that the server's certificate may chain to, instead of the system's. */
   readonly caFile?: string | undefined;
   /** The same as PEM text; goes before `caFile`. */
@@ -89,14 +91,14 @@ export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
 
 /**
  * How long the server asks us to wait, in milliseconds: Retry-After as seconds or as a date (RFC 9110 10.2.3).
- * `now` is milliseconds since the epoch. Undefined when it does not say, or not in a readable way.
+ * `now` is milliseconds since the epoch. Undefined when it does not say, or not in a readable way; six hours at most.
  */
 export function retryAfterOf(headers: HttpHeaders, now: number): number | undefined {
   const value = headers['retry-after'];
   const text = (Array.isArray(value) ? value[0] : value)?.trim() ?? '';
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
   const at = /^[A-Za-z]/.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
+  const askedMs = /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : at - now;
+  return Number.isNaN(askedMs) ? undefined : Math.min(longestRetryAfterMs, Math.max(0, askedMs));
 }
 
 /** Whether a host (as URL.hostname gives it) is this machine, so that nothing leaves it. */

@@ -3,11 +3,11 @@ const shortestSecret = 4;
 
 /**
  * What a server said, made fit for one line that operators read: bounded, printable, without our secrets.
- * `longest` is in characters.
+ * Empty when it said nothing. `longest` is in characters.
  */
 export function serverWords(
   text: string | Buffer,
-  secrets: Iterable<string>,
+  secrets: Iterable<string> = [],
   longest = 500,
 ): string {
   let line = text.toString().slice(0, 64 * 1024);
@@ -16,6 +16,5 @@ export function serverWords(
     if (secret.length >= shortestSecret) line = line.replaceAll(secret, '[secret]');
   }
   line = line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ').trim();
-  if (line === '') return 'nothing';
   return line.length > longest ? `${line.slice(0, longest - 1)}…` : line;
 }

@@ -65,7 +65,7 @@ export class VaultClient {
   wordsOf(answer: HttpAnswer): string {
     const parsed = errorBody.safeParse(jsonBody(answer.body));
     const said = parsed.success ? parsed.data.errors.join('; ') : answer.body;
-    return serverWords(said, this.#secrets);
+    return serverWords(said, this.#secrets) || 'nothing';
   }
 
   /** The error that an answer other than 2xx stands for. */

@@ -35,7 +35,9 @@ export const authority = z.strictObject({
     .positive()
     .max(10_000)
     .optional()
-    .describe('Calls to this authority per second. Default: no limit.'),
+    .describe(
+      'Calls to this authority per second. Without it the kind decides: 7 for `google-cas` (its quota), else no limit.',
+    ),
   timeoutSeconds: z
     .number()
     .min(1)

@@ -46,7 +46,8 @@ export async function resolveAuthorities(
         ? undefined
         : await readOptions(definition, fields.options, path, context);
     const roots = await readRoots(fields.roots ?? [], path, context);
-    const { kind, concurrency, timeoutSeconds, mayDrop, requestsPerSecond } = fields;
+    const { kind, concurrency, timeoutSeconds, mayDrop } = fields;
+    const requestsPerSecond = fields.requestsPerSecond ?? definition?.requestsPerSecond;
     if (kind === undefined || definition === undefined || options === undefined) continue;
     if (timeoutSeconds === undefined || mayDrop === undefined) continue;
     authorities.set(reference, {

@@ -1,16 +1,13 @@
-import { readFile } from 'node:fs/promises';
-import { type AuthClient, ExternalAccountClient, GoogleAuth, JWT } from 'google-auth-library';
+import type { AuthClient } from 'google-auth-library';
+import { createAuthClient, type GoogleCredentials } from '../auth-client.ts';
 import type { Clock } from '../clock.ts';
 import { GoogleError } from '../errors.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { oneLine } from './one-line.ts';
-import { untilAborted } from './until-aborted.ts';
 
 /** It is in no discovery document, so it has to be named. */
 export const provisioningScope =
   'https://www.googleapis.com/auth/chrome.management.certprov.provisioningprocess';
-
-/** As `google.credentials` in config.yaml; `none` is for a loopback endpoint. The path is absolute. */
-export type GoogleCredentials = 'application-default' | 'none' | { readonly file: string };
 
 /** Where the Authorization header comes from. */
 export interface TokenSource {
@@ -31,47 +28,6 @@ export const anonymous: TokenSource = {
     // There is nothing to forget.
   },
 };
-
-/**
- * The library's client for these credentials. Key files are read here: given a file's name, the library
- * would take any kind of credential in it, and it warns about that on the console.
- */
-export async function createAuthClient(
-  credentials: Exclude<GoogleCredentials, 'none'>,
-  scopes: readonly string[],
-): Promise<AuthClient> {
-  if (credentials === 'application-default') {
-    return new GoogleAuth({ scopes: [...scopes] }).getClient();
-  }
-  const json: unknown = parseKeyFile(await readFile(credentials.file, 'utf8'), credentials.file);
-  const type = typeof json === 'object' && json !== null && 'type' in json ? json.type : undefined;
-  if (type === 'service_account') {
-    const client = new JWT({ scopes: [...scopes] });
-    client.fromJSON(json as Parameters<JWT['fromJSON']>[0]);
-    return client;
-  }
-  if (type === 'external_account') {
-    const client = ExternalAccountClient.fromJSON(
-      json as Parameters<typeof ExternalAccountClient.fromJSON>[0],
-    );
-    if (client !== null) {
-      client.scopes = [...scopes];
-      return client;
-    }
-  }
-  throw new Error(
-    `${credentials.file} is neither a service-account key nor a workload-identity file (its "type" is neither service_account nor external_account)`,
-  );
-}
-
-function parseKeyFile(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The parser quotes the text, and the text is a key.
-    throw new Error(`${file} is not JSON`);
-  }
-}
 
 interface AccessToken {
   readonly header: string;

@@ -191,6 +191,8 @@ export interface AdapterDefinition<Options extends z.ZodType = z.ZodType> {
   readonly options: Options;
   /** How many calls at once are sensible where the administrator does not say; 8 by default. */
   readonly concurrency?: number;
+  /** The server's own quota, kept where the administrator does not set requestsPerSecond; none by default. */
+  readonly requestsPerSecond?: number;
   /** Makes ready, without needing the CA to be up. */
   connect(
     options: z.output<Options>,

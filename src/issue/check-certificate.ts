@@ -1,7 +1,9 @@
 import { type ErrorCode, ProvisioningError } from '../errors.ts';
 import { type CertificateFacts, readCertificate } from '../x509/certificate.ts';
 import { chainsTo } from '../x509/chain.ts';
+import { DerError } from '../x509/der.ts';
 import { comparableAttribute, formatName, sameName } from '../x509/distinguished-name.ts';
+import { decodeSid, microsoftOid, sidUri } from '../x509/microsoft-extensions.ts';
 import { extendedKeyUsageOids, formatExtendedKeyUsage } from '../x509/usages.ts';
 import type {
   DistinguishedName,
@@ -52,6 +54,7 @@ export function checkCertificate(request: CheckRequest): CertificateFacts {
   checkExtendedKeyUsages(facts, request);
   checkSubject(facts, request);
   checkAltNames(facts, request);
+  checkSecurityIdentifier(facts, request);
   checkChain(request);
   return facts;
 }
@@ -198,6 +201,33 @@ function checkAltNames(facts: CertificateFacts, { wanted, mayDrop }: CheckReques
     'certificate-wrong-names',
     `The subject alternative name ${problems.join(' and ')}. ${asked.length === 0 ? 'None' : list(asked)} was asked for.`,
   );
+}
+
+/**
+ * A Windows domain takes the certificate for the account of this SID, whatever the names say. A CA that builds names
+ * from its directory puts its requester's there: ours.
+ */
+function checkSecurityIdentifier({ extensions }: CertificateFacts, { wanted }: CheckRequest): void {
+  const found = extensions.find(({ type }) => type === microsoftOid.securityIdentifier);
+  if (found === undefined) return;
+  const sid = sidIn(found.value);
+  const asked =
+    sid !== undefined &&
+    wanted.subjectAltNames.some(({ type, value }) => type === 'uri' && value === sidUri(sid));
+  if (asked) return;
+  throw fault(
+    'certificate-wrong-names',
+    `The certificate has the security identifier ${sid ?? 'of an unknown form'}, which was not asked for: a domain would take it for that account’s. Set the template to “Supply in the request”.`,
+  );
+}
+
+function sidIn(value: Uint8Array): string | undefined {
+  try {
+    return decodeSid(value);
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
+  }
 }
 
 /** Host names are compared without regard to case, everything else as it stands (RFC 5280 7.2 to 7.5). */

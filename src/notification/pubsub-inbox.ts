@@ -1,10 +1,10 @@
 import { type ClientConfig, PubSub } from '@google-cloud/pubsub';
 import { PassThroughClient } from 'google-auth-library';
+import { createAuthClient, type GoogleCredentials } from '../auth-client.ts';
 import type { Clock, Random } from '../clock.ts';
-import { createAuthClient, type GoogleCredentials } from '../google/credentials.ts';
-import { untilAborted } from '../google/until-aborted.ts';
 import { type Backoff, backoffMs } from '../retry.ts';
 import type { Events } from '../telemetry/events.ts';
+import { untilAborted } from '../until-aborted.ts';
 import type { Delivery, Inbox } from './inbox.ts';
 import { problemOf } from './pubsub-problem.ts';
 import { Pull } from './pull.ts';

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { JWT } from 'google-auth-library';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAuthClient } from '../../src/auth-client.ts';
 import { GoogleError } from '../../src/errors.ts';
 import {
   anonymous,
-  createAuthClient,
   createTokenSource,
   GoogleTokens,
   provisioningScope,

@@ -3,6 +3,7 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type { DroppablePart, RequestedCertificate } from '../../src/issue/certificate-authority.ts';
 import { type CheckRequest, checkCertificate } from '../../src/issue/check-certificate.ts';
 import { parseName } from '../../src/x509/distinguished-name.ts';
+import { microsoftOid, sidExtension, sidUri } from '../../src/x509/microsoft-extensions.ts';
 import {
   type Authority,
   dayMs,
@@ -290,4 +291,32 @@ it('accepts a certificate with nothing but names when nothing else was asked for
   const certificate = await leafWith({ keyUsage: undefined, extendedKeyUsages: undefined });
   const bare = { ...wanted, keyUsages: [], extendedKeyUsages: [] };
   expect(outcome(certificate, { wanted: bare })).toBe('ok');
+});
+
+describe('a security identifier', () => {
+  const sid = 'S-1-5-21-1111111111-222222222-333333333-1001';
+  const withSid = (value: Uint8Array, names = asked) => {
+    const extension = new x509.Extension(microsoftOid.securityIdentifier, false, value);
+    return leafWith({ extensions: [extension], subjectAltNames: names });
+  };
+  const uri = { type: 'uri', value: sidUri(sid) } as const;
+  const wantedWithSid = { ...wanted, subjectAltNames: [...wanted.subjectAltNames, uri] };
+  const names: x509.JsonGeneralNames = [...asked, { type: 'url', value: sidUri(sid) }];
+
+  it('that nobody asked for is another’s identity', async () => {
+    const refused = refusal(await withSid(sidExtension(sid).value));
+    expect(refused?.code).toBe('certificate-wrong-names');
+    expect(refused?.message).toContain(sid);
+  });
+
+  it('that cannot be read is refused too', async () => {
+    expect(outcome(await withSid(Buffer.from('3000', 'hex')))).toBe('certificate-wrong-names');
+  });
+
+  it('is good when it is the one that was asked for', async () => {
+    const certificate = await withSid(sidExtension(sid).value, names);
+    expect(outcome(certificate, { wanted: wantedWithSid })).toBe('ok');
+    const other = await withSid(sidExtension(`${sid}0`).value, names);
+    expect(outcome(other, { wanted: wantedWithSid })).toBe('certificate-wrong-names');
+  });
 });

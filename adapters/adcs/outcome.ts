@@ -1,0 +1,67 @@
+import { ProvisioningError } from '../../src/errors.ts';
+import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import { serverWords } from '../shared/server-words.ts';
+import { formatHresult, meaningOf } from './hresult.ts';
+
+/** What the CA says about a request. */
+export type Outcome =
+  | {
+      readonly kind: 'issued';
+      readonly certificates: readonly Uint8Array[];
+      /** Set when the certificates may be the CA's alone: without ours among them the request is pending. */
+      readonly requestId?: string;
+    }
+  | { readonly kind: 'pending'; readonly requestId: string; readonly soon?: boolean }
+  | { readonly kind: 'rejected'; readonly reason: string };
+
+/** One of the two ways to a Windows CA. */
+export interface Transport {
+  /** Resolves when the CA could be asked. */
+  check(signal: AbortSignal): Promise<void>;
+  /** `csr` is DER; `template` the template's name (cn). */
+  submit(order: Order, signal: AbortSignal): Promise<Outcome>;
+  retrieve(requestId: string, order: Order, signal: AbortSignal): Promise<Outcome>;
+}
+
+export interface Order {
+  readonly csr: Uint8Array;
+  readonly template: string | undefined;
+}
+
+/** A decision, or a thrown error: what the CA's code means. `words` are the CA's own. */
+export function outcomeOfHresult(hresult: number, words: string): Outcome {
+  const meaning = meaningOf(hresult);
+  const text = `${formatHresult(hresult)}, ${meaning.name}: ${serverWords(words) || 'no words'}`;
+  if (meaning.kind === 'rejected') return { kind: 'rejected', reason: text };
+  throw new ProvisioningError(meaning.code, `adcs: ${text}`);
+}
+
+/** The error of an HTTP status that has nothing more to say. */
+export function errorOfStatus(answer: HttpAnswer, now: number): ProvisioningError {
+  const { status } = answer;
+  const retryAfterMs = retryAfterOf(answer.headers, now);
+  const options = retryAfterMs === undefined ? {} : { retryAfterMs };
+  if (status === 429) return new ProvisioningError('ca-throttled', 'adcs: 429', options);
+  if (status === 500 && answer.body.length === 0) {
+    return new ProvisioningError(
+      'ca-misconfigured',
+      'adcs: 500 without a word. Look at the service’s bindings and Extended Protection in IIS.',
+    );
+  }
+  if (status === 408 || status >= 500) {
+    return new ProvisioningError('ca-unavailable', `adcs: the server answered ${status}.`, options);
+  }
+  if (status === 401 || status === 403) {
+    return new ProvisioningError(
+      'ca-misconfigured',
+      `adcs: the server answered ${status}. Check the user name and password or the client certificate, and that the URL is of the way of authentication that is configured.`,
+    );
+  }
+  return status >= 400
+    ? new ProvisioningError('ca-misconfigured', `adcs: the server answered ${status}. Check url.`)
+    : new ProvisioningError('ca-bad-answer', `adcs: an unexpected answer (${status}).`);
+}
+
+export function badAnswer(what: string): ProvisioningError {
+  return new ProvisioningError('ca-bad-answer', `adcs: ${what}`);
+}

@@ -1,0 +1,59 @@
+import type { ACMPCAClientConfig } from '@aws-sdk/client-acm-pca';
+import type { AdapterHttp } from '../shared/http.ts';
+
+type RequestHandler = NonNullable<ACMPCAClientConfig['requestHandler']>;
+
+/** What of the SDK's HttpRequest is used. */
+interface SdkRequest {
+  readonly method: string;
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number;
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly body?: unknown;
+}
+
+/** Our HTTP in place of the SDK's, for its bounds, its trust and its proxy. This API only ever posts JSON. */
+export function sdkHandler(http: AdapterHttp): RequestHandler {
+  const never = new AbortController().signal;
+  return {
+    metadata: { handlerProtocol: 'http/1.1' },
+    async handle(request: SdkRequest, options: { readonly abortSignal?: AbortSignal } = {}) {
+      const { protocol, hostname, port, path, headers, body } = request;
+      const authority = port === undefined ? hostname : `${hostname}:${port}`;
+      const answer = await http.request(
+        {
+          method: 'POST',
+          url: `${protocol}//${authority}${path}`,
+          headers: sendable(headers),
+          ...(typeof body === 'string' || body instanceof Uint8Array ? { body } : {}),
+        },
+        options.abortSignal ?? never,
+      );
+      const received: Record<string, string> = {};
+      for (const [name, value] of Object.entries(answer.headers)) {
+        if (typeof value === 'string') received[name] = value;
+      }
+      const response = {
+        statusCode: answer.status,
+        headers: received,
+        body: new Uint8Array(answer.body),
+      };
+      return { response };
+    },
+    updateHttpClientConfig() {
+      // There is nothing of the SDK's to configure.
+    },
+    httpHandlerConfigs: () => ({}),
+    destroy() {
+      // The adapter owns the connections.
+    },
+  } as RequestHandler;
+}
+
+/** undici writes these itself, from the URL and the body. */
+function sendable(headers: Record<string, string>): Record<string, string> {
+  const kept = Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'content-length');
+  return Object.fromEntries(kept);
+}
