@@ -5,4 +5,5 @@ export const adapters = {
   cfssl: () => import('./cfssl.ts'),
   exec: () => import('./exec.ts'),
   'local-ca': () => import('./local-ca.ts'),
+  'step-ca': () => import('./step-ca.ts'),
 } as const satisfies BuiltInAdapters;

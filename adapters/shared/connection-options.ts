@@ -46,7 +46,7 @@ const connection = z.strictObject(connectionOptions);
 export async function connectHttp(
   { tls, proxy }: z.output<typeof connection>,
   context: ConnectContext,
-  trusted: Pick<HttpTls, 'ca'> = {},
+  trusted: Pick<HttpTls, 'ca' | 'unverified'> = {},
 ): Promise<AdapterHttp> {
   const { caFile, certFile, keyFile, keyPassword } = tls ?? {};
   const passphrase = keyPassword === undefined ? undefined : await context.readSecret(keyPassword);

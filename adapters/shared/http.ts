@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import { connect as connectPlain, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { Agent, type buildConnector, type Dispatcher, ProxyAgent } from 'undici';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 
@@ -18,6 +20,8 @@ export interface HttpTls {
   readonly keyFile?: string;
   /** For an encrypted key. */
   readonly passphrase?: string;
+  /** Takes any server. Only for fetching what is then verified by itself, as a root by its fingerprint. */
+  readonly unverified?: true;
 }
 
 export interface AdapterHttpOptions {
@@ -60,25 +64,42 @@ const silenceMs = 60_000;
 
 /** @throws {ProvisioningError} `ca-misconfigured` when a file cannot be read. */
 export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
-  const dispatcher = dispatcherFor(options);
-  let disposed = false;
+  const sockets = new Set<Socket>();
+  const dispatcher = dispatcherFor(options, sockets);
+  const closing = new AbortController();
   return {
     async request(request, signal) {
       signal.throwIfAborted();
-      if (disposed) throw new ProvisioningError('ca-unavailable', 'The authority is closed.');
+      const ended = AbortSignal.any([signal, closing.signal]);
       try {
-        return await exchange(dispatcher, request, signal);
+        ended.throwIfAborted();
+        return await untilAborted(exchange(dispatcher, request, ended), ended);
       } catch (error) {
         signal.throwIfAborted();
         throw error instanceof ProvisioningError ? error : asProblem(error, request);
       }
     },
     async [Symbol.asyncDispose]() {
-      if (disposed) return;
-      disposed = true;
-      await dispatcher.destroy();
+      if (closing.signal.aborted) return;
+      closing.abort(new ProvisioningError('ca-unavailable', 'The authority is closed.'));
+      const destroyed = dispatcher.destroy();
+      // undici would wait for a handshake that a silent server never ends.
+      for (const socket of sockets) socket.destroy();
+      await destroyed;
     },
   };
+}
+
+/** undici looks at a signal only once it has a connection; a request that was given up by then is not sent. */
+async function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 /**
@@ -96,13 +117,14 @@ export function retryAfterOf(headers: HttpHeaders, now: number): number | undefi
   return Number.isNaN(until) ? undefined : Math.max(0, until - now);
 }
 
-function dispatcherFor({ tls = {}, proxy }: AdapterHttpOptions): Dispatcher {
+function dispatcherFor({ tls = {}, proxy }: AdapterHttpOptions, sockets: Set<Socket>): Dispatcher {
   const ca = tls.ca ?? (tls.caFile === undefined ? undefined : readPem(tls.caFile));
   const secure = {
     ...(ca === undefined ? {} : { ca }),
     ...(tls.certFile === undefined ? {} : { cert: readPem(tls.certFile) }),
     ...(tls.keyFile === undefined ? {} : { key: readPem(tls.keyFile) }),
     ...(tls.passphrase === undefined ? {} : { passphrase: tls.passphrase }),
+    ...(tls.unverified === true ? { rejectUnauthorized: false } : {}),
   };
   const limits = {
     allowH2: false,
@@ -112,7 +134,36 @@ function dispatcherFor({ tls = {}, proxy }: AdapterHttpOptions): Dispatcher {
     bodyTimeout: silenceMs,
   };
   if (proxy !== undefined) return new ProxyAgent({ ...limits, uri: proxy, requestTls: secure });
-  return new Agent({ ...limits, connect: { ...secure, timeout: connectTimeoutMs } });
+  return new Agent({ ...limits, connect: connector(secure, sockets) });
+}
+
+/** undici's own connector does not let go of a socket that is still connecting; these are kept in `sockets`. */
+function connector(secure: ConnectionOptions, sockets: Set<Socket>): buildConnector.connector {
+  return ({ hostname, port, protocol, servername }, done) => {
+    const isTls = protocol === 'https:';
+    const host = hostname.replace(/^\[(.*)\]$/, '$1');
+    const where = { host, port: Number(port || (isTls ? 443 : 80)) };
+    const names = servername === undefined ? {} : { servername };
+    const socket = isTls ? connectTls({ ...secure, ...where, ...names }) : connectPlain(where);
+    sockets.add(socket);
+    const late = setTimeout(() => {
+      socket.destroy(Object.assign(new Error('No connection.'), { code: 'ETIMEDOUT' }));
+    }, connectTimeoutMs);
+    const failed = (error: Error) => done(error, null);
+    socket.once('error', failed);
+    socket.once('close', () => {
+      clearTimeout(late);
+      sockets.delete(socket);
+      if (!connected) failed(Object.assign(new Error('Closed.'), { code: 'ECONNRESET' }));
+    });
+    let connected = false;
+    socket.once(isTls ? 'secureConnect' : 'connect', () => {
+      connected = true;
+      clearTimeout(late);
+      socket.off('error', failed);
+      done(null, socket);
+    });
+  };
 }
 
 async function exchange(
