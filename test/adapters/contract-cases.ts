@@ -7,7 +7,7 @@ import {
   type Hook,
   type Hooks,
 } from './contract-harness.ts';
-import { checked, collected, failure, newOrder, prompt } from './contract-order.ts';
+import { checked, collected, failure, newOrder, prompt, settled } from './contract-order.ts';
 
 /*
  * What every kind of CA has to do, as data: a test runner or a command runs the cases and prints what came
@@ -99,7 +99,8 @@ export const contractCases: readonly ContractCase[] = [
         other.issue(order, never),
       ]);
       answers.push(await other.issue(order, never));
-      const certificates = answers.map((answer) => {
+      const ends = answers.map((answer) => settled(other, order, answer));
+      const certificates = (await Promise.all(ends)).map((answer) => {
         assert.equal(answer.kind, 'issued');
         return Buffer.from(answer.certificate).toString('hex');
       });
@@ -219,7 +220,7 @@ export const contractCases: readonly ContractCase[] = [
       const { authority } = context;
       assert(authority.revoke !== undefined, 'it declares `revoke` and has no such method');
       const order = await newOrder(context, 'ec');
-      const answer = await authority.issue(order, never);
+      const answer = await settled(authority, order, await authority.issue(order, never));
       assert.equal(answer.kind, 'issued');
       await authority.revoke(answer.certificate, 'cessationOfOperation', never);
       await authority.revoke(answer.certificate, 'cessationOfOperation', never);
