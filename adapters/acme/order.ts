@@ -95,7 +95,19 @@ async function showNames(
     const { token } = challenge;
     shown.use(await solver.present({ name: identifier.value, token, answer }, signal));
     presented.add(challenge.url);
-    if (challenge.status === 'pending') await client.completeChallenge(challenge);
+    if (challenge.status === 'pending') await begin(client, challenge);
+  }
+}
+
+async function begin(
+  client: acme.Client,
+  challenge: Parameters<typeof client.completeChallenge>[0],
+) {
+  try {
+    await client.completeChallenge(challenge);
+  } catch (error) {
+    // Another visit was faster, and the challenge is no longer pending: the next look at the order tells.
+    if (!(error instanceof AcmeProblem && error.type === 'malformed')) throw error;
   }
 }
 

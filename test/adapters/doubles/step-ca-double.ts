@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import { CompactEncrypt, exportJWK, generateKeyPair, jwtVerify } from 'jose';
 import { z } from 'zod';
 import type { SubjectAltName } from '../../../src/issue/certificate-authority.ts';
@@ -163,9 +162,4 @@ async function sign(
 function typeOf(value: string): 'dns' | 'email' | 'uri' {
   if (/^[a-z][a-z0-9+.-]*:/i.test(value)) return 'uri';
   return value.includes('@') ? 'email' : 'dns';
-}
-
-/** For tests that ask what a certificate became. */
-export function serialOf(certificate: Uint8Array): string {
-  return BigInt(`0x${new X509Certificate(certificate).serialNumber}`).toString();
 }
