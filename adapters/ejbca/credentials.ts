@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
 import { secretReference } from '../../src/issue/secret.ts';
+import { untilAborted } from '../../src/until-aborted.ts';
 import { type AdapterHttp, retryAfterOf } from '../shared/http.ts';
 import { jsonBody } from '../shared/json-body.ts';
 import { serverWords } from '../shared/server-words.ts';
-import { untilAborted } from '../shared/until-aborted.ts';
 
 export const authOptions = z
   .strictObject({

@@ -20,7 +20,7 @@ const usualDeadlineMs = 60_000;
 const longestRetryAfterMs = 6 * 60 * 60_000;
 
 /** Files are absolute paths of PEM files. */
-interface AdapterTls {
+export interface AdapterTls {
   /** CAs that the server's certificate may chain to, instead of the system's. */
   readonly caFile?: string | undefined;
   /** The same as PEM text; goes before `caFile`. */
@@ -43,7 +43,7 @@ export interface AdapterHttpOptions {
   readonly deadlineMs?: number;
 }
 
-interface HttpRequest {
+export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'PATCH';
   readonly url: string | URL;
   readonly headers?: Readonly<Record<string, string>>;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
+import { untilAborted } from '../../src/until-aborted.ts';
 import type { HttpAnswer } from '../shared/http.ts';
-import { untilAborted } from '../shared/until-aborted.ts';
 import { type AuthOptions, readCredentials } from './auth.ts';
 import type { VaultCall, VaultClient } from './client.ts';
 import { pathOf } from './path.ts';

@@ -7,7 +7,7 @@ import {
   type Hook,
   type Hooks,
 } from './contract-harness.ts';
-import { checked, collected, failure, newOrder, prompt } from './contract-order.ts';
+import { checked, collected, failure, newOrder, prompt, settled } from './contract-order.ts';
 
 /*
  * What every kind of CA has to do, as data: a test runner or a command runs the cases and prints what came
@@ -72,11 +72,14 @@ export const contractCases: readonly ContractCase[] = [
     name: 'serves orders at the same time without mixing them up',
     async run(context) {
       // Names of their own, as devices have: a mix-up shows in them, too.
-      const mayName = context.harness.wanted?.subject === undefined;
+      const { subject: fixed, subjectAltNames: fixedAlt } = context.harness.wanted ?? {};
       const orders = await Promise.all(
         Array.from({ length: 8 }, (_, index) => {
-          const subject = [[{ type: '2.5.4.3', value: `contract-${index}.example.org` }]];
-          return newOrder(context, 'ec', mayName ? { subject } : {});
+          const value = `contract-${index}.example.org`;
+          return newOrder(context, 'ec', {
+            ...(fixed === undefined ? { subject: [[{ type: '2.5.4.3', value }]] } : {}),
+            ...(fixedAlt === undefined ? { subjectAltNames: [{ type: 'dns', value }] } : {}),
+          });
         }),
       );
       const answers = await Promise.all(
@@ -106,7 +109,8 @@ export const contractCases: readonly ContractCase[] = [
         other.issue(order, never),
       ]);
       answers.push(await other.issue(order, never));
-      const certificates = answers.map((answer) => {
+      const ends = answers.map((answer) => settled(other, order, answer));
+      const certificates = (await Promise.all(ends)).map((answer) => {
         assert.equal(answer.kind, 'issued');
         return Buffer.from(answer.certificate).toString('hex');
       });
@@ -226,7 +230,7 @@ export const contractCases: readonly ContractCase[] = [
       const { authority } = context;
       assert(authority.revoke !== undefined, 'it declares `revoke` and has no such method');
       const order = await newOrder(context, 'ec');
-      const answer = await authority.issue(order, never);
+      const answer = await settled(authority, order, await authority.issue(order, never));
       assert.equal(answer.kind, 'issued');
       await authority.revoke(answer.certificate, 'cessationOfOperation', never);
       await authority.revoke(answer.certificate, 'cessationOfOperation', never);

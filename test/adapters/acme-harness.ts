@@ -1,0 +1,45 @@
+import acme from '../../adapters/acme.ts';
+import { connectContext } from './connect-context.ts';
+import type { AdapterHarness, NotSupported } from './contract-harness.ts';
+import { AcmeDouble } from './doubles/acme-double.ts';
+
+export const acmeValidity: NotSupported = {
+  notSupported:
+    'An ACME CA decides itself how long a certificate is valid; few let an order say it.',
+};
+
+const hmacKey = 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W';
+const newOrders = /^\/order$/;
+
+function problem(type: string, status: number, detail: string) {
+  return { status, body: { type: `urn:ietf:params:acme:error:${type}`, detail } };
+}
+
+/** The kind `acme` over a double that wants an external account, and has authorised the names before. */
+export async function acmeHarness(): Promise<AdapterHarness> {
+  const externalAccount = { kid: 'kid-1', hmacKey };
+  const double = await AcmeDouble.start({ preauthorised: true, externalAccount });
+  const { server } = double;
+  const context = connectContext(server.directory, { env: { HMAC: hmacKey } });
+  const options = acme.options.parse({
+    directoryUrl: double.directoryUrl,
+    directory: './account',
+    termsOfServiceAgreed: true,
+    externalAccount: { keyId: 'kid-1', hmacKey: { env: 'HMAC' } },
+  });
+  return server.harness({
+    connect: () => acme.connect(options, context, new AbortController().signal),
+    hooks: {
+      pendThenIssue: async () => undefined,
+      pendThenReject: async () =>
+        server.misspeak(/^\/finalize\//, problem('badCSR', 400, 'policy forbids this key')),
+      reject: async () =>
+        server.misspeak(newOrders, problem('rejectedIdentifier', 400, 'policy forbids it')),
+      failOnce: async () => server.misspeak(newOrders, problem('serverInternal', 500, 'boom')),
+      answerGarbage: async () => server.misspeak(newOrders, { status: 201, body: '<html>' }),
+      hang: async () => server.hang(newOrders),
+    },
+    secrets: [hmacKey],
+    validityAsAsked: acmeValidity,
+  });
+}

@@ -1,0 +1,104 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { adapterHttp } from '../../adapters/shared/http.ts';
+import { systemClock } from '../../src/clock.ts';
+import { readCertificates } from '../../src/x509/pem.ts';
+import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { freePort, type LoopbackProcess, startProcess } from './loopback-process.ts';
+
+export const howToGetPebble = 'apt-get install pebble';
+
+const program = '/usr/bin/pebble';
+const dnsProgram = '/usr/bin/pebble-challtestsrv';
+
+export function findPebble(): boolean {
+  return existsSync(program) && existsSync(dnsProgram);
+}
+
+export const externalAccount = {
+  keyId: 'kid-1',
+  hmacKey: 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W',
+};
+
+export interface PebbleServer extends AsyncDisposable {
+  readonly directoryUrl: string;
+  readonly directory: string;
+  readonly tlsFile: string;
+  /** Where pebble asks for http-01 answers, on 127.0.0.1 for every name. */
+  readonly httpPort: number;
+  /** URL of challtestsrv's management, where TXT records are set. */
+  readonly dnsManagement: string;
+  readonly process: LoopbackProcess;
+  roots(): Promise<Uint8Array[]>;
+}
+
+/** A pebble of our own on loopback, strict, which refuses one good nonce in five, with a DNS of its own. */
+export async function startPebble({ bound = false } = {}): Promise<PebbleServer> {
+  const temporary = await temporaryDirectory();
+  const { path: directory } = temporary;
+  const words = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
+  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  const out = ['-keyout', 'tls.key', '-out', 'tls.pem'];
+  execFileSync('openssl', ['req', '-x509', ...words, ...names, ...out], {
+    cwd: directory,
+    stdio: 'pipe',
+  });
+  const ports = await Promise.all(Array.from({ length: 6 }, freePort));
+  const [port = 0, managementPort = 0, httpPort = 0, tlsPort = 0, dnsPort = 0, dnsManagement = 0] =
+    ports;
+  const binding = {
+    externalAccountBindingRequired: bound,
+    ...(bound
+      ? { externalAccountMACKeys: { [externalAccount.keyId]: externalAccount.hmacKey } }
+      : {}),
+  };
+  const pebble = {
+    listenAddress: `127.0.0.1:${port}`,
+    managementListenAddress: `127.0.0.1:${managementPort}`,
+    certificate: 'tls.pem',
+    privateKey: 'tls.key',
+    httpPort,
+    tlsPort,
+    ocspResponderURL: '',
+    ...binding,
+  };
+  await writeFile(join(directory, 'pebble.json'), JSON.stringify({ pebble }));
+  const off = ['-http01', '', '-https01', '', '-tlsalpn01', ''];
+  const addresses = ['-defaultIPv4', '127.0.0.1', '-defaultIPv6', ''];
+  const listen = ['-dns01', `127.0.0.1:${dnsPort}`, '-management', `127.0.0.1:${dnsManagement}`];
+  const dns = await startProcess(dnsProgram, [...off, ...addresses, ...listen], {
+    ports: [dnsPort, dnsManagement],
+    directory,
+  });
+  const server = await startProcess(
+    program,
+    ['-strict', '-config', 'pebble.json', '-dnsserver', `127.0.0.1:${dnsPort}`],
+    {
+      ports: [port, managementPort],
+      directory,
+      env: { PEBBLE_VA_NOSLEEP: '1', PEBBLE_WFE_NONCEREJECT: '20' },
+    },
+  );
+  const tlsFile = join(directory, 'tls.pem');
+  return {
+    directoryUrl: `https://localhost:${port}/dir`,
+    directory,
+    tlsFile,
+    httpPort,
+    dnsManagement: `http://127.0.0.1:${dnsManagement}`,
+    process: server,
+    async roots() {
+      await using http = adapterHttp({ clock: systemClock, tls: { caFile: tlsFile } });
+      const url = `https://localhost:${managementPort}/roots/0`;
+      const answer = await http.request({ method: 'GET', url }, AbortSignal.timeout(5_000));
+      return readCertificates(answer.body);
+    },
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await dns[Symbol.asyncDispose]();
+      await temporary[Symbol.asyncDispose]();
+    },
+  };
+}
