@@ -14,7 +14,7 @@ export async function refuse(visit: Visit, house: House, signal: AbortSignal): P
   try {
     await house.api.setFailure(visit.entry, refusal.deviceText, signal);
   } catch (error) {
-    if (!(error instanceof GoogleError) || error.code !== 'google-rejected') throw error;
+    if (!(error instanceof GoogleError) || !mayBeAnEcho(error)) throw error;
     const process = await house.api.get(visit.entry, signal);
     if (process.issuedCertificate !== undefined) {
       return end(record, 'gone', 'The process already has a certificate.', code);
@@ -25,4 +25,9 @@ export async function refuse(visit: Visit, house: House, signal: AbortSignal): P
     }
   }
   return end(record, 'refused', refusal.message, code);
+}
+
+/** After a lost answer our own success looks like this; what has really gone, get does not find either. */
+function mayBeAnEcho(error: GoogleError): boolean {
+  return error.code === 'google-rejected' || error.code === 'google-not-found';
 }

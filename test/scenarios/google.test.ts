@@ -86,7 +86,7 @@ describe('a lost answer', () => {
   }
 
   it.each(troubles)('of setFailure (%s) ends as refused', async (trouble) => {
-    for (const callAfterEnd of [400, 409] as const) {
+    for (const callAfterEnd of [400, 404, 409] as const) {
       const { process, outcome } = await one({
         fates: strokes({ call: 'google.setFailure', trouble }),
         faults: { callAfterEnd },

@@ -38,6 +38,8 @@ export interface LedgerEntry {
   readonly der: Uint8Array;
   readonly base64: string;
   readonly cut: Cut;
+  /** The CA gives the same one again for the same order, so nobody need lose it. */
+  readonly again: boolean;
   readonly at: number;
   /** Who ordered it, and what became of the answer. */
   readonly life: Life;
@@ -152,6 +154,7 @@ export class WorldCa {
       der,
       base64: Buffer.from(der).toString('base64'),
       cut,
+      again: this.#options.idempotent,
       at: this.#options.scheduler.now(),
       life,
       answerLost: false,

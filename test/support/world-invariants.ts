@@ -92,11 +92,12 @@ export class Observer {
     const orphans = this.#world.heardOf('orphan');
     const reported = orphans.some((orphan) => orphan.processId === processId && !orphan.revoked);
     const unwritten = this.#world.journal.failed.has(`${life.name} ${processId}`);
-    const excuse = noted
-      ? undefined
-      : (life.dead && 'its instance died') ||
-        (answerLost && 'the answer was lost') ||
-        (unwritten && 'the journal failed');
+    const excuse =
+      noted || entry.again
+        ? undefined
+        : (life.dead && 'its instance died') ||
+          (answerLost && 'the answer was lost') ||
+          (unwritten && 'the journal failed');
     const allowed = excuse || (reported && 'reported');
     if (allowed) this.surplus.set(allowed, (this.surplus.get(allowed) ?? 0) + 1);
     else {

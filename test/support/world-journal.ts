@@ -121,11 +121,24 @@ export class WorldJournal {
   #skips(before: ProcessRecord, after: ProcessRecord): boolean {
     switch (this.options.without) {
       case 'claim-intention':
-        return before.claim === undefined && after.claim?.claimedAt === undefined;
+        return (
+          before.claim === undefined &&
+          after.claim !== undefined &&
+          after.claim.claimedAt === undefined
+        );
       case 'order-intention':
-        return before.order === undefined && after.order !== undefined && !after.order.ticket;
+        return (
+          before.order === undefined &&
+          after.order !== undefined &&
+          after.order.ticket === undefined &&
+          after.issued === undefined
+        );
       case 'save-before-upload':
-        return before.issued === undefined && after.issued?.faultCode === undefined;
+        return (
+          before.issued === undefined &&
+          after.issued !== undefined &&
+          after.issued.faultCode === undefined
+        );
       default:
         return false;
     }
