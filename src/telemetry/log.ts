@@ -30,7 +30,8 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
       },
     },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  // Pino's own choice writes later, and what an instance said right before it was killed would be lost.
+  return pino(options, destination ?? pino.destination({ fd: 1, sync: true }));
 }
 
 /** Trouble of one code at one authority is told once in this time; its repeats are debug lines. */

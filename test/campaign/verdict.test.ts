@@ -46,7 +46,7 @@ interface Case {
 function evidence(given: Case): Evidence {
   const { outcome = 'delivered', code = null, kills = 1 } = given;
   return {
-    options: { kills, leaseSeconds: 5 },
+    options: { journal: 'postgres', kills, leaseSeconds: 5 },
     views: [given.view ?? delivered],
     groupOf: new Map([[id, group(given.group ?? 'ec device')]]),
     journal: new Map(given.isLost === true ? [] : [[id, { id, outcome, code, record: '{}' }]]),

@@ -67,7 +67,9 @@ export function judge(evidence: Evidence): Verdict {
   }
   const takeovers = takeoversOf(evidence);
   const mostMs = evidence.options.leaseSeconds * 1_000 + takeoverPatienceMs;
-  for (const late of takeovers.list.filter(({ afterMs }) => afterMs > mostMs)) {
+  // A single instance that is killed again and again is nobody to take over: it is counted, not judged.
+  const judged = evidence.options.journal === 'postgres' ? takeovers.list : [];
+  for (const late of judged.filter(({ afterMs }) => afterMs > mostMs)) {
     const what = `Taken over ${late.afterMs} ms after ${late.from} died.`;
     breaches.push({ kind: 'takeover', processId: late.processId, what });
   }
