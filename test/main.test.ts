@@ -49,7 +49,7 @@ const mistakes: readonly (readonly [line: number, path: string, fix: RegExp])[] 
   [17, 'limits.visits', /write the number/],
 ];
 
-describe.concurrent('node src/main.ts check-config', () => {
+describe.concurrent('node src/main.ts check-config', { timeout: 60_000 }, () => {
   it('reports eight different mistakes at once, each with line, path and fix', async () => {
     const path = await configured('eight.yaml', spoiled);
     const { status, stdout, stderr } = await runMain(['check-config', '--config', path]);
@@ -76,7 +76,7 @@ describe.concurrent('node src/main.ts check-config', () => {
   });
 });
 
-describe.concurrent('bad usage ends with status 2 and says what is wrong', () => {
+describe.concurrent('bad usage ends with status 2', { timeout: 60_000 }, () => {
   it.each([
     [[], 'A command is missing.'],
     [['provision'], 'There is no command "provision".'],
