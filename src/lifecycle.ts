@@ -130,6 +130,10 @@ async function windUp(visit: Visit, house: House, signal: AbortSignal): Promise<
   const code = ending.code !== undefined && isErrorCode(ending.code) ? ending.code : undefined;
   const over = end(record, ending.outcome, ending.message, code);
   await visit.save(record);
+  if (record.issued?.mayBeInUse === true) {
+    tellOrphan(visit, house, 'The process has gone, but its device may hold this certificate.');
+    return over;
+  }
   try {
     const authority = authorityOf(record, house);
     await authority.disown(visit.entry.processId, record, 'cessationOfOperation', signal);
@@ -138,17 +142,21 @@ async function windUp(visit: Visit, house: House, signal: AbortSignal): Promise<
     const passing = error instanceof ProvisioningError && error.disposition !== 'refuse';
     if (passing && house.clock.now() < ending.decidedAt + house.issuingDeadlineMs) throw error;
     if (!(error instanceof ProvisioningError)) throw error;
-    house.events.emit('orphan', {
-      processId: visit.entry.processId,
-      authority: record.request?.authority ?? 'unknown',
-      revoked: false,
-      message: error.message,
-      ...(record.issued?.serialNumber === undefined
-        ? {}
-        : { serialNumber: record.issued.serialNumber }),
-    });
+    tellOrphan(visit, house, error.message);
     return over;
   }
+}
+
+/** A certificate that stays valid although nobody is known to hold it: for operators to judge. */
+function tellOrphan({ entry, record }: Visit, house: House, message: string): void {
+  const { serialNumber } = record.issued ?? {};
+  house.events.emit('orphan', {
+    processId: entry.processId,
+    authority: record.request?.authority ?? 'unknown',
+    revoked: false,
+    message,
+    ...(serialNumber === undefined ? {} : { serialNumber }),
+  });
 }
 
 /** A process that was never claimed cannot be refused either; after so many deadlines it has surely gone. */

@@ -1,13 +1,15 @@
 import { X509Certificate } from 'node:crypto';
+import type { ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
 import type { IssuedFacts } from '../journal/process-record.ts';
-import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
+import { type End, end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
 import { encodePem } from '../x509/pem.ts';
 
 /*
  * Upload the leaf alone: the device takes exactly one certificate. What is uploaded is what was written
  * down, and an upload that failed never leads to a new order. Whether a repeated upload is accepted is
- * unknown, so a 400 is believed only after Google's record was looked at.
+ * unknown, so a 400 is believed only after Google's record was looked at. When the process has gone, an
+ * earlier attempt whose answer was lost may have brought the certificate to its device all the same.
  */
 export async function deliver(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
   const { record } = visit;
@@ -20,6 +22,7 @@ export async function deliver(visit: Visit, house: House, signal: AbortSignal): 
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
     if (error.code === 'google-rejected') return lookAgain(visit, issued, error, house, signal);
+    if (error.code === 'google-not-found') return hasGone(visit, issued, error);
     if (house.clock.now() >= new X509Certificate(certificate).validToDate.getTime()) {
       throw new ProvisioningError('certificate-expired-undelivered', error.message);
     }
@@ -34,13 +37,30 @@ async function lookAgain(
   house: House,
   signal: AbortSignal,
 ): Promise<Step> {
-  const process = await house.api.get(visit.entry, signal);
+  let process: ProvisioningProcess;
+  try {
+    process = await house.api.get(visit.entry, signal);
+  } catch (gone) {
+    if (!(gone instanceof GoogleError) || gone.code !== 'google-not-found') throw gone;
+    return hasGone(visit, issued, gone);
+  }
   if (process.issuedCertificate !== undefined && holds(process.issuedCertificate, issued)) {
     return end(visit.record, 'delivered', 'Uploaded by an earlier attempt.');
   }
   const over = endedMeanwhile(visit.record, process);
   if (over !== undefined) return over;
   throw error;
+}
+
+/** Only a certificate that came in this very visit has surely not been uploaded before. */
+function hasGone(visit: Visit, issued: IssuedFacts, error: GoogleError): End {
+  const cameBefore = visit.entry.record.issued;
+  const wasOffered = cameBefore !== undefined && cameBefore.faultCode === undefined;
+  const mayBeInUse = wasOffered || error.unclear;
+  const record = mayBeInUse
+    ? { ...visit.record, issued: { ...issued, mayBeInUse: true as const } }
+    : visit.record;
+  return end(record, 'gone', error.message, error.code);
 }
 
 function holds(pem: string, issued: IssuedFacts): boolean {

@@ -101,6 +101,8 @@ export interface IssuedFacts {
   readonly issuedAt: number;
   /** Upper-case hexadecimal, for people. */
   readonly serialNumber?: string;
+  /** It could not be delivered as far as we know, yet an attempt whose answer was lost may have been. */
+  readonly mayBeInUse?: true;
   /** The code of the check it failed, when it was first seen to fail. */
   readonly faultCode?: string;
 }

@@ -18,6 +18,8 @@ import { type Group, population } from './population.ts';
 /** The devices' schedule runs this much faster: a lost push costs them six seconds instead of eight hours. */
 const timeScale = 0.0002;
 /** A point that nobody passes in this time gives way to a random kill. */
+/** Pub/Sub's clients ask for a minute at most; and a little more. */
+const longestAckDeadlineMs = 75_000;
 const armedMs = 6_000;
 /** How long the last processes may take after the last kill. */
 const endMs = 6 * 60_000;
@@ -109,6 +111,7 @@ class Campaign {
     await this.#hitTheRest();
     this.#report();
     await this.#untilAllClosed();
+    await this.#untilAllAcknowledged();
     this.#report();
     await fleet.stopAll();
     return await readEvidence({
@@ -125,6 +128,17 @@ class Campaign {
       messages: this.#simulator.messages(),
       ...(this.#postgres === undefined ? {} : { databaseUrl: this.#postgres.url() }),
     });
+  }
+
+  /** What a killed instance had taken, Pub/Sub hands out again only when its acknowledgement deadline is over. */
+  async #untilAllAcknowledged(): Promise<void> {
+    const until = Date.now() + longestAckDeadlineMs;
+    while (Date.now() < until) {
+      const { waiting, out } = this.#simulator.messages();
+      if (waiting + out === 0) return;
+      this.#fillUp();
+      await sleep(50);
+    }
   }
 
   /** One kill, with the devices that it shall meet. */
