@@ -10,5 +10,7 @@ export default defineConfig({
     testTimeout: peers ? 120_000 : 20_000,
     hookTimeout: peers ? 120_000 : 20_000,
     pool: 'forks',
+    // Many tests wait for processes, timers and sockets; one worker for each core would leave both half idle.
+    maxWorkers: peers ? 1 : 3,
   },
 });
