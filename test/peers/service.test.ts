@@ -93,10 +93,20 @@ describe.skipIf(!emulatorThere)('the service on Google’s Pub/Sub emulator', ()
     expect(closed().toSorted()).toEqual(ids.toSorted());
   }
 
+  /**
+   * After a queue that was away for longer than an acknowledgement deadline, Google's client library sets a timer
+   * into the past (its lease manager subtracts the slowest answer), and Node says so once. Nothing comes of it.
+   */
+  function withoutTimerWarning(stderr: string): string {
+    const warning =
+      /\(node:\d+\) TimeoutNegativeWarning: .*\nTimeout duration was set to 1\.\n\(Use `node --trace-warnings .*\n/;
+    return stderr.replace(warning, '');
+  }
+
   async function endedInOrder(...services: readonly ServiceProcess[]): Promise<void> {
     for (const service of services) {
       const { status, stderr } = await service.kill('SIGTERM');
-      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      expect({ status, stderr: withoutTimerWarning(stderr) }).toEqual({ status: 0, stderr: '' });
       expect(service.log.filter((line) => line['event'] === 'bug')).toEqual([]);
     }
   }
