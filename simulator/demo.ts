@@ -18,6 +18,8 @@ const directory = resolve('data/demo');
 const deadlineMs = 5 * 60_000;
 /** The devices' schedule runs this much faster: a lost push costs them six seconds instead of eight hours. */
 const timeScale = 0.0002;
+/** A connection that the fault `timeout` leaves without an answer is cut after this long. */
+const holdMs = 2_000;
 
 interface DemoOptions {
   readonly devices: number;
@@ -34,6 +36,7 @@ async function demo(options: DemoOptions): Promise<number> {
     managementPort: 0,
     faults: options.faults,
     timeScale,
+    holdMs,
     ...(options.seed === undefined ? {} : { seed: options.seed }),
   });
   console.log(
