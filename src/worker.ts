@@ -1,25 +1,18 @@
-import { createHash } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import { isErrorCode, ProvisioningError } from './errors.ts';
-import {
-  type Journal,
-  JournalError,
-  type LeasedEntry,
-  LeaseLostError,
-  type Notification,
-} from './journal/journal.ts';
+import { Intake } from './intake.ts';
+import { type Journal, JournalError, type LeasedEntry, LeaseLostError } from './journal/journal.ts';
 import type { ProcessRecord } from './journal/process-record.ts';
 import { LeasedVisit } from './leased-visit.ts';
 import { advance, afterTrouble, enteredAt, inventoryOf, roomOf } from './lifecycle.ts';
-import type { Delivery, Inbox } from './notification/inbox.ts';
-import { decodeNotification, UnreadableNotificationError } from './notification/notification.ts';
+import type { Inbox } from './notification/inbox.ts';
 import type { Events } from './telemetry/events.ts';
 import type { End, House, Step } from './visit.ts';
 
 /*
- * Two loops. One takes notifications: written to the journal first, acknowledged second. The other visits
- * due entries, each under its lease, and walks them as far as they will go now. The catch in visit() is
- * the one place where an error becomes a decision.
+ * Two loops. One takes notifications (intake.ts). The other visits due entries, each under its lease, and
+ * walks them as far as they will go now. The catch in #step() is the one place where an error becomes a
+ * decision.
  */
 
 export interface WorkerOptions {
@@ -37,8 +30,6 @@ export interface WorkerOptions {
 
 /** The journal is asked at least this often, also when nothing announces work. */
 const longestIdleMs = 5_000;
-/** A message that could not be written down goes back to the queue after this pause. */
-const unwrittenPauseMs = 2_000;
 /** The journal is left alone this long after it failed. */
 const journalPauseMs = 1_000;
 /** How often leases are looked at while one lasts. */
@@ -58,7 +49,7 @@ export class Worker {
   readonly #events: Events;
   readonly #visits = new Set<Promise<void>>();
   readonly #leases = new Set<LeasedVisit>();
-  readonly #intakes = new Set<Promise<void>>();
+  readonly #intake: Intake;
   #wake = new AbortController();
   #turnedAt: number;
   #journalIsUp = true;
@@ -68,6 +59,14 @@ export class Worker {
     this.#clock = options.house.clock;
     this.#events = options.house.events;
     this.#turnedAt = this.#clock.now();
+    const { inbox, journal } = options;
+    this.#intake = new Intake({
+      inbox,
+      journal,
+      clock: this.#clock,
+      events: this.#events,
+      onOpened: () => this.#wake.abort(wokenUp),
+    });
   }
 
   /** When the visiting loop last came round, in milliseconds since the epoch: the worker's pulse. */
@@ -87,7 +86,7 @@ export class Worker {
     signal.addEventListener('abort', wake, { once: true });
     this.#options.journal.onWake?.(wake);
     const loops = [
-      this.#takeNotifications(signal),
+      this.#intake.run(signal),
       this.#visitDueEntries(signal, visiting.signal),
       this.#forgetClosed(signal),
     ];
@@ -109,50 +108,8 @@ export class Worker {
       () => visiting.abort(new Error('The drain time is over.')),
       () => undefined, // Everything ended in time.
     );
-    await Promise.allSettled([...this.#intakes, ...this.#visits]);
+    await Promise.allSettled([this.#intake.settled(), ...this.#visits]);
     drained.abort();
-  }
-
-  async #takeNotifications(signal: AbortSignal): Promise<void> {
-    for await (const delivery of this.#options.inbox.deliveries(signal)) {
-      const intake = this.#take(delivery, signal).finally(() => this.#intakes.delete(intake));
-      this.#intakes.add(intake);
-    }
-  }
-
-  async #take(delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const notification = this.#decode(delivery);
-    if (notification === undefined) return delivery.acknowledge();
-    const { processId } = notification;
-    try {
-      // Not aborted by the stop: a write that has begun is worth finishing.
-      const result = await this.#options.journal.open(notification, new AbortController().signal);
-      delivery.acknowledge();
-      this.#events.emit('notification', { result, processId });
-      if (result === 'opened') this.#wake.abort(wokenUp);
-    } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
-      this.#events.emit('notification', { result: 'unwritten', processId, problem });
-      // Held back for a moment, or the queue would deliver it again at once, and again.
-      await this.#clock.sleep(unwrittenPauseMs, signal).catch(() => undefined);
-      delivery.release();
-    }
-  }
-
-  #decode(delivery: Delivery): Notification | undefined {
-    try {
-      return decodeNotification(delivery.body);
-    } catch (error) {
-      const isUnreadable = error instanceof UnreadableNotificationError;
-      if (!isUnreadable) this.#events.emit('bug', { error });
-      this.#events.emit('notification', {
-        result: 'unreadable',
-        bytes: delivery.body.length,
-        sha256: createHash('sha256').update(delivery.body).digest('hex'),
-        problem: isUnreadable ? error.message : 'The decoder failed.',
-      });
-      return undefined;
-    }
   }
 
   async #visitDueEntries(signal: AbortSignal, visiting: AbortSignal): Promise<void> {
