@@ -6,7 +6,7 @@ import { secretReference } from '../src/issue/secret.ts';
 import { AcmeAuthority } from './acme/authority.ts';
 import { dnsSolver, httpSolver, type Solver } from './acme/solver.ts';
 import { StateDirectory } from './acme/state-directory.ts';
-import { connectHttp, connectionOptions } from './shared/connection-options.ts';
+import { connectHttp, connectionOptions } from './shared/connection.ts';
 import { CommandRunner } from './shared/run-command.ts';
 
 /*

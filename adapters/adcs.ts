@@ -14,7 +14,8 @@ import { CertSrv } from './adcs/certsrv.ts';
 import { Ces } from './adcs/ces.ts';
 import { type Options, options, templateForm } from './adcs/options.ts';
 import { badAnswer, type Order, type Outcome, type Transport } from './adcs/outcome.ts';
-import { type AdapterHttp, adapterHttp } from './shared/http.ts';
+import { connectHttp } from './shared/connection.ts';
+import type { AdapterHttp } from './shared/http.ts';
 
 /*
  * Active Directory Certificate Services: by the certificate enrolment web service (MS-WSTEP), or by the web enrolment
@@ -29,19 +30,12 @@ export default defineAdapter({
   options,
   async connect(given, context, signal) {
     signal.throwIfAborted();
-    const resolved = (path: string | undefined) =>
-      path === undefined ? undefined : context.resolvePath(path);
-    const tls = {
-      caFile: resolved(given.tls?.caFile),
-      certFile: resolved(given.tls?.certFile),
-      keyFile: resolved(given.tls?.keyFile),
-    };
-    const { username, password, url, proxy } = given;
+    const { username, password, url } = given;
     const user =
       username === undefined || password === undefined
         ? undefined
         : { username, password: await context.readSecret(password) };
-    const http = adapterHttp({ tls, proxy, clock: context.clock });
+    const http = await connectHttp(given, context);
     const transport =
       given.transport === 'ces'
         ? new Ces(http, url, user, context.clock)

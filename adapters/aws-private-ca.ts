@@ -18,7 +18,8 @@ import { type Failure, type Verdict, verdictOf } from './aws-private-ca/error.ts
 import { type Options, options } from './aws-private-ca/options.ts';
 import { orderOf } from './aws-private-ca/order.ts';
 import { sdkHandler } from './aws-private-ca/sdk-handler.ts';
-import { type AdapterHttp, adapterHttp } from './shared/http.ts';
+import { connectHttp } from './shared/connection.ts';
+import type { AdapterHttp } from './shared/http.ts';
 
 /*
  * AWS Private Certificate Authority over the official SDK's client, which is loaded only here. IssueCertificate
@@ -44,14 +45,7 @@ export default defineAdapter({
   async connect(given, context, signal) {
     signal.throwIfAborted();
     const sdk = await import('@aws-sdk/client-acm-pca');
-    const resolved = (path: string | undefined) =>
-      path === undefined ? undefined : context.resolvePath(path);
-    const tls = {
-      caFile: resolved(given.tls?.caFile),
-      certFile: resolved(given.tls?.certFile),
-      keyFile: resolved(given.tls?.keyFile),
-    };
-    const http = adapterHttp({ tls, proxy: given.proxy, clock: context.clock });
+    const http = await connectHttp(given, context);
     const client = new sdk.ACMPCAClient({
       region: given.certificateAuthorityArn.split(':')[3] ?? '',
       // The lifecycle repeats, with a backoff and under the authority's limits.

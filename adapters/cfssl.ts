@@ -17,7 +17,7 @@ import { CfsslNotFound, CfsslRefusal, resultOf } from './cfssl/answer.ts';
 import { referenceOf } from './cfssl/authority-key.ts';
 import { profileInfo, refuseWrongProfile } from './cfssl/profile.ts';
 import { subjectJson } from './cfssl/subject.ts';
-import { connectHttp, connectionOptions } from './shared/connection-options.ts';
+import { connectHttp, connectionOptions } from './shared/connection.ts';
 import type { AdapterHttp } from './shared/http.ts';
 
 /*

@@ -23,8 +23,13 @@ import {
 import { EjbcaClient } from './ejbca/client.ts';
 import { authOptions, Credentials } from './ejbca/credentials.ts';
 import { isAboutRequest } from './ejbca/refusal.ts';
+import {
+  connectHttp,
+  connectionOptions,
+  plainHttpOption,
+  refuseUnsafeUrl,
+} from './shared/connection.ts';
 import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
-import { httpFrom, httpOptions } from './shared/http-options.ts';
 import { issuedAnswer } from './shared/issued-answer.ts';
 import { jsonBody } from './shared/json-body.ts';
 
@@ -64,7 +69,8 @@ const options = z.strictObject({
     .default(300)
     .describe('How soon to ask again for an order that waits for approval.'),
   auth: authOptions.default({ method: 'certificate' }).describe('Who we are for EJBCA.'),
-  ...httpOptions,
+  ...connectionOptions,
+  allowPlainHttp: plainHttpOption,
 });
 
 type Options = z.output<typeof options>;
@@ -72,9 +78,9 @@ type Options = z.output<typeof options>;
 export default defineAdapter({
   kind: 'ejbca',
   options: options.superRefine((given, context) => {
-    if (given.auth.method !== 'certificate' || given.certFile !== undefined) return;
+    if (given.auth.method !== 'certificate' || given.tls?.certFile !== undefined) return;
     const message = 'is needed for the method certificate';
-    context.addIssue({ code: 'custom', path: ['certFile'], message });
+    context.addIssue({ code: 'custom', path: ['tls', 'certFile'], message });
   }),
   async connect(given, context, signal) {
     signal.throwIfAborted();
@@ -83,11 +89,13 @@ export default defineAdapter({
     for (const reference of [token, clientSecret]) {
       if (reference !== undefined) await context.readSecret(reference);
     }
-    const { proxy, allowPlainHttp, auth } = given;
-    const trust = { proxy, allowPlainHttp, caFile: auth.caFile };
-    const provider = await httpFrom(trust, tokenUrl === undefined ? [] : [tokenUrl], context);
+    const { proxy, allowPlainHttp, auth, url } = given;
+    for (const each of tokenUrl === undefined ? [url] : [url, tokenUrl]) {
+      refuseUnsafeUrl(each, allowPlainHttp);
+    }
+    const provider = await connectHttp({ proxy, tls: { caFile: auth.caFile } }, context);
     const credentials = new Credentials(auth, provider, context);
-    return new Ejbca(given, await httpFrom(given, [given.url], context), credentials, context);
+    return new Ejbca(given, await connectHttp(given, context), credentials, context);
   },
 });
 

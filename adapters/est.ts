@@ -15,9 +15,9 @@ import type { Opaque } from '../src/journal/process-record.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
 import { additionsOf } from './est/csr-attributes.ts';
 import { encodeBase64Lines, readCertificatesAnswer, readDerAnswer } from './est/encoding.ts';
-import { type AdapterHttp, adapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
+import { connectHttp, connectionOptions } from './shared/connection.ts';
+import { type AdapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
 import { serverWords } from './shared/server-words.ts';
-import { resolveTls, tlsOptions } from './shared/tls-options.ts';
 
 /*
  * Enrollment over Secure Transport (RFC 7030, with RFC 8951 and RFC 9908). We are a registration authority:
@@ -51,10 +51,7 @@ const options = z
       .optional()
       .describe('HTTP Basic: who we are.'),
     password: secretReference.optional().describe('HTTP Basic: the password of `username`.'),
-    tls: tlsOptions
-      .optional()
-      .describe('Whom we trust, and our client certificate (the registration authority’s).'),
-    proxy: z.url().optional().describe('The URL of an HTTP proxy. Default: none.'),
+    ...connectionOptions,
     csrAttributes: z
       .boolean()
       .default(false)
@@ -74,10 +71,9 @@ export default defineAdapter({
   options,
   async connect(given, context, signal) {
     signal.throwIfAborted();
-    const tls = await resolveTls(given.tls, context);
     const password =
       given.password === undefined ? undefined : await context.readSecret(given.password);
-    const http = adapterHttp({ tls, proxy: given.proxy, clock: context.clock });
+    const http = await connectHttp(given, context);
     return new EstAuthority(given, password, http, context.clock);
   },
 });

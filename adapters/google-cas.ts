@@ -22,7 +22,8 @@ import {
   refusalOf,
 } from './google-cas/answer.ts';
 import { type Options, options } from './google-cas/options.ts';
-import { type AdapterHttp, adapterHttp, type HttpAnswer } from './shared/http.ts';
+import { connectHttp } from './shared/connection.ts';
+import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
 import { serverWords } from './shared/server-words.ts';
 
 /*
@@ -50,25 +51,13 @@ export default defineAdapter({
   requestsPerSecond: 7,
   async connect(given, context, signal) {
     signal.throwIfAborted();
-    const { credentials, proxy } = given;
-    const resolved = (path: string | undefined) =>
-      path === undefined ? undefined : context.resolvePath(path);
-    const tls = {
-      caFile: resolved(given.tls?.caFile),
-      certFile: resolved(given.tls?.certFile),
-      keyFile: resolved(given.tls?.keyFile),
-    };
+    const { credentials } = given;
     const token = tokenSource(
       typeof credentials === 'string'
         ? credentials
         : { file: context.resolvePath(credentials.file) },
     );
-    return new GoogleCas(
-      given,
-      adapterHttp({ tls, proxy, clock: context.clock }),
-      token,
-      context.clock,
-    );
+    return new GoogleCas(given, await connectHttp(given, context), token, context.clock);
   },
 });
 

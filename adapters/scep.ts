@@ -32,7 +32,8 @@ import {
   type Transport,
   TransportKeys,
 } from './scep/transport.ts';
-import { type AdapterHttp, adapterHttp } from './shared/http.ts';
+import { connectHttp } from './shared/connection.ts';
+import type { AdapterHttp } from './shared/http.ts';
 
 /*
  * A CA behind SCEP (RFC 8894), Microsoft's NDES among them. We are a registration authority: the CSR is the
@@ -63,7 +64,7 @@ export default defineAdapter({
           await context.readSecret(ra.key),
         ),
     };
-    return new ScepAuthority(given, secrets, context);
+    return new ScepAuthority(given, secrets, await connectHttp(given, context), context);
   },
 });
 
@@ -84,7 +85,7 @@ class ScepAuthority implements CertificateAuthority {
   readonly #server: ScepServer;
   readonly #transportKeys: TransportKeys;
 
-  constructor(given: Options, secrets: Secrets, context: ConnectContext) {
+  constructor(given: Options, secrets: Secrets, http: AdapterHttp, context: ConnectContext) {
     this.#options = given;
     this.#secrets = secrets;
     this.#context = context;
@@ -96,7 +97,6 @@ class ScepAuthority implements CertificateAuthority {
       mayDrop: [],
     };
     const { clock } = context;
-    const http = adapterHttp({ ...connectionOptions(given, context), clock });
     this.#http = http;
     this.#server = new ScepServer({
       url: given.url,
@@ -221,16 +221,4 @@ async function readChallenge(
   throw new Error(
     `the secret of challenge has ${challenge.length} characters; a challenge password has at most ${longestChallenge}`,
   );
-}
-
-function connectionOptions({ tls, proxy }: Options, context: ConnectContext) {
-  const { caFile, certFile, keyFile } = tls;
-  return {
-    tls: {
-      ...(caFile === undefined ? {} : { caFile: context.resolvePath(caFile) }),
-      ...(certFile === undefined ? {} : { certFile: context.resolvePath(certFile) }),
-      ...(keyFile === undefined ? {} : { keyFile: context.resolvePath(keyFile) }),
-    },
-    ...(proxy === undefined ? {} : { proxy }),
-  };
 }

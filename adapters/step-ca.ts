@@ -12,7 +12,7 @@ import {
 import { secretReference } from '../src/issue/secret.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
 import { encodePem, readCertificates } from '../src/x509/pem.ts';
-import { connectHttp, connectionOptions } from './shared/connection-options.ts';
+import { connectHttp, connectionOptions } from './shared/connection.ts';
 import type { AdapterHttp } from './shared/http.ts';
 import { readJson } from './shared/json-answer.ts';
 import { problemOf, StepCaRefusal } from './step-ca/answer.ts';

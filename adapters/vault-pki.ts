@@ -11,8 +11,13 @@ import {
 } from '../src/issue/certificate-authority.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
 import { decodePem, encodePem } from '../src/x509/pem.ts';
+import {
+  connectHttp,
+  connectionOptions,
+  plainHttpOption,
+  refuseUnsafeUrl,
+} from './shared/connection.ts';
 import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
-import { httpFrom, httpOptions } from './shared/http-options.ts';
 import { issuedAnswer } from './shared/issued-answer.ts';
 import { authOptions, readCredentials } from './vault-pki/auth.ts';
 import { VaultClient } from './vault-pki/client.ts';
@@ -54,7 +59,8 @@ const options = z.strictObject({
       'How the profile’s validityDays are asked for: as a ttl, as a date, or not at all. Vault cuts off what exceeds its own limits without an error.',
     ),
   auth: authOptions.describe('How to get a token.'),
-  ...httpOptions,
+  ...connectionOptions,
+  allowPlainHttp: plainHttpOption,
 });
 
 type Options = z.output<typeof options>;
@@ -66,16 +72,17 @@ export default defineAdapter({
     if (mode === 'sign' && role === undefined) {
       context.addIssue({ code: 'custom', path: ['role'], message: 'is needed for the mode sign' });
     }
-    if (auth.method === 'cert' && given.certFile === undefined) {
+    if (auth.method === 'cert' && given.tls?.certFile === undefined) {
       const message = 'is needed for the method cert';
-      context.addIssue({ code: 'custom', path: ['certFile'], message });
+      context.addIssue({ code: 'custom', path: ['tls', 'certFile'], message });
     }
   }),
   async connect(given, context, signal) {
     signal.throwIfAborted();
     // What is missing shall be seen at the start; it is read again for every login.
     await readCredentials(given.auth, context);
-    return new VaultPki(given, await httpFrom(given, [given.url], context), context);
+    refuseUnsafeUrl(given.url, given.allowPlainHttp);
+    return new VaultPki(given, await connectHttp(given, context), context);
   },
 });
 

@@ -13,8 +13,13 @@ import { secretReference } from '../src/issue/secret.ts';
 import type { Opaque } from '../src/journal/process-record.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
 import { decodePem } from '../src/x509/pem.ts';
+import {
+  connectHttp,
+  connectionOptions,
+  plainHttpOption,
+  refuseUnsafeUrl,
+} from './shared/connection.ts';
 import { type AdapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
-import { httpFrom, httpOptions } from './shared/http-options.ts';
 import { issuedAnswer } from './shared/issued-answer.ts';
 import { serverWords } from './shared/server-words.ts';
 import {
@@ -60,7 +65,8 @@ const options = z.strictObject({
     .max(86_400)
     .default(60)
     .describe('How soon to ask after a pending order where the answer has no pollAfterSeconds.'),
-  ...httpOptions,
+  ...connectionOptions,
+  allowPlainHttp: plainHttpOption,
 });
 
 type Options = z.output<typeof options>;
@@ -74,7 +80,8 @@ export default defineAdapter({
     const secrets = [await context.readSecret(secret)];
     if (otherSecret !== undefined) secrets.push(await context.readSecret(otherSecret));
     const urls = healthUrl === undefined ? [url] : [url, healthUrl];
-    return new WebhookAuthority(given, secrets, await httpFrom(given, urls, context), context);
+    for (const url of urls) refuseUnsafeUrl(url, given.allowPlainHttp);
+    return new WebhookAuthority(given, secrets, await connectHttp(given, context), context);
   },
 });
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { secretReference } from '../../src/issue/secret.ts';
 import { isOid } from '../../src/x509/der.ts';
-import { proxyOption, serverUrl, tlsOptions } from '../shared/server-options.ts';
+import { connectionOptions, serverUrl } from '../shared/connection.ts';
 
 /** Neither line breaks nor colons: web enrolment would take what follows for further request attributes. */
 export const templateForm = /^[^\p{Cc}:]{1,255}$/u;
@@ -58,12 +58,7 @@ export const options = z
         'The account: `DOMAIN\\user` or `user@domain`. It needs Read and Enroll on the template.',
       ),
     password: secretReference.optional().describe('Its password.'),
-    tls: tlsOptions
-      .optional()
-      .describe(
-        'Trust in the server, and the client certificate where that is how we authenticate.',
-      ),
-    proxy: proxyOption,
+    ...connectionOptions,
     pollSeconds: z
       .number()
       .min(1)

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { secretReference } from '../../src/issue/secret.ts';
-import { proxyOption, serverUrl, tlsOptions } from '../shared/server-options.ts';
+import { connectionOptions, serverUrl } from '../shared/connection.ts';
 
 export const options = z.strictObject({
   certificateAuthorityArn: z
@@ -60,10 +60,7 @@ export const options = z.strictObject({
   endpoint: serverUrl
     .optional()
     .describe('Another endpoint, e.g. of a VPC. Without it the region’s own.'),
-  tls: tlsOptions
-    .optional()
-    .describe('Other trust, or a client certificate, for such an endpoint.'),
-  proxy: proxyOption,
+  ...connectionOptions,
 });
 
 export type Options = z.output<typeof options>;

@@ -6,8 +6,7 @@ import { readCertificate } from '../../src/x509/certificate.ts';
 import { encode, tag } from '../../src/x509/der.ts';
 import { encodeName, parseName } from '../../src/x509/distinguished-name.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { adapterHttp } from '../shared/http.ts';
-import { resolveTls } from '../shared/tls-options.ts';
+import { connectHttp } from '../shared/connection.ts';
 import type { CmpOptions } from './options.ts';
 import { type Credentials, type Responder, signatureOf } from './protection.ts';
 import type { Link } from './transaction.ts';
@@ -23,10 +22,9 @@ export async function openLink(given: CmpOptions, context: ConnectContext): Prom
           roots: await certificatesIn(context.resolvePath(responderRoots)),
           name: responderName === undefined ? undefined : encodeName(parseName(responderName)),
         };
-  const tls = await resolveTls(given.tls, context);
   return {
     url: given.url,
-    http: adapterHttp({ tls, proxy: given.proxy, clock: context.clock }),
+    http: await connectHttp(given, context),
     clock: context.clock,
     credentials,
     responder,

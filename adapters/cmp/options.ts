@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { secretReference } from '../../src/issue/secret.ts';
 import { NameError, parseName } from '../../src/x509/distinguished-name.ts';
-import { tlsOptions } from '../shared/tls-options.ts';
+import { connectionOptions } from '../shared/connection.ts';
 
 const file = z.string().min(1);
 const name = z
@@ -97,8 +97,7 @@ export const cmpOptions = z
       .describe(
         'How to see whether the CA is up: `genm` asks a protected question, which proves the credentials too; `probe` only looks whether something answers HTTP at the URL.',
       ),
-    tls: tlsOptions.optional().describe('Whom we trust on https, and a client certificate.'),
-    proxy: z.url().optional().describe('The URL of an HTTP proxy. Default: none.'),
+    ...connectionOptions,
   })
   .superRefine((given, context) => {
     const { reference, secret, signerCertFile, signerKeyFile, responderRoots } = given;

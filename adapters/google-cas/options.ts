@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { proxyOption, serverUrl, tlsOptions } from '../shared/server-options.ts';
+import { connectionOptions, serverUrl } from '../shared/connection.ts';
 
 /** Where the service is; others only for private endpoints and tests. */
 const defaultEndpoint = 'https://privateca.googleapis.com';
@@ -57,10 +57,7 @@ export const options = z
     endpoint: serverUrl
       .default(defaultEndpoint)
       .describe('Another endpoint of the API, e.g. a private one.'),
-    tls: tlsOptions
-      .optional()
-      .describe('Other trust, or a client certificate, for a private endpoint.'),
-    proxy: proxyOption,
+    ...connectionOptions,
   })
   .refine(({ credentials, endpoint }) => credentials !== 'none' || endpoint.startsWith('http:'), {
     path: ['credentials'],

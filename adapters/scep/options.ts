@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { secretReference } from '../../src/issue/secret.ts';
+import { connectionOptions } from '../shared/connection.ts';
 
 const httpUrl = z.url({ protocol: /^https?$/ });
 const path = z.string().min(1);
@@ -15,16 +16,6 @@ const fingerprint = z
     (text) => /^[0-9a-f]{64}$/.test(text),
     'not a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons',
   );
-
-const tls = z.strictObject({
-  caFile: path
-    .optional()
-    .describe(
-      'PEM certificates that the server’s TLS certificate must chain to, instead of Node’s own.',
-    ),
-  certFile: path.optional().describe('PEM client certificate for TLS, with its chain.'),
-  keyFile: path.optional().describe('PEM file with the private key of certFile.'),
-});
 
 const ndes = z.strictObject({
   url: z
@@ -86,12 +77,7 @@ export const scepOptions = z
       .describe(
         'How soon a pending order is asked after; the pauses double, up to half an hour or to this.',
       ),
-    tls: tls.default({}).describe('How the server’s TLS certificate is checked, and ours.'),
-    proxy: httpUrl
-      .optional()
-      .describe(
-        'URL of an HTTP proxy on the way to the server. Without it the connection is direct.',
-      ),
+    ...connectionOptions,
   })
   .refine((given) => isSecure(given.url) || given.caFingerprints.length > 0, {
     path: ['caFingerprints'],

@@ -235,7 +235,7 @@ describe('EJBCA', () => {
   });
 
   it.each([
-    ['no client certificate', { auth: undefined }, ['certFile']],
+    ['no client certificate', { auth: undefined }, ['tls', 'certFile']],
     ['no token', { auth: { method: 'bearer' } }, ['auth', 'token']],
     [
       'no client secret',

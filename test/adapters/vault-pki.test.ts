@@ -78,7 +78,7 @@ describe('a PKI secrets engine of Vault', () => {
       const { certificate, key } = vault.ca.clientCertificate();
       await writeFile(join(home.path, 'client.pem'), certificate + key);
       const auth = { method: 'cert', mount: 'tls/devices', role: 'adapter', namespace: 'team' };
-      const ca = await open({ auth, certFile: 'client.pem', keyFile: 'client.pem' });
+      const ca = await open({ auth, tls: { certFile: 'client.pem', keyFile: 'client.pem' } });
       const client_token = vault.addToken('hvs.by-cert', 60);
       const body = { auth: { client_token, lease_duration: 60, renewable: false } };
       vault.server.misbehave({ status: 200, body });
@@ -294,7 +294,7 @@ describe('a PKI secrets engine of Vault', () => {
   it.each([
     ['no role for sign', { role: undefined }, ['role']],
     ['no token', { auth: { method: 'token' } }, ['auth', 'token']],
-    ['no client certificate', { auth: { method: 'cert' } }, ['certFile']],
+    ['no client certificate', { auth: { method: 'cert' } }, ['tls', 'certFile']],
     ['a token in the clear', { auth: { method: 'token', token: 'hvs.x' } }, ['auth', 'token']],
   ])('refuses options with %s', (_, given, path) => {
     const usual = { url: 'https://vault.example', role: 'wifi', auth: approle };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { serverUrl } from '../../../adapters/shared/server-options.ts';
+import { serverUrl } from '../../../adapters/shared/connection.ts';
 
 describe('a server’s URL', () => {
   it.each(['https://ca.example.org/x', 'http://127.0.0.1:8', 'http://localhost', 'http://[::1]:1'])(
