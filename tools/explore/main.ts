@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { isSafeguard, type Safeguard, safeguards } from '../../test/support/world-journal.ts';
 import { runHistory, type Tally } from './history.ts';
@@ -71,6 +72,8 @@ async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
   };
   for (let seed = from; seed < from + count; seed += 1) {
     const tally = await runHistory(seed, without, replay ? print : undefined);
+    // Whatever is weakly held stays alive until the event loop turns, and a history never lets it turn.
+    await turn();
     add(sum, tally, seed);
     // Without a safeguard the question is how many seeds find it; else the first breach ends it.
     if (tally.breaches.length > 0 && without === undefined && !replay) {
