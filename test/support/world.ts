@@ -210,7 +210,11 @@ export class World {
   /** Nothing of this world ever happens again. */
   end(): void {
     this.onDeath = () => undefined;
-    for (const { life } of this.instances) life.die();
+    for (const { life, stop } of this.instances) {
+      life.die();
+      // Node keeps a combined signal that somebody listens to until it is aborted, and with it this world.
+      stop.abort();
+    }
   }
 
   #house(life: Life, wrap: (ca: CertificateAuthority) => CertificateAuthority): House {
