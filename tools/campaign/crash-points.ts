@@ -21,12 +21,16 @@ export class CrashPoints implements Decorate {
   readonly #trail: Trail;
   readonly #passed = new Set<string>();
   readonly #step = new AsyncLocalStorage<StepContext>();
+  readonly #lastStages = new Map<string, StepContext['stage']>();
   #armed: ReadonlySet<string> = new Set();
   #token = '';
 
   constructor(trail: Trail) {
     this.#trail = trail;
-    steps.start.bindStore(this.#step, (context) => context);
+    steps.start.bindStore(this.#step, (context) => {
+      this.#lastStages.set(context.processId, context.stage);
+      return context;
+    });
   }
 
   arm({ points, token }: Armed): void {
@@ -59,12 +63,16 @@ export class CrashPoints implements Decorate {
     };
   }
 
-  /** What the last write of a visit writes belongs to the stage that its record says. */
+  /**
+   * What the last write of a visit writes belongs to the stage that its record says; a closed record is only
+   * an inventory, so that one belongs to the stage of the last step.
+   */
   #writtenStage(method: string, args: readonly unknown[]): Where {
     const step = this.#step.getStore()?.stage;
     if (step !== undefined || (method !== 'save' && method !== 'close')) return step ?? 'loops';
-    const [, change] = args as Parameters<Journal['save']>;
-    return stageOf(change.record);
+    const [{ processId }, change] = args as Parameters<Journal['save']>;
+    const last = this.#lastStages.get(processId);
+    return method === 'close' && last !== undefined ? last : stageOf(change.record);
   }
 
   #note(method: string, args: readonly unknown[], result: unknown): void {
