@@ -19,8 +19,8 @@ import { keyAlgorithms, verifySignature } from './signature-algorithm.ts';
 
 /** A call that got no answer may still be on its way; no call of ours lives longer than ten seconds. */
 const noAnswerPauseMs = 10_000;
-/** Google answered with an error of its own, so nothing is on its way any more. */
-const answeredPauseMs = 3_000;
+/** Google answered 503, that it did not take the call up. After any other 5xx it may still be at it. */
+const notTakenPauseMs = 3_000;
 /** How soon Google's record is looked at after an unclear answer. */
 const unclearLookMs = 1_500;
 
@@ -67,9 +67,10 @@ async function askAgain(
   signal: AbortSignal,
 ): Promise<Step> {
   const { record } = visit;
+  // The look has to begin after the pause: its answer may come long after Google took it from its record.
+  const now = house.clock.now();
   const found = whatGoogleHas(record, signing, await house.api.get(visit.entry, signal), house);
   if (found !== undefined) return found;
-  const now = house.clock.now();
   // A visit that crashed, or a zombie of it, may have sent the call just before its lease ran out.
   const unclearUntil = signing.unclearUntil ?? now + noAnswerPauseMs;
   const waiting = { ...record, signing: { ...signing, unclearUntil } };
@@ -114,7 +115,7 @@ async function ask(
 }
 
 function unclear(record: ProcessRecord, error: GoogleError, house: House): Step {
-  const pauseMs = error.status === undefined ? noAnswerPauseMs : answeredPauseMs;
+  const pauseMs = error.status === 503 ? notTakenPauseMs : noAnswerPauseMs;
   const signing = { ...signingOf(record), unclearUntil: house.clock.now() + pauseMs };
   return { kind: 'wait', record: { ...record, signing }, forMs: unclearLookMs };
 }
