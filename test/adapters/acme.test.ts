@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import acme from '../../adapters/acme.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
-import { freePort } from '../peers/loopback-process.ts';
+import { freePort } from '../support/free-port.ts';
 import { acmeHarness } from './acme-harness.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';

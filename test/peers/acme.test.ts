@@ -8,6 +8,7 @@ import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
 import type { AdapterHarness } from '../adapters/contract-harness.ts';
 import { collected, newOrder } from '../adapters/contract-order.ts';
+import { freePort } from '../support/free-port.ts';
 import { requirePeer } from '../support/peer.ts';
 import { realServerHooks } from './loopback-process.ts';
 import {
@@ -127,7 +128,7 @@ describe.skipIf(!there)('pebble 2.4 and the kind acme', () => {
 
   it('makes a new order after a challenge that nobody answered', async () => {
     const { authority, context } = await setUp({
-      challenge: { type: 'http-01', port: 1 + server.httpPort },
+      challenge: { type: 'http-01', port: await freePort() },
     });
     const order = await newOrder(context, 'ec');
     const first = await authority.issue(order, never);

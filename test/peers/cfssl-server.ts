@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort, type LoopbackProcess, startProcess } from './loopback-process.ts';
+import { freePort } from '../support/free-port.ts';
+import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 export const howToGetCfssl = 'apt-get install golang-cfssl';
 

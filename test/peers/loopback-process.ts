@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import type { AdapterHarness, NotSupported } from '../adapters/contract-harness.ts';
 
@@ -59,16 +59,6 @@ export async function startProcess(
     },
     [Symbol.asyncDispose]: stop,
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('There is no free port.');
-  return address.port;
 }
 
 /** A real server cannot be told to misbehave, except that it may be frozen. */

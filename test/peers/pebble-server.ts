@@ -6,7 +6,8 @@ import { adapterHttp } from '../../adapters/shared/http.ts';
 import { systemClock } from '../../src/clock.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort, type LoopbackProcess, startProcess } from './loopback-process.ts';
+import { freePort } from '../support/free-port.ts';
+import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 export const howToGetPebble = 'apt-get install pebble';
 

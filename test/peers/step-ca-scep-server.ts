@@ -19,7 +19,8 @@ import {
 import { encodeName } from '../../src/x509/distinguished-name.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort, type LoopbackProcess, startProcess } from './loopback-process.ts';
+import { freePort } from '../support/free-port.ts';
+import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 /*
  * smallstep's step-ca, built from the Go sources that Debian packages, with a SCEP provisioner. SCEP needs an

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { CompactEncrypt, calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort, type LoopbackProcess, startProcess } from './loopback-process.ts';
+import { freePort } from '../support/free-port.ts';
+import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 export const howToGetStepCa =
   'apt-get install golang-go golang-github-smallstep-certificates-dev golang-github-smallstep-cli-dev';
