@@ -2,11 +2,12 @@ import { narrowProcess, type ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError } from '../errors.ts';
 import { type Call, GoogleConnection, type GoogleConnectionOptions } from './google-connection.ts';
 import { isOperationName, narrowOperation } from './operation.ts';
-import type {
-  ProcessReference,
-  ProvisioningApi,
-  SignatureAlgorithm,
-  SignDataOperation,
+import {
+  type ProcessReference,
+  type ProvisioningApi,
+  type SignatureAlgorithm,
+  type SignDataOperation,
+  signDataServerSeconds,
 } from './provisioning-api.ts';
 
 export interface ChromeManagementOptions extends GoogleConnectionOptions {
@@ -64,7 +65,14 @@ export class ChromeManagement implements ProvisioningApi {
     const signData = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
     const body = JSON.stringify({ signData, signatureAlgorithm: algorithm });
     const path = `${this.#pathOf(process)}:signData`;
-    const json = await this.#connection.send({ method: 'signData', path, body, guard }, signal);
+    const call: Call = {
+      method: 'signData',
+      path,
+      body,
+      guard,
+      serverSeconds: signDataServerSeconds,
+    };
+    const json = await this.#connection.send(call, signal);
     try {
       return narrowOperation(json);
     } catch (error) {

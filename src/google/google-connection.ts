@@ -28,6 +28,8 @@ export interface Call {
   readonly body?: string;
   /** Called right before the request is written; may throw. */
   readonly guard?: () => void;
+  /** After how many seconds Google is to give the call up (system parameter X-Server-Timeout). */
+  readonly serverSeconds?: number;
 }
 
 const attempts = 3;
@@ -123,11 +125,14 @@ export class GoogleConnection {
   ): Promise<object | GoogleError> {
     if (this.#headers.authorization !== header) this.#headers = requestHeaders(header);
     const { clock, events } = this.#options;
-    const { method, path, body } = call;
+    const { method, path, body, serverSeconds } = call;
+    const { get, post } = this.#headers;
+    const headers =
+      serverSeconds === undefined ? post : { ...post, 'x-server-timeout': String(serverSeconds) };
     const request: Dispatcher.DispatchOptions =
       body === undefined
-        ? { origin: this.#origin, path, method: 'GET', headers: this.#headers.get }
-        : { origin: this.#origin, path, method: 'POST', headers: this.#headers.post, body };
+        ? { origin: this.#origin, path, method: 'GET', headers: get }
+        : { origin: this.#origin, path, method: 'POST', headers, body };
     const startedAt = performance.now();
     let status: number | 'error' = 'error';
     try {

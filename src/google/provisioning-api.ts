@@ -5,6 +5,12 @@ export type SignatureAlgorithm =
   | 'SIGNATURE_ALGORITHM_RSA_PKCS1_V1_5_SHA256'
   | 'SIGNATURE_ALGORITHM_ECDSA_SHA256';
 
+/**
+ * After how many seconds Google is told to give up a signData call (system parameter X-Server-Timeout,
+ * https://cloud.google.com/apis/docs/system-parameters): what it has not done by then it does not do later.
+ */
+export const signDataServerSeconds = 4;
+
 /** Which process: the two ids of the notification. */
 export interface ProcessReference {
   readonly customer: string;

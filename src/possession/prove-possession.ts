@@ -1,6 +1,6 @@
 import type { ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
-import type { SignDataOperation } from '../google/provisioning-api.ts';
+import { type SignDataOperation, signDataServerSeconds } from '../google/provisioning-api.ts';
 import type { CsrAdditions } from '../issue/certificate-authority.ts';
 import { authorityOf, prepareRequest } from '../issue/issue-request.ts';
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
@@ -17,10 +17,13 @@ import { keyAlgorithms, verifySignature } from './signature-algorithm.ts';
  * still under way could take, we ask.
  */
 
-/** A call that got no answer may still be on its way; no call of ours lives longer than ten seconds. */
-const noAnswerPauseMs = 10_000;
-/** Google answered 503, that it did not take the call up. After any other 5xx it may still be at it. */
-const notTakenPauseMs = 3_000;
+/**
+ * A signData call that has not been carried out this long after it left will not be: Google is told to give
+ * it up after {@link signDataServerSeconds}, and the rest is for the way and for Google's record to show it.
+ */
+const carriedOutWithinMs = signDataServerSeconds * 1_000 + 2_000;
+/** The least pause: after a 503, that the call was not taken up, and after an answer that was long in coming. */
+const leastPauseMs = 3_000;
 /** How soon Google's record is looked at after an unclear answer. */
 const unclearLookMs = 1_500;
 
@@ -72,7 +75,7 @@ async function askAgain(
   const found = whatGoogleHas(record, signing, await house.api.get(visit.entry, signal), house);
   if (found !== undefined) return found;
   // A visit that crashed, or a zombie of it, may have sent the call just before its lease ran out.
-  const unclearUntil = signing.unclearUntil ?? now + noAnswerPauseMs;
+  const unclearUntil = signing.unclearUntil ?? now + carriedOutWithinMs;
   const waiting = { ...record, signing: { ...signing, unclearUntil } };
   if (now < unclearUntil) return { kind: 'wait', record: waiting, forMs: unclearUntil - now };
   // Left without a pause, a crash from here on is a crash in an unclear call once more.
@@ -88,20 +91,20 @@ async function ask(
 ): Promise<Step> {
   const signing = signingOf(record);
   await visit.save(record);
+  let leftAt = house.clock.now();
+  const leave = () => {
+    visit.guard();
+    leftAt = house.clock.now();
+  };
   try {
-    const operation = await house.api.signData(
-      visit.entry,
-      bytesToBeSigned(signing),
-      signing.algorithm,
-      () => visit.guard(),
-      signal,
-    );
+    const data = bytesToBeSigned(signing);
+    const operation = await house.api.signData(visit.entry, data, signing.algorithm, leave, signal);
     const called = { ...signing, calledAt: house.clock.now(), operation: operation.name };
     const forMs = backoffMs(pollBackoff, 0, house.random);
     return { kind: 'wait', record: { ...record, signing: called }, forMs };
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
-    if (error.unclear) return unclear(record, error, house);
+    if (error.unclear) return unclear(record, error, leftAt, house);
     if (error.code !== 'google-rejected') {
       // Google surely did nothing: no pause is owed, only the backoff that the error earns.
       await visit.save({ ...record, signing: { ...signing, unclearUntil: house.clock.now() } });
@@ -114,9 +117,11 @@ async function ask(
   }
 }
 
-function unclear(record: ProcessRecord, error: GoogleError, house: House): Step {
-  const pauseMs = error.status === 503 ? notTakenPauseMs : noAnswerPauseMs;
-  const signing = { ...signingOf(record), unclearUntil: house.clock.now() + pauseMs };
+function unclear(record: ProcessRecord, error: GoogleError, leftAt: number, house: House): Step {
+  const soonest = house.clock.now() + leastPauseMs;
+  const unclearUntil =
+    error.status === 503 ? soonest : Math.max(soonest, leftAt + carriedOutWithinMs);
+  const signing = { ...signingOf(record), unclearUntil };
   return { kind: 'wait', record: { ...record, signing }, forMs: unclearLookMs };
 }
 

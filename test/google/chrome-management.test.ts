@@ -59,6 +59,9 @@ describe('the six methods', () => {
     expect(google.seen[1]?.headers['user-agent']).toMatch(/^certprov\/\d/);
     expect(google.seen[1]?.headers['content-type']).toBe('application/json');
     expect(google.seen[0]?.headers).not.toHaveProperty('authorization');
+    expect(google.seen.map(({ headers }) => headers['x-server-timeout'])).toEqual(
+      google.seen.map(({ url }) => (url.endsWith(':signData') ? '4' : undefined)),
+    );
     expect(google.statuses).toEqual([200, 200, 200, 200, 200, 200]);
   });
 
