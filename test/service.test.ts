@@ -152,6 +152,7 @@ describe.concurrent('node src/main.ts serve', { timeout: 90_000 }, () => {
     const service = await home.start({
       authorities: { default_ca_config: slow },
       limits: { drainSeconds: 600 },
+      log: { level: 'debug' },
     });
     await simulator.addDevices({ key: 'ec' });
     await service.line((line) => line['room'] === 'possession', 'the order is under way');

@@ -1,6 +1,7 @@
 import { verify } from 'node:crypto';
 import type { IssueRequest } from '../../src/issue/certificate-authority.ts';
 import { DerError, DerReader, readBitString, tag } from '../../src/x509/der.ts';
+import { publicKeyOf } from '../../src/x509/public-key.ts';
 
 /** Why an order must not be certified: a CSR (RFC 2986 4) for another key, or one whose signature is not the key's. */
 export function requestProblem(request: IssueRequest): string | undefined {
@@ -27,8 +28,7 @@ export function requestProblem(request: IssueRequest): string | undefined {
 
 function isSignedBy(key: Buffer, bytes: Uint8Array, signature: Uint8Array): boolean {
   try {
-    // A key that is used once is cheaper to hand over as it is than as an object made of it.
-    return verify('sha256', bytes, { key, format: 'der', type: 'spki' }, signature);
+    return verify('sha256', bytes, publicKeyOf(key), signature);
   } catch {
     return false; // A key that cannot be read has signed nothing; OpenSSL's reason would tell nobody more.
   }

@@ -160,7 +160,9 @@ const log = z.strictObject({
   level: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
-    .describe('The least important lines that are still written.'),
+    .describe(
+      'The least important lines that are still written: `info` has a line for each process that ended and for trouble, `debug` also for each stage and call.',
+    ),
 });
 
 /** A reference as an admin types it in the Admin console. */

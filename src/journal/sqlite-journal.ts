@@ -76,6 +76,8 @@ export async function openSqliteJournal(options: SqliteJournalOptions): Promise<
     database.exec('PRAGMA synchronous = FULL');
     database.exec('PRAGMA cache_size = -8192');
     database.exec('PRAGMA journal_size_limit = 67108864');
+    // A record is written several times within seconds: later checkpoints copy it fewer times.
+    database.exec('PRAGMA wal_autocheckpoint = 4000');
     // A write transaction, even an empty one, takes the lock now rather than at the first notification.
     database.exec('BEGIN IMMEDIATE; COMMIT');
     migrateSqlite(database, path);

@@ -6,7 +6,7 @@ export interface WriteQueueOptions<Write> {
   /** Writes that share one commit. */
   readonly mostAtOnce: number;
   /**
-   * After a commit that took t ms, the next one waits for `restFactor` × t ms (8 at most), so that more
+   * After a commit that took t ms, the next one waits for `restFactor` × t ms (20 at most), so that more
    * writes share it and a slow disk does not hold up the event loop all the time. 0 for a commit that
    * does not block. A queue that was idle for that long commits in the same turn.
    */
@@ -24,7 +24,7 @@ interface Waiting<Write> {
   readonly reject: (error: unknown) => void;
 }
 
-const longestRestMs = 8;
+const longestRestMs = 20;
 
 /**
  * Group commit: writes that arrive while another commit is under way, or in the same turn, share the next

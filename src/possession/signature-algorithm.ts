@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto';
+import { type KeyObject, verify } from 'node:crypto';
 import { ProvisioningError } from '../errors.ts';
 import type { SignatureAlgorithm } from '../google/provisioning-api.ts';
 import type { KeyType } from '../issue/certificate-authority.ts';
@@ -13,6 +13,7 @@ import {
   readUnsigned,
   tag,
 } from '../x509/der.ts';
+import { publicKeyOf } from '../x509/public-key.ts';
 
 /** How a kind of device key signs. */
 export interface KeyAlgorithm {
@@ -61,13 +62,9 @@ const mostSignatureBytes = 1024;
  */
 export function algorithmOfKey(subjectPublicKeyInfo: Uint8Array): KeyAlgorithm {
   const algorithm = namedAlgorithm(subjectPublicKeyInfo);
-  try {
-    // OpenSSL also sees whether a point is on the curve.
-    createPublicKey({ key: Buffer.from(subjectPublicKeyInfo), format: 'der', type: 'spki' });
-    return algorithm;
-  } catch (error) {
-    throw unsupported('It is no key', error);
-  }
+  // OpenSSL also sees whether a point is on the curve.
+  readKey(subjectPublicKeyInfo);
+  return algorithm;
 }
 
 function namedAlgorithm(subjectPublicKeyInfo: Uint8Array): KeyAlgorithm {
@@ -140,15 +137,14 @@ export function verifySignature(
   subjectPublicKeyInfo: Uint8Array,
 ): Uint8Array {
   const algorithm = namedAlgorithm(subjectPublicKeyInfo);
-  // A key that is used once is cheaper to hand over as it is than as an object made of it.
-  const key = { key: Buffer.from(subjectPublicKeyInfo), format: 'der', type: 'spki' } as const;
+  const key = readKey(subjectPublicKeyInfo);
   if (signature.length > 0 && signature.length <= mostSignatureBytes) {
     // For RSA the encoding is not looked at. DER may have 64 bytes too, so its length decides nothing.
-    if (verifies({ ...key, dsaEncoding: 'der' }, toBeSigned, signature)) return signature;
+    if (verify('sha256', toBeSigned, key, signature)) return signature;
     if (
       algorithm.keyType === 'ec' &&
       signature.length === 64 &&
-      verifies({ ...key, dsaEncoding: 'ieee-p1363' }, toBeSigned, signature)
+      verify('sha256', toBeSigned, { key, dsaEncoding: 'ieee-p1363' }, signature)
     ) {
       return ecdsaSigValue(signature);
     }
@@ -159,13 +155,9 @@ export function verifySignature(
   );
 }
 
-function verifies(
-  key: Parameters<typeof verify>[2],
-  toBeSigned: Uint8Array,
-  signature: Uint8Array,
-): boolean {
+function readKey(subjectPublicKeyInfo: Uint8Array): KeyObject {
   try {
-    return verify('sha256', toBeSigned, key, signature);
+    return publicKeyOf(subjectPublicKeyInfo);
   } catch (error) {
     throw unsupported('It is no key', error);
   }

@@ -47,7 +47,7 @@ export function logEvents(events: Events, log: Log, now: () => number = Date.now
 function logProcesses(events: Events, log: Log, now: () => number): void {
   const quietUntil = new Map<string, number>();
   events.on('notification', (notification) => logNotification(notification, log));
-  events.on('stage', (stage) => log.info({ event: 'stage', ...stage }, `${stage.room} done`));
+  events.on('stage', (stage) => log.debug({ event: 'stage', ...stage }, `${stage.room} done`));
   events.on('closed', (closed) =>
     log.info({ event: 'closed', ...closed }, closed.message ?? `process ${closed.outcome}`),
   );
@@ -74,7 +74,7 @@ function logProcesses(events: Events, log: Log, now: () => number): void {
 }
 
 const notificationLines = {
-  opened: ['info', 'process opened'],
+  opened: ['debug', 'process opened'],
   known: ['debug', 'a notification about a process that is written down already'],
   unreadable: ['warn', 'a message in the queue cannot be read; it is acknowledged'],
   unwritten: ['error', 'the journal could not be written; the queue will deliver again'],

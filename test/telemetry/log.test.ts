@@ -25,8 +25,8 @@ function listening(level: LogLevel = 'debug') {
 }
 
 describe('logEvents', () => {
-  it('writes one line for each stage and one for the end, with the operator’s message', () => {
-    const { events, parsed } = listening('info');
+  it('writes one line for the end of a process, with the operator’s message, and each stage at debug', () => {
+    const { events, parsed } = listening('debug');
     events.emit('stage', { processId: 'p1', room: 'claim', seconds: 0.2, authority: 'ca' });
     events.emit('closed', {
       processId: 'p1',
@@ -36,7 +36,7 @@ describe('logEvents', () => {
       seconds: 3,
     });
     expect(parsed()).toMatchObject([
-      { level: 'info', event: 'stage', processId: 'p1', room: 'claim', authority: 'ca' },
+      { level: 'debug', event: 'stage', processId: 'p1', room: 'claim', authority: 'ca' },
       { level: 'info', event: 'closed', code: 'ca-rejected', msg: 'The officer said no.' },
     ]);
   });
@@ -109,7 +109,7 @@ describe('logEvents', () => {
     events.emit('orphan', { processId: 'p', authority: 'ca', revoked: false, message: 'gone' });
     expect(parsed().map(({ level, event }) => [level, event])).toEqual([
       ['warn', 'notification'],
-      ['info', 'notification'],
+      ['debug', 'notification'],
       ['debug', 'googleRequest'],
       ['debug', 'caRequest'],
       ['error', 'orphan'],
