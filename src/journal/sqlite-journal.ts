@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { closeSync, fdatasync, openSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type {
   Closing,
@@ -13,7 +14,7 @@ import type {
 } from './journal.ts';
 import { JournalError, LeaseLostError } from './journal.ts';
 import { sqliteJournalError } from './sqlite-error.ts';
-import { migrateSqlite } from './sqlite-schema.ts';
+import { openSqliteFile } from './sqlite-file.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export interface SqliteJournalOptions {
@@ -26,6 +27,8 @@ export interface SqliteJournalOptions {
   readonly mostWaiting?: number;
   /** The file never grows beyond this many pages of 4 KiB. Unlimited by default. */
   readonly mostPages?: number;
+  /** Brings what was written to an open file onto the disk: fdatasync(2) by default. */
+  readonly sync?: (file: number) => Promise<void>;
 }
 
 /** Statements prepared once; `:name` parameters are bound by name. */
@@ -58,9 +61,7 @@ const statements = {
 type Statements = { readonly [Name in keyof typeof statements]: StatementSync };
 
 /**
- * Opens the journal of one instance in one file. SQLite's exclusive locking mode holds the lock for the life
- * of this process and gives it back even after kill -9; it also does without a shared-memory file. WAL with
- * synchronous=FULL: a commit that was answered survives a power cut.
+ * Opens the journal of one instance in one file.
  *
  * @throws {JournalError} when the file cannot be made, read or written, is locked by another process, is
  * not a journal, or belongs to a newer version.
@@ -69,41 +70,11 @@ export async function openSqliteJournal(options: SqliteJournalOptions): Promise<
   const path = resolve(options.path);
   let database: DatabaseSync | undefined;
   try {
-    makeFile(path);
-    database = new DatabaseSync(path, { timeout: options.busyTimeoutMs ?? 2_000 });
-    database.exec('PRAGMA locking_mode = EXCLUSIVE');
-    database.exec('PRAGMA journal_mode = WAL');
-    database.exec('PRAGMA synchronous = FULL');
-    database.exec('PRAGMA cache_size = -8192');
-    database.exec('PRAGMA journal_size_limit = 67108864');
-    // A record is written several times within seconds: later checkpoints copy it fewer times.
-    database.exec('PRAGMA wal_autocheckpoint = 4000');
-    // A write transaction, even an empty one, takes the lock now rather than at the first notification.
-    database.exec('BEGIN IMMEDIATE; COMMIT');
-    migrateSqlite(database, path);
-    if (options.mostPages !== undefined) {
-      database.exec(`PRAGMA max_page_count = ${options.mostPages}`);
-    }
+    database = openSqliteFile(path, options);
     return new SqliteJournal(database, path, options);
   } catch (error) {
     if (database?.isOpen === true) database.close();
     throw sqliteJournalError(error, 'opened', path);
-  }
-}
-
-/**
- * SQLite would make the file with the process's umask; its -wal file takes over the mode it finds here. A file
- * that is there is not opened here: to close it would drop the POSIX lock that this process may have on it.
- */
-function makeFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const there = statSync(path, { throwIfNoEntry: false });
-  if (there === undefined) {
-    closeSync(openSync(path, 'wx', 0o600));
-  } else if (!there.isFile()) {
-    throw new JournalError(`The journal ${path} cannot be opened: it is not a file.`);
-  } else if ((there.mode & 0o777) !== 0o600) {
-    chmodSync(path, 0o600);
   }
 }
 
@@ -113,18 +84,24 @@ class SqliteJournal implements Journal {
   readonly #clock: Clock;
   readonly #run: Statements;
   readonly #queue: WriteQueue<() => void>;
+  readonly #sync: (file: number) => Promise<void>;
+  readonly #log: number;
+  /** Set when the log could not be brought onto the disk: nobody knows what of it is there. */
+  #broken: JournalError | undefined;
 
   constructor(database: DatabaseSync, path: string, options: SqliteJournalOptions) {
     this.#database = database;
     this.#path = path;
     this.#clock = options.clock;
+    this.#sync = options.sync ?? promisify(fdatasync);
     this.#run = prepareAll(database);
     this.#run.takeOver.run({ now: this.#clock.now() });
+    this.#log = openSync(`${path}-wal`, 'r');
     this.#queue = new WriteQueue({
       mostWaiting: options.mostWaiting ?? 100_000,
       mostAtOnce: 500,
       restFactor: 4,
-      commit: async (writes) => this.#commit(writes),
+      commit: (writes) => this.#commit(writes),
     });
   }
 
@@ -216,10 +193,28 @@ class SqliteJournal implements Journal {
   /** Writes what is queued, then lets go of the file. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#queue.close();
-    if (this.#database.isOpen) this.#database.close();
+    if (!this.#database.isOpen) return;
+    this.#database.close();
+    closeSync(this.#log);
   }
 
-  #commit(writes: readonly (() => void)[]): ReadonlyMap<() => void, unknown> {
+  async #commit(writes: readonly (() => void)[]): Promise<ReadonlyMap<() => void, unknown>> {
+    if (this.#broken !== undefined) throw this.#broken;
+    const failed = this.#transact(writes);
+    try {
+      await this.#sync(this.#log);
+    } catch (error) {
+      // The kernel tells of such a failure once; a later success would prove nothing about these writes.
+      const { message } = sqliteJournalError(error, 'brought onto the disk', this.#path);
+      this.#broken = new JournalError(`${message} Mend that, then restart the service.`, {
+        cause: error,
+      });
+      throw this.#broken;
+    }
+    return failed;
+  }
+
+  #transact(writes: readonly (() => void)[]): ReadonlyMap<() => void, unknown> {
     const failed = new Map<() => void, unknown>();
     try {
       // Only after a rollback that failed.

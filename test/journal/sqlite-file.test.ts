@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { fstatSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +21,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-function openJournal(options: { busyTimeoutMs?: number; mostPages?: number } = {}) {
+type Options = Partial<Parameters<typeof openSqliteJournal>[0]>;
+
+function openJournal(options: Options = {}) {
   const { clock } = stoppedClock();
   return openSqliteJournal({ path, clock, busyTimeoutMs: 0, ...options });
 }
@@ -50,6 +53,43 @@ describe('The SQLite journal’s file', () => {
     await chmod(directory, 0o755);
     await using _journal = await openJournal();
     expect(await modeOf(directory)).toBe('755');
+  });
+
+  it('answers a write only when the log is on the disk', async () => {
+    const reached = Promise.withResolvers<number>();
+    const synced = Promise.withResolvers<void>();
+    const sync = (file: number) => {
+      reached.resolve(file);
+      return synced.promise;
+    };
+    await using journal = await openJournal({ sync });
+    let answered = false;
+    const opened = journal.open(notified('a'), signal).then((answer) => {
+      answered = true;
+      return answer;
+    });
+    const file = await reached.promise;
+    expect(fstatSync(file).ino).toBe((await stat(`${path}-wal`)).ino);
+    // The commit itself is done; only the disk is awaited.
+    expect((await journal.summary(signal)).open.claim).toBe(1);
+    expect(answered).toBe(false);
+    synced.resolve();
+    expect(await opened).toBe('opened');
+  });
+
+  it('takes nothing more once the log could not be brought onto the disk', async () => {
+    const failure = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+    let syncs = 0;
+    const sync = async () => {
+      syncs += 1;
+      if (syncs === 2) throw failure;
+    };
+    await using journal = await openJournal({ sync });
+    await journal.open(notified('a'), signal);
+    const problem = /cannot be brought onto the disk: EIO.* then restart the service/;
+    await expect(journal.open(notified('b'), signal)).rejects.toThrow(problem);
+    await expect(journal.open(notified('c'), signal)).rejects.toThrow(problem);
+    expect(syncs).toBe(2);
   });
 
   it('keeps everything over a restart', async () => {
