@@ -10,8 +10,11 @@ describe('the package', () => {
   });
 
   it('pins every direct dependency exactly, and Node to its .node-version', () => {
-    const { dependencies, devDependencies } = JSON.parse(read('package.json'));
-    for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies })) {
+    const { dependencies, optionalDependencies, devDependencies } = JSON.parse(
+      read('package.json'),
+    );
+    const all = { ...dependencies, ...optionalDependencies, ...devDependencies };
+    for (const [name, version] of Object.entries(all)) {
       expect(version, name).toMatch(/^\d+\.\d+\.\d+$/);
     }
     expect(devDependencies.node).toBe(read('.node-version').trim());

@@ -1,13 +1,6 @@
-import { createHash, type KeyObject, sign } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { RequestedCertificate } from '../../src/issue/certificate-authority.ts';
-import {
-  contextTag,
-  encode,
-  encodeBitString,
-  encodeOid,
-  encodeUnsigned,
-  tag,
-} from '../../src/x509/der.ts';
+import { contextTag, encode, encodeBitString, encodeUnsigned, tag } from '../../src/x509/der.ts';
 import {
   type Extension,
   encodeExtensions,
@@ -16,14 +9,14 @@ import {
   keyUsageExtension,
   subjectAltNameExtension,
 } from '../../src/x509/extensions.ts';
+import { algorithmOf, type SigningKey, signatureOf, signatureSoon } from './signing-key.ts';
 
 /** Who signs: a CA of this machine. */
 export interface Signer {
   /** Name, DER. */
   readonly name: Uint8Array;
   readonly keyIdentifier: Uint8Array;
-  /** The private key, EC P-256 or RSA. */
-  readonly key: KeyObject;
+  readonly key: SigningKey;
 }
 
 /** What goes into a certificate; the rest comes from the signer (RFC 5280 4.1.2). */
@@ -41,19 +34,33 @@ export interface CertificateContent {
   readonly extensions: readonly Extension[];
 }
 
+/** A certificate, DER. */
+export function signCertificate(content: CertificateContent, signer: Signer): Uint8Array {
+  return signed(toBeSigned(content, signer), signer.key);
+}
+
+/** {@link signCertificate} without keeping the event loop waiting for a key that is elsewhere. */
+export async function signCertificateSoon(
+  content: CertificateContent,
+  signer: Signer,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const certificate = toBeSigned(content, signer);
+  const signature = await signatureSoon(certificate, signer.key, signal);
+  return withSignature(certificate, signer.key, signature);
+}
+
 /**
- * A certificate, DER.
- *
  * TBSCertificate ::= SEQUENCE { version [0], serialNumber, signature, issuer, validity, subject,
  *   subjectPublicKeyInfo, extensions [3] }                                     (RFC 5280 4.1)
  */
-export function signCertificate(content: CertificateContent, signer: Signer): Uint8Array {
+function toBeSigned(content: CertificateContent, signer: Signer): Uint8Array {
   const extensions = encodeExtensions([
     ...content.extensions,
     subjectKeyIdentifier(content.subjectPublicKeyInfo),
     authorityKeyIdentifier(signer),
   ]);
-  const toBeSigned = encode(
+  return encode(
     tag.sequence,
     version3,
     encodeUnsigned(content.serialNumber),
@@ -64,21 +71,15 @@ export function signCertificate(content: CertificateContent, signer: Signer): Ui
     content.subjectPublicKeyInfo,
     encode(contextTag(3, 'constructed'), extensions),
   );
-  return signed(toBeSigned, signer.key);
 }
 
 /** SEQUENCE { toBeSigned, signatureAlgorithm, signature }: certificates and CRLs alike. DER. */
-export function signed(toBeSigned: Uint8Array, key: KeyObject): Uint8Array {
-  const signature = sign('sha256', toBeSigned, key);
-  return encode(tag.sequence, toBeSigned, algorithmOf(key), encodeBitString(signature));
+export function signed(content: Uint8Array, key: SigningKey): Uint8Array {
+  return withSignature(content, key, signatureOf(content, key));
 }
 
-const ecdsaWithSha256 = encode(tag.sequence, encodeOid('1.2.840.10045.4.3.2'));
-const sha256WithRsa = encode(tag.sequence, encodeOid('1.2.840.113549.1.1.11'), encode(tag.null));
-
-/** AlgorithmIdentifier, DER: ecdsa-with-SHA256 (RFC 5758 3.2) or sha256WithRSAEncryption (RFC 4055 5). */
-export function algorithmOf(key: KeyObject): Uint8Array {
-  return key.asymmetricKeyType === 'rsa' ? sha256WithRsa : ecdsaWithSha256;
+function withSignature(content: Uint8Array, key: SigningKey, signature: Uint8Array): Uint8Array {
+  return encode(tag.sequence, content, algorithmOf(key), encodeBitString(signature));
 }
 
 /** The hash of the SubjectPublicKeyInfo (RFC 7093 2, method 4). */

@@ -1,34 +1,21 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  randomBytes,
-  X509Certificate,
-} from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { KeyType } from '../../src/issue/certificate-authority.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { authorityExtensions, keyIdentifier, type Signer, signCertificate } from './certificate.ts';
+import { explained, writeDurably } from './durable-file.ts';
+import type { CaRole, KeyStore } from './key-store.ts';
 import type { Ledger } from './ledger.ts';
+import { publicKeyOf, type SigningKey } from './signing-key.ts';
 
 const dayMs = 24 * 3_600_000;
 const rootDays = 20 * 365;
 const issuingDays = 10 * 365;
 /** A device's clock may lag: nothing begins at this very moment. */
 const backdatedMs = dayMs;
-const rsaBits = 3072;
 
 export interface HierarchyOptions {
   readonly keyType: KeyType;
@@ -57,23 +44,28 @@ export interface Hierarchy {
 export function openHierarchy(
   directory: string,
   options: HierarchyOptions,
-  ledger: Ledger,
-  now: number,
+  { keys, ledger, now }: { keys: KeyStore; ledger: Ledger; now: number },
 ): Hierarchy {
   return ledger.exclusively(() => {
-    if (!existsSync(join(directory, 'issuing.pem'))) make(directory, options, ledger, now);
-    return load(directory, options);
+    if (!existsSync(join(directory, 'issuing.pem'))) {
+      refuseOverLedger(directory, ledger);
+      make(directory, options, keys, now);
+    }
+    return load(directory, options, keys);
   });
 }
 
-function make(directory: string, options: HierarchyOptions, ledger: Ledger, now: number): void {
+function refuseOverLedger(directory: string, ledger: Ledger): void {
   if (!ledger.isEmpty()) {
     throw new ProvisioningError(
       'ca-misconfigured',
       `${directory} has a ledger of issued certificates but no issuing.pem. Restore the file from a backup, or choose an empty directory.`,
     );
   }
-  const rootKey = keyFrom(join(directory, 'root-key.pem'), options.keyType);
+}
+
+function make(directory: string, options: HierarchyOptions, keys: KeyStore, now: number): void {
+  const rootKey = keys.made('root') ?? keys.make('root');
   const root: Signer = signerOf(rootKey, rootName(options));
   const begin = now - backdatedMs;
   makeCertificate(join(directory, 'root.pem'), {
@@ -84,7 +76,7 @@ function make(directory: string, options: HierarchyOptions, ledger: Ledger, now:
     notAfter: now + rootDays * dayMs,
     signer: root,
   });
-  const issuingKey = keyFrom(join(directory, 'issuing-key.pem'), options.keyType);
+  const issuingKey = keys.made('issuing') ?? keys.make('issuing');
   makeCertificate(join(directory, 'issuing.pem'), {
     key: issuingKey,
     name: issuingName(options),
@@ -95,19 +87,8 @@ function make(directory: string, options: HierarchyOptions, ledger: Ledger, now:
   });
 }
 
-/** The key in the file; a new one, written there, when there is none. */
-function keyFrom(file: string, keyType: KeyType): KeyObject {
-  if (existsSync(file)) return readKey(file);
-  const { privateKey } =
-    keyType === 'rsa'
-      ? generateKeyPairSync('rsa', { modulusLength: rsaBits })
-      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  writeDurably(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
-  return privateKey;
-}
-
 interface AuthorityContent {
-  readonly key: KeyObject;
+  readonly key: SigningKey;
   /** DER. */
   readonly name: Uint8Array;
   readonly pathLength: number;
@@ -139,12 +120,10 @@ export function newSerialNumber(): Buffer {
   return octets;
 }
 
-/** The root's key is not needed any more: it may be kept elsewhere. */
-function load(directory: string, options: HierarchyOptions): Hierarchy {
+function load(directory: string, options: HierarchyOptions, keys: KeyStore): Hierarchy {
   const root = readCertificate(join(directory, 'root.pem'));
   const issuing = readCertificate(join(directory, 'issuing.pem'));
-  const key = readKey(join(directory, 'issuing-key.pem'));
-  const problem = problemOf(root, issuing, key, options);
+  const problem = problemOf(root, issuing, options);
   if (problem !== undefined) {
     throw new ProvisioningError(
       'ca-misconfigured',
@@ -154,7 +133,7 @@ function load(directory: string, options: HierarchyOptions): Hierarchy {
   return {
     root: new Uint8Array(root.raw),
     issuing: new Uint8Array(issuing.raw),
-    signer: signerOf(key, issuingName(options)),
+    signer: signerOf(keys.issuingKey(issuing), issuingName(options)),
     notAfter: Math.min(root.validToDate.getTime(), issuing.validToDate.getTime()),
   };
 }
@@ -162,13 +141,12 @@ function load(directory: string, options: HierarchyOptions): Hierarchy {
 function problemOf(
   root: X509Certificate,
   issuing: X509Certificate,
-  key: KeyObject,
   options: HierarchyOptions,
 ): string | undefined {
-  if (!issuing.checkPrivateKey(key)) return 'issuing-key.pem is not the key of issuing.pem.';
   if (!issuing.verify(root.publicKey)) return 'issuing.pem was not issued by root.pem.';
-  if (key.asymmetricKeyType !== options.keyType) {
-    return `This CA has a key of type ${key.asymmetricKeyType}, but the options ask for ${options.keyType}.`;
+  const keyType = issuing.publicKey.asymmetricKeyType;
+  if (keyType !== options.keyType) {
+    return `This CA has a key of type ${keyType}, but the options ask for ${options.keyType}.`;
   }
   if (!issuing.raw.includes(Buffer.from(issuingName(options)))) {
     return `This CA is not called "${options.name}": its name is ${JSON.stringify(issuing.subject)}.`;
@@ -176,58 +154,23 @@ function problemOf(
   return undefined;
 }
 
-function signerOf(key: KeyObject, name: Uint8Array): Signer {
+function signerOf(key: SigningKey, name: Uint8Array): Signer {
   return { key, name, keyIdentifier: keyIdentifier(publicKeyOf(key)) };
 }
 
-function publicKeyOf(key: KeyObject): Uint8Array {
-  return createPublicKey(key).export({ type: 'spki', format: 'der' });
-}
-
 function rootName({ name }: HierarchyOptions): Uint8Array {
-  return encodeName([[{ type: '2.5.4.3', value: `${name} Root` }]]);
+  return encodeName([[{ type: '2.5.4.3', value: commonName(name, 'root') }]]);
 }
 
 function issuingName({ name }: HierarchyOptions): Uint8Array {
-  return encodeName([[{ type: '2.5.4.3', value: `${name} Issuing` }]]);
+  return encodeName([[{ type: '2.5.4.3', value: commonName(name, 'issuing') }]]);
 }
 
-function readKey(file: string): KeyObject {
-  return explained(file, () => createPrivateKey(readFileSync(file)));
+/** Of the CA's certificate; its key in a token is labelled the same. */
+export function commonName(name: string, role: CaRole): string {
+  return `${name} ${role === 'root' ? 'Root' : 'Issuing'}`;
 }
 
 function readCertificate(file: string): X509Certificate {
   return explained(file, () => new X509Certificate(readFileSync(file)));
-}
-
-/** Whole or not at all, and on the disk when it returns. One writer at a time: the ledger's lock is held. */
-export function writeDurably(file: string, contents: string, mode: number): void {
-  explained(file, () => {
-    const unfinished = `${file}.new`;
-    const descriptor = openSync(unfinished, 'w', mode);
-    try {
-      writeFileSync(descriptor, contents);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(unfinished, file);
-    const directory = openSync(dirname(file), 'r');
-    try {
-      fsyncSync(directory);
-    } finally {
-      closeSync(directory);
-    }
-  });
-}
-
-function explained<Result>(file: string, work: () => Result): Result {
-  try {
-    return work();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ProvisioningError('ca-misconfigured', `${file} cannot be used: ${reason}`, {
-      cause: error,
-    });
-  }
 }

@@ -1,14 +1,9 @@
 import type { RevocationReason } from '../../src/issue/certificate-authority.ts';
 import { contextTag, encode, encodeUnsigned, tag } from '../../src/x509/der.ts';
 import { encodeExtensions } from '../../src/x509/extensions.ts';
-import {
-  algorithmOf,
-  authorityKeyIdentifier,
-  encodeTime,
-  type Signer,
-  signed,
-} from './certificate.ts';
+import { authorityKeyIdentifier, encodeTime, type Signer, signed } from './certificate.ts';
 import type { RevokedEntry } from './ledger.ts';
+import { algorithmOf } from './signing-key.ts';
 
 export interface RevocationListContent {
   readonly number: number;

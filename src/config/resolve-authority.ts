@@ -13,7 +13,7 @@ import { type Schema, schemasAt } from './schema-path.ts';
 import { asRecord, validFields } from './valid-fields.ts';
 
 /** Calls at once to an authority that is somewhere else. */
-const defaultConcurrency = 8;
+export const defaultConcurrency = 8;
 
 /** A file with root certificates is a few of them. In bytes. */
 const largestRootsBytes = 1024 * 1024;

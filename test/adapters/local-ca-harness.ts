@@ -15,10 +15,14 @@ const hasNoOtherSide: NotSupported = {
   notSupported: 'A local CA has no other side that could hang or give a strange answer.',
 };
 
-export async function localCaHarness(): Promise<AdapterHarness> {
+/** @param given options of the kind; `env` has the secrets they name. */
+export async function localCaHarness(
+  given: object = {},
+  env: Record<string, string> = {},
+): Promise<AdapterHarness> {
   const directory = await temporaryDirectory();
-  const context = connectContext(directory.path);
-  const options = localCa.options.parse({ directory: './ca' });
+  const context = connectContext(directory.path, { env });
+  const options = localCa.options.parse({ directory: './ca', ...given });
   return {
     connect: () => localCa.connect(options, context, new AbortController().signal),
     hooks: {
@@ -34,7 +38,7 @@ export async function localCaHarness(): Promise<AdapterHarness> {
       answerGarbage: hasNoOtherSide,
       hang: hasNoOtherSide,
     },
-    secrets: [],
+    secrets: Object.values(env),
     roots: async () => readCertificates(await readFile(join(directory.path, 'ca/root.pem'))),
     validityAsAsked: true,
     leftovers: async () => [],

@@ -24,7 +24,7 @@ const run = promisify(execFile);
 const never = new AbortController().signal;
 const dayMs = 24 * 3_600_000;
 
-describeAdapter('local-ca', localCaHarness);
+describeAdapter('local-ca', () => localCaHarness());
 
 const wanted: RequestedCertificate = {
   subject: [[{ type: '2.5.4.3', value: 'device' }]],

@@ -32,7 +32,7 @@ export interface Credentials {
 export class DoubleCa {
   readonly root: Uint8Array;
   readonly issuing: Uint8Array;
-  readonly signer: Signer;
+  readonly signer: Signer & { readonly key: KeyObject };
 
   constructor(keyType: KeyType = 'ec') {
     const root = authority(keyType, 'Double Root');

@@ -7,6 +7,7 @@ import {
   signCertificate,
 } from '../../../adapters/local-ca/certificate.ts';
 import { newSerialNumber } from '../../../adapters/local-ca/hierarchy.ts';
+import { publicKeyOf } from '../../../adapters/local-ca/signing-key.ts';
 import type {
   RequestedCertificate,
   SubjectAltName,
@@ -95,7 +96,7 @@ function authority(of: Signer, by: Signer, pathLength: number): Uint8Array {
     {
       serialNumber: newSerialNumber(),
       subject: of.name,
-      subjectPublicKeyInfo: createPublicKey(of.key).export({ type: 'spki', format: 'der' }),
+      subjectPublicKeyInfo: publicKeyOf(of.key),
       notBefore: now - dayMs,
       notAfter: now + 3_650 * dayMs,
       extensions: authorityExtensions(pathLength),

@@ -1,0 +1,80 @@
+import type {
+  AuthorityFeatures,
+  DroppablePart,
+  KeyType,
+} from '../src/issue/certificate-authority.ts';
+
+/*
+ * Writes the table of docs/choosing-a-ca.md from what the kinds of CA declare. A test compares the two;
+ * `npm test -- test/docs -u` writes the file anew.
+ */
+
+/** One kind, as it declares itself under all options that change what it declares. */
+export interface KindFacts {
+  readonly kind: string;
+  /** What it declares, once for each set of options; at least one. */
+  readonly declared: readonly AuthorityFeatures[];
+  readonly concurrency: number;
+  readonly requestsPerSecond: number | undefined;
+  /** Real servers that its tests run against, with versions. Empty: a double of ours only. */
+  readonly provenWith: readonly string[];
+  /** What else decides about it, in Markdown. */
+  readonly note: string;
+}
+
+/** A Markdown table with a row for each kind. */
+export function describeKinds(kinds: readonly KindFacts[]): string {
+  const rows = kinds.map((facts) => {
+    const cells = [
+      `\`${facts.kind}\``,
+      repeatedOrder(facts.declared),
+      each(facts.declared, ({ pending }) => yesOrNo(pending)),
+      each(facts.declared, ({ revoke }) => yesOrNo(revoke)),
+      keyTypes(facts.declared),
+      dropped(facts.declared),
+      `${facts.concurrency}${facts.requestsPerSecond === undefined ? '' : `, ${facts.requestsPerSecond} a second`}`,
+      facts.provenWith.length === 0 ? 'a double' : facts.provenWith.join(', '),
+      facts.note,
+    ];
+    return `| ${cells.join(' | ')} |\n`;
+  });
+  return `${head}${rows.join('')}`;
+}
+
+const head = `| kind | a repeated order gives | may wait | revokes | keys | leaves out | calls at once | proven with | what to know |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+`;
+
+function repeatedOrder(declared: readonly AuthorityFeatures[]): string {
+  return each(declared, ({ idempotent, findsEarlier }) => {
+    if (idempotent) return 'the same certificate';
+    return findsEarlier === true ? 'the earlier one, if it is found' : 'perhaps a second one';
+  });
+}
+
+function keyTypes(declared: readonly AuthorityFeatures[]): string {
+  return each(declared, (features) => features.keyTypes.map((type) => keyNames[type]).join(', '));
+}
+
+const keyNames: Readonly<Record<KeyType, string>> = { rsa: 'RSA', ec: 'EC' };
+
+/** What every set of options drops, and what only some do. */
+function dropped(declared: readonly AuthorityFeatures[]): string {
+  const isAlways = (part: DroppablePart) => declared.every(({ mayDrop }) => mayDrop.includes(part));
+  const parts = [...new Set(declared.flatMap(({ mayDrop }) => mayDrop))];
+  const shown = parts.map((part) => (isAlways(part) ? part : `${part} (by option)`));
+  return shown.length === 0 ? '–' : shown.join(', ');
+}
+
+function yesOrNo(value: boolean): string {
+  return value ? 'yes' : '–';
+}
+
+/** One answer where all sets of options agree, else all of them. */
+function each(
+  declared: readonly AuthorityFeatures[],
+  answer: (features: AuthorityFeatures) => string,
+): string {
+  const answers = [...new Set(declared.map(answer))];
+  return answers.length === 1 ? answers.join('') : `by option: ${answers.join(' / ')}`;
+}
