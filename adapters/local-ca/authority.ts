@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import type {
@@ -69,7 +70,8 @@ export class LocalCa implements CertificateAuthority {
   readonly #closing = new AbortController();
   #hierarchy: Hierarchy | undefined;
   #renewal: Promise<void> | undefined;
-  #waiting: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
   /** What went wrong when the CRL was last to be renewed. */
   #crlProblem: unknown;
 
@@ -117,7 +119,7 @@ export class LocalCa implements CertificateAuthority {
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     signal.throwIfAborted();
     const authority = this.#authority();
-    const earlier = this.#ledger.find(request.requestId);
+    const earlier = await this.#ledger.find(request.requestId);
     if (earlier !== undefined) return repeated(earlier, request, authority);
     const problem = requestProblem(request);
     if (problem !== undefined) return { kind: 'rejected', reason: problem };
@@ -130,10 +132,8 @@ export class LocalCa implements CertificateAuthority {
       return { kind: 'rejected', reason: `The names cannot be certified: ${error.message}` };
     }
     return new Promise((resolve, reject) => {
-      // Whatever is ordered before the event loop comes round shares one transaction and one fsync.
-      if (this.#waiting.length === 0) setImmediate(() => this.#write());
       this.#waiting.push({ entry, request, authority, signal, resolve, reject });
-      if (this.#waiting.length === mostPerTransaction) this.#write();
+      this.#writing ??= this.#writeWaiting();
     });
   }
 
@@ -167,7 +167,7 @@ export class LocalCa implements CertificateAuthority {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     await this.#renewal;
-    this.#write();
+    await this.#writing;
     await this.#keys[Symbol.asyncDispose]();
     this.#ledger[Symbol.dispose]();
   }
@@ -203,17 +203,24 @@ export class LocalCa implements CertificateAuthority {
     return { requestId, serial, certificate, issuedAt, expiresAt };
   }
 
-  /** Writes what waits; what was aborted meanwhile is not issued. */
-  #write(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+  /** What is ordered before the event loop comes round, or while the disk is busy, shares one transaction. */
+  async #writeWaiting(): Promise<void> {
+    await setImmediate();
+    while (this.#waiting.length > 0) {
+      await this.#write(this.#waiting.splice(0, mostPerTransaction));
+    }
+    this.#writing = undefined;
+  }
+
+  /** What was aborted meanwhile is not issued. Never rejects. */
+  async #write(waiting: readonly Waiting[]): Promise<void> {
     const wanted = waiting.filter(({ signal, reject }) => {
       if (signal.aborted) reject(signal.reason);
       return !signal.aborted;
     });
     if (wanted.length === 0) return;
     try {
-      const certificates = this.#ledger.record(wanted.map(({ entry }) => entry));
+      const certificates = await this.#ledger.record(wanted.map(({ entry }) => entry));
       for (const [index, { entry, request, authority, resolve }] of wanted.entries()) {
         const certificate = certificates[index] ?? entry.certificate;
         const isOurs = certificate === entry.certificate;
