@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { ProvisioningError } from '../src/errors.ts';
 import { type ConnectContext, defineAdapter } from '../src/issue/certificate-authority.ts';
 import { directoryProblem, LocalCa } from './local-ca/authority.ts';
 import { openHierarchy } from './local-ca/hierarchy.ts';
@@ -63,7 +64,7 @@ export default defineAdapter({
       ca.begin();
     } catch (error) {
       // A token may come, or be mended, later: until then check() says what is wrong.
-      if (!store.mayBeAway) throw error;
+      if (!store.mayBeAway || !(error instanceof ProvisioningError)) throw error;
     }
     opened.move();
     return ca;

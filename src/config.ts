@@ -5,6 +5,7 @@ import { type ConfigDocument, parseConfigDocument } from './config/document.ts';
 import { explainIssues, missingMessage } from './config/explain-issue.ts';
 import { ConfigError, type ConfigProblem } from './config/problem.ts';
 import { resolveAuthorities } from './config/resolve-authority.ts';
+import { checkProfiles, resolveProfiles } from './config/resolve-profiles.ts';
 import { resolveGoogle, resolveJournal, resolvePubsub } from './config/resolve-section.ts';
 import { type ConfigFile, configJsonSchema, configSchema } from './config/schema.ts';
 import { asRecord } from './config/valid-fields.ts';
@@ -132,10 +133,7 @@ export async function loadConfig(path: string, options: LoadOptions): Promise<Co
   }
   const { scepProfiles, unmatched, limits, server, log } = checked.data;
   const instance = checked.data.instance ?? hostname();
-  const profiles = new Map<string, CertificateProfile>();
-  for (const [name, { template, ...profile }] of Object.entries(checked.data.profiles)) {
-    profiles.set(name, template === undefined ? profile : { ...profile, template });
-  }
+  const profiles = resolveProfiles(checked.data.profiles, directory);
   return {
     file,
     directory,
@@ -151,23 +149,6 @@ export async function loadConfig(path: string, options: LoadOptions): Promise<Co
     server,
     log,
   };
-}
-
-/** Rules about a profile as a whole. */
-function checkProfiles(raw: unknown, context: ResolveContext): void {
-  for (const [name, entry] of Object.entries(asRecord(raw))) {
-    const { subject, subjectAltNames } = asRecord(entry);
-    const nameless =
-      (subject ?? '') === '' && (subjectAltNames === undefined || isEmptyList(subjectAltNames));
-    if (!nameless) continue;
-    context.report(
-      context.document.problem(
-        ['profiles', name],
-        'has neither a subject nor a subject alternative name',
-        'add subject, like CN=${DEVICE_SERIAL_NUMBER}, or an entry under subjectAltNames',
-      ),
-    );
-  }
 }
 
 /**
@@ -207,8 +188,4 @@ async function readFile(path: string): Promise<string> {
       fix: 'name the configuration file with --config FILE; it is YAML in UTF-8, readable for the user of the service',
     },
   ]);
-}
-
-function isEmptyList(value: unknown): boolean {
-  return Array.isArray(value) && value.length === 0;
 }

@@ -106,6 +106,18 @@ export const errorTable = {
     meaning:
       'The SCEP profile in the Admin console uses a variable that is not in Google’s record of the process (asset id, location). Use one of the supported variables.',
   },
+  'sid-unknown': {
+    disposition: 'refuse',
+    deviceText: `Your account is not set up for this certificate. ${askAdmin}`,
+    meaning:
+      'The profile wants a SID in the certificate, and its file (sid.file) has no line for this person or device. Add the line; the device asks again by itself.',
+  },
+  'sid-file-unusable': {
+    disposition: 'retry',
+    deviceText: `The certificate service is not set up correctly. ${askAdmin}`,
+    meaning:
+      'The file of SIDs that a profile names (sid.file) cannot be read, or one of its lines is wrong; the log line says which. Correct it: it is read anew at once, nothing is restarted.',
+  },
   'signing-refused': {
     disposition: 'refuse',
     deviceText: 'The device could not prove that it holds its key.',

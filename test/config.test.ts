@@ -279,6 +279,16 @@ describe('ConfigError', () => {
     ]);
   });
 
+  it('looks into the file of SIDs that a profile names', async () => {
+    const profiles = 'profiles: { p: { subject: CN=x, sid: { file: sids.csv, key: email } } }';
+    const found = () => problems(file({ profiles }));
+    expect(await found()).toEqual([expect.stringMatching(/profiles\.p\.sid\.file: .*ENOENT/)]);
+    await writeFile(join(directory, 'sids.csv'), 'a@example.org,S-1-5-21-1\nb@example.org\n');
+    expect(await found()).toEqual([expect.stringMatching(/sids\.csv cannot be used: line 2 is/)]);
+    await writeFile(join(directory, 'sids.csv'), 'a@example.org,S-1-5-21-1\n');
+    expect(await found()).toEqual([]);
+  });
+
   it('names keys that the chosen journal does not use', async () => {
     const journal = 'journal: { kind: memory, path: x.db }';
     expect(await problems(file({ journal }))).toEqual([

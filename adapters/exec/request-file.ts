@@ -47,6 +47,9 @@ function requestJson(request: IssueRequest, csrPem: string): string {
     extendedKeyUsages: wanted.extendedKeyUsages,
     validityDays: wanted.validityDays,
     template: wanted.template ?? null,
+    ...(wanted.securityIdentifier === undefined
+      ? {}
+      : { securityIdentifier: wanted.securityIdentifier }),
     csrPem,
   };
   return `${JSON.stringify(told, undefined, 2)}\n`;

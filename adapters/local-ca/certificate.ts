@@ -9,6 +9,7 @@ import {
   keyUsageExtension,
   subjectAltNameExtension,
 } from '../../src/x509/extensions.ts';
+import { sidExtension } from '../../src/x509/microsoft-extensions.ts';
 import { algorithmOf, type SigningKey, signatureOf, signatureSoon } from './signing-key.ts';
 
 /** Who signs: a CA of this machine. */
@@ -119,6 +120,9 @@ export function endEntityExtensions(wanted: RequestedCertificate): Extension[] {
     // Critical where it is the only name (RFC 5280 4.2.1.6).
     const critical = wanted.subject.length === 0;
     extensions.push(subjectAltNameExtension(wanted.subjectAltNames, critical));
+  }
+  if (wanted.securityIdentifier !== undefined) {
+    extensions.push(sidExtension(wanted.securityIdentifier));
   }
   return extensions;
 }

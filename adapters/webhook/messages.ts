@@ -66,6 +66,11 @@ const order = {
   extendedKeyUsages: z.array(text).describe('Object identifiers in dots.'),
   validityDays: z.number().positive(),
   template: text.nullable().describe('The template of the profile, or null.'),
+  securityIdentifier: text
+    .optional()
+    .describe(
+      'The SID for Microsoft’s extension 1.3.6.1.4.1.311.25.2, where the profile asks for one; the CSR has it.',
+    ),
   csrPem: text.describe('PKCS#10, PEM. Its signature was verified against the device’s key.'),
 };
 
@@ -189,6 +194,9 @@ function orderOf(request: IssueRequest) {
     extendedKeyUsages: [...wanted.extendedKeyUsages],
     validityDays: wanted.validityDays,
     template: wanted.template ?? null,
+    ...(wanted.securityIdentifier === undefined
+      ? {}
+      : { securityIdentifier: wanted.securityIdentifier }),
     csrPem: encodePem('CERTIFICATE REQUEST', request.csr),
   };
 }

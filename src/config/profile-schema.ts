@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkTemplate } from '../issue/profile.ts';
+import { sidKeys } from '../issue/sid-file.ts';
 import { nearestName } from '../x509/nearest-name.ts';
 import {
   extendedKeyUsageOids,
@@ -63,6 +64,30 @@ const subjectAltName = z
     }
   });
 
+const sid = z.strictObject({
+  file: z
+    .string()
+    .min(1)
+    .describe(
+      'A text file that an administrator keeps, with a line `key,SID` for each person or device. Read anew when it changes.',
+    ),
+  key: z
+    .enum(sidKeys)
+    .describe(
+      'What stands before the comma: `email` or `userDirectoryId` for users, `deviceDirectoryId` or `serialNumber` for devices.',
+    ),
+  form: z
+    .enum(['extension', 'uri', 'both'])
+    .default('extension')
+    .describe(
+      '`extension` is 1.3.6.1.4.1.311.25.2, which the CA must copy from the request; `uri` a subject alternative name, which most CAs keep and newer domain controllers read.',
+    ),
+  unknown: z
+    .enum(['refuse', 'omit'])
+    .default('refuse')
+    .describe('For one without a line: `refuse`, or `omit` the SID and go on.'),
+});
+
 export const profile = z.strictObject({
   subject: z
     .string()
@@ -93,6 +118,11 @@ export const profile = z.strictObject({
     .max(256)
     .optional()
     .describe("The CA's own template or profile name, for kinds that choose by one."),
+  sid: sid
+    .optional()
+    .describe(
+      'Puts the SID of the Active Directory account into the certificate (strong mapping, KB5014754). See docs/windows-ca.md.',
+    ),
 });
 
 export const scepProfiles = z.strictObject({ extendedKeyUsages, validityDays });

@@ -61,6 +61,8 @@ export interface RequestedCertificate {
   readonly validityDays: number;
   /** The CA's template or profile name where the configuration gives one. */
   readonly template?: string;
+  /** The SID (S-1-…) of the account, as Microsoft's extension 1.3.6.1.4.1.311.25.2; the CSR has it. */
+  readonly securityIdentifier?: string;
 }
 
 /** What is known before the device signs. */

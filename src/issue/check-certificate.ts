@@ -207,14 +207,24 @@ function checkAltNames(facts: CertificateFacts, { wanted, mayDrop }: CheckReques
  * A Windows domain takes the certificate for the account of this SID, whatever the names say. A CA that builds names
  * from its directory puts its requester's there: ours.
  */
-function checkSecurityIdentifier({ extensions }: CertificateFacts, { wanted }: CheckRequest): void {
+function checkSecurityIdentifier(
+  { extensions, subjectAltNames }: CertificateFacts,
+  { wanted }: CheckRequest,
+): void {
   const found = extensions.find(({ type }) => type === microsoftOid.securityIdentifier);
-  if (found === undefined) return;
+  const asUri = (names: CertificateFacts['subjectAltNames'], sid: string) =>
+    names.some(({ type, value }) => type === 'uri' && value === sidUri(sid));
+  if (found === undefined) {
+    const asked = wanted.securityIdentifier;
+    if (asked === undefined || asUri(subjectAltNames, asked)) return;
+    throw fault(
+      'certificate-wrong-names',
+      `The certificate lacks the security identifier ${asked}, which was asked for: a domain would not map it to the account. Let the CA copy the extension ${microsoftOid.securityIdentifier} from the request, or set the profile’s sid.form to uri.`,
+    );
+  }
   const sid = sidIn(found.value);
-  const asked =
-    sid !== undefined &&
-    wanted.subjectAltNames.some(({ type, value }) => type === 'uri' && value === sidUri(sid));
-  if (asked) return;
+  if (sid !== undefined && sid === wanted.securityIdentifier) return;
+  if (sid !== undefined && asUri(wanted.subjectAltNames, sid)) return;
   throw fault(
     'certificate-wrong-names',
     `The certificate has the security identifier ${sid ?? 'of an unknown form'}, which was not asked for: a domain would take it for that account’s. Set the template to “Supply in the request”.`,

@@ -3,6 +3,7 @@ import { ProvisioningError } from '../errors.ts';
 import { altNameProblem } from '../x509/alt-name-form.ts';
 import { attributeType, attributeTypeNamed } from '../x509/attribute-types.ts';
 import { NameError, nameProblem, parseName } from '../x509/distinguished-name.ts';
+import { isSidUri, sidUri } from '../x509/microsoft-extensions.ts';
 import type {
   DistinguishedName,
   KeyUsage,
@@ -24,6 +25,17 @@ export interface CertificateProfile {
   readonly extendedKeyUsages: readonly string[];
   readonly validityDays: number;
   readonly template?: string;
+  readonly sid?: SidWish;
+}
+
+/** A SID in the certificate, for domains that map certificates to accounts by it (KB5014754). */
+export interface SidWish {
+  /** Where SIDs come from; throws what ends or delays the process. */
+  readonly source: { sidOf(subject: Subject): string | undefined };
+  /** As Microsoft's extension, as a subject alternative name of type URI, or both. */
+  readonly form: 'extension' | 'uri' | 'both';
+  /** What becomes of one whose SID the source does not know. */
+  readonly unknown: 'refuse' | 'omit';
 }
 
 /** What a SCEP profile of the Admin console does not say. */
@@ -39,7 +51,7 @@ const mostTemplateNameCharacters = 256;
  * The certificate to ask for by a profile of the configuration. The subject's template is read as a name
  * first and filled in afterwards, value by value: what Google's record holds can never add a part to it.
  *
- * @throws {ProvisioningError} `name-empty`, `name-invalid`, `name-unresolved`.
+ * @throws {ProvisioningError} `name-empty`, `name-invalid`, `name-unresolved`, `sid-unknown`, `sid-file-unusable`.
  */
 export function wantedFromProfile(
   profile: CertificateProfile,
@@ -52,7 +64,7 @@ export function wantedFromProfile(
   };
   checkNames(names);
   return {
-    ...names,
+    ...withSid(names, sidFor(profile.sid, subject), profile.sid?.form),
     keyUsages,
     extendedKeyUsages,
     validityDays,
@@ -169,6 +181,12 @@ function expandAltNames(
     if (problem !== undefined) {
       throw new ProvisioningError('name-invalid', `${what} ${problem}.`);
     }
+    if (hasVariables(template) && isSidUri(value)) {
+      throw new ProvisioningError(
+        'name-invalid',
+        `${what} would be a SID made of Google’s record. A SID comes only from the profile’s sid.file.`,
+      );
+    }
     names.set(`${type}:${value}`, { type, value });
   }
   return [...names.values()];
@@ -182,7 +200,34 @@ function percentEncode(value: string): string {
   );
 }
 
-function checkNames(names: Pick<RequestedCertificate, 'subject' | 'subjectAltNames'>): void {
+type Names = Pick<RequestedCertificate, 'subject' | 'subjectAltNames'>;
+
+function withSid(
+  names: Names,
+  sid: string | undefined,
+  form: SidWish['form'] = 'extension',
+): Names & Pick<RequestedCertificate, 'securityIdentifier'> {
+  if (sid === undefined) return names;
+  const uri = { type: 'uri', value: sidUri(sid) } as const;
+  return {
+    ...names,
+    ...(form === 'extension' ? {} : { subjectAltNames: [...names.subjectAltNames, uri] }),
+    ...(form === 'uri' ? {} : { securityIdentifier: sid }),
+  };
+}
+
+function sidFor(wish: SidWish | undefined, subject: Subject): string | undefined {
+  const sid = wish?.source.sidOf(subject);
+  if (wish?.unknown === 'refuse' && sid === undefined) {
+    throw new ProvisioningError(
+      'sid-unknown',
+      `The profile’s sid.file has no line for this ${subject.kind}.`,
+    );
+  }
+  return sid;
+}
+
+function checkNames(names: Names): void {
   if (names.subject.length === 0 && names.subjectAltNames.length === 0) {
     throw new ProvisioningError(
       'name-empty',

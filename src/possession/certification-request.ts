@@ -37,6 +37,7 @@ import {
   subjectAltNameExtension,
   templateNameExtension,
 } from '../x509/extensions.ts';
+import { sidExtension } from '../x509/microsoft-extensions.ts';
 import { algorithmOfKey, keyAlgorithms, verifySignature } from './signature-algorithm.ts';
 
 /** pkcs-9-at-extensionRequest (RFC 2985 5.4.2). */
@@ -94,6 +95,9 @@ function extensionsOf(wanted: RequestedCertificate, additions: CsrAdditions): Ex
     extensions.push(subjectAltNameExtension(wanted.subjectAltNames, critical));
   }
   if (wanted.template !== undefined) extensions.push(templateNameExtension(wanted.template));
+  if (wanted.securityIdentifier !== undefined) {
+    extensions.push(sidExtension(wanted.securityIdentifier));
+  }
   extensions.push(...(additions.extensions ?? []));
   refuseDoubles(extensions, 'extension');
   return extensions;

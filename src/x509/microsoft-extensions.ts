@@ -110,3 +110,8 @@ export function sidUri(sid: string): string {
   if (!isSid(sid)) throw new DerError('This is not a SID (S-1-…)');
   return `${sidUriPrefix}${sid}`;
 }
+
+/** Whether a URI would be taken for a SID, a right one or not. */
+export function isSidUri(uri: string): boolean {
+  return uri.toLowerCase().startsWith(sidUriPrefix);
+}

@@ -12,6 +12,7 @@ import type {
   RequestedCertificate,
 } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
+import { decodeSid, microsoftOid } from '../../src/x509/microsoft-extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { DeviceKey } from '../support/device-key.ts';
 import { connectContext } from './connect-context.ts';
@@ -118,6 +119,19 @@ describe('a local CA', () => {
     const names = readCertificate(certificate).extensions.find(({ type }) => type === '2.5.29.17');
     expect(names?.critical).toBe(true);
     expect(await opensslVerify(certificate)).toContain('OK');
+  });
+
+  it('certifies the SID that was asked for, and only then', async () => {
+    const ca = await open();
+    const sid = 'S-1-5-21-1111111111-222222222-333333333-1001';
+    const sidsIn = async (asked: Partial<RequestedCertificate>) => {
+      const certificate = await issued(ca, orderFor(new DeviceKey('ec'), asked));
+      const { extensions } = readCertificate(certificate);
+      const found = extensions.filter(({ type }) => type === microsoftOid.securityIdentifier);
+      return found.map(({ value }) => decodeSid(value));
+    };
+    expect(await sidsIn({ securityIdentifier: sid })).toEqual([sid]);
+    expect(await sidsIn({})).toEqual([]);
   });
 
   it('is the same CA after a restart, and gives the certificates of old orders again', async () => {

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import type { adapters } from '../../adapters/index.ts';
 
 /** A test against a real server, and the package of .ci/run that brings it. */
-export interface Proof {
+interface Proof {
   readonly server: string;
   readonly test: string;
   readonly package: string;

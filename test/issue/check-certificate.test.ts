@@ -319,4 +319,22 @@ describe('a security identifier', () => {
     const other = await withSid(sidExtension(`${sid}0`).value, names);
     expect(outcome(other, { wanted: wantedWithSid })).toBe('certificate-wrong-names');
   });
+
+  describe('that was asked for as an extension', () => {
+    const asExtension = { ...wanted, securityIdentifier: sid };
+
+    it('is good, and no other is', async () => {
+      expect(outcome(await withSid(sidExtension(sid).value), { wanted: asExtension })).toBe('ok');
+      const other = await withSid(sidExtension(`${sid}0`).value);
+      expect(outcome(other, { wanted: asExtension })).toBe('certificate-wrong-names');
+    });
+
+    it('may not be missing, unless it was asked for as a URI, too, and is there as that', async () => {
+      const found = refusal(await leafWith({}), { wanted: asExtension });
+      expect(found?.code).toBe('certificate-wrong-names');
+      expect(found?.message).toContain('sid.form to uri');
+      const both = { ...wantedWithSid, securityIdentifier: sid };
+      expect(outcome(await leafWith({ subjectAltNames: names }), { wanted: both })).toBe('ok');
+    });
+  });
 });

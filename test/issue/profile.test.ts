@@ -5,6 +5,7 @@ import type { Subject, SubjectAltName } from '../../src/issue/certificate-author
 import {
   type CertificateProfile,
   checkTemplate,
+  type SidWish,
   type TemplatePlace,
   wantedFromProfile,
   wantedFromScepProfile,
@@ -272,5 +273,50 @@ describe('checkTemplate', () => {
     ['uri', 'x'.repeat(5000), 'longer'],
   ])('%s %j', (place, template, problem) => {
     expect(checkTemplate(template, place)).toContain(problem);
+  });
+});
+
+describe('a profile’s SID', () => {
+  const sid = 'S-1-5-21-1111111111-222222222-333333333-1001';
+  const uri = { type: 'uri', value: `tag:microsoft.com,2022-09-14:sid:${sid}` };
+  const wish = (changes: Partial<SidWish>): SidWish => ({
+    source: { sidOf: (subject) => (subject.kind === 'user' ? sid : undefined) },
+    form: 'extension',
+    unknown: 'refuse',
+    ...changes,
+  });
+  const wantedWith = (changes: Partial<SidWish>, subject: Subject) =>
+    wantedFromProfile(profile({ subject: 'CN=x', sid: wish(changes) }), subject);
+
+  it.each([
+    ['extension', [], sid],
+    ['uri', [uri], undefined],
+    ['both', [uri], sid],
+  ] as const)('becomes part of the certificate (%s)', (form, subjectAltNames, extension) => {
+    const wanted = wantedWith({ form }, user);
+    expect(wanted.subjectAltNames).toEqual(subjectAltNames);
+    expect(wanted.securityIdentifier).toBe(extension);
+  });
+
+  it('that is not known ends the process, or is left out', () => {
+    expect(refusal(() => wantedWith({}, device)).code).toBe('sid-unknown');
+    const wanted = wantedWith({ unknown: 'omit', form: 'both' }, device);
+    expect(wanted).toMatchObject({ subjectAltNames: [] });
+    expect(wanted).not.toHaveProperty('securityIdentifier');
+  });
+
+  it('is never made of what Google’s record says', () => {
+    const posing: Subject = { kind: 'user', userPrimaryEmail: `${sid}@example.com` };
+    const templates = [
+      'tag:microsoft.com,2022-09-14:sid:${USER_EMAIL_NAME}',
+      'TAG:microsoft.com,2022-09-14:SID:${USER_EMAIL_NAME}',
+    ];
+    for (const template of templates) {
+      expect(refusal(() => altNameOf('uri', template, posing))).toMatchObject({
+        code: 'name-invalid',
+        message: expect.stringContaining('sid.file'),
+      });
+    }
+    expect(altNameOf('uri', uri.value, user)).toBe(uri.value);
   });
 });

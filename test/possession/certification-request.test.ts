@@ -130,6 +130,13 @@ describe.skipIf(!openssl)('openssl', () => {
     ],
     ['nothing but a name', 'rsa', bare, undefined, ['CN = a']],
     ['additions', 'rsa', wanted, withChallenge, ['challengePassword', '1.3.6.1.4.1.311.25.2']],
+    [
+      'a SID',
+      'ec',
+      { ...bare, securityIdentifier: 'S-1-5-21-1-2-3-1001' },
+      undefined,
+      ['1.3.6.1.4.1.311.25.2', 'S-1-5-21-1-2-3-1001'],
+    ],
   ])('accepts %s', (_, keyType, what, additions, texts) => {
     const { csr } = makeRequest(keyType, what, additions);
     const input = { input: csr, encoding: 'utf8' } as const;

@@ -52,7 +52,9 @@ export class TokenKeys implements KeyStore {
       const named = (half: 'private' | 'public') =>
         open.find([...this.#half(half, label, open.names), { type: open.names.CKA_ID, value: id }]);
       const [publicKey] = named('public');
-      if (publicKey === undefined || named('private').length === 0) return undefined;
+      const isThere = named('private').length > 0;
+      if (publicKey === undefined && isThere) throw this.#halved(label);
+      if (publicKey === undefined || !isThere) return undefined;
       return this.#key(open, publicKey, { keyType, label, id });
     });
   }
@@ -61,7 +63,7 @@ export class TokenKeys implements KeyStore {
     const { keyType, name } = this.#options;
     const label = commonName(name, role);
     const id = this.#readId(role) ?? this.#chooseIds()[role];
-    return this.#token.use((open) => {
+    return this.#token.useOnce((open) => {
       const { names } = open;
       const { generation, publicAttributes, privateAttributes } = tokenKeyTypes[keyType];
       const both: Template = [
@@ -132,6 +134,13 @@ export class TokenKeys implements KeyStore {
     const text = { root: ids.root.toString('hex'), issuing: ids.issuing.toString('hex') };
     writeDurably(join(this.#directory, idsFile), `${JSON.stringify(text)}\n`, 0o600);
     return ids;
+  }
+
+  #halved(label: string): ProvisioningError {
+    return new ProvisioningError(
+      'ca-misconfigured',
+      `${this.#token.description} has the private key labelled "${label}", but not its public half, and there is no certificate of it yet. Remove that key with the token's own tool: nothing was signed with it; then it is made anew.`,
+    );
   }
 
   #taken(label: string): ProvisioningError {

@@ -28,6 +28,7 @@ export class Token implements AsyncDisposable {
     this.description = `The token ${which} of ${library.path}`;
   }
 
+  /** `work` may be done twice. */
   use<Result>(work: (open: OpenToken) => Result): Result {
     return this.#explained(() => {
       const open = this.#opened();
@@ -39,6 +40,11 @@ export class Token implements AsyncDisposable {
         return work(this.#opened());
       }
     });
+  }
+
+  /** For work that must not be repeated: nothing is opened anew. */
+  useOnce<Result>(work: (open: OpenToken) => Result): Result {
+    return this.#explained(() => work(this.#opened()));
   }
 
   async useSoon<Result>(work: (open: OpenToken) => Promise<Result>): Promise<Result> {

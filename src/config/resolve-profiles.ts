@@ -1,0 +1,74 @@
+import { resolve } from 'node:path';
+import type { ResolveContext } from '../config.ts';
+import { ProvisioningError } from '../errors.ts';
+import type { CertificateProfile } from '../issue/profile.ts';
+import { SidFile, sidKeys } from '../issue/sid-file.ts';
+import type { ConfigFile } from './schema.ts';
+import { asRecord } from './valid-fields.ts';
+
+/** Rules about a profile as a whole, and about the file that it names. */
+export function checkProfiles(raw: unknown, context: ResolveContext): void {
+  for (const [name, entry] of Object.entries(asRecord(raw))) {
+    const { subject, subjectAltNames, sid } = asRecord(entry);
+    checkSidFile(['profiles', name, 'sid', 'file'], asRecord(sid), context);
+    const nameless =
+      (subject ?? '') === '' && (subjectAltNames === undefined || isEmptyList(subjectAltNames));
+    if (!nameless) continue;
+    context.report(
+      context.document.problem(
+        ['profiles', name],
+        'has neither a subject nor a subject alternative name',
+        'add subject, like CN=${DEVICE_SERIAL_NUMBER}, or an entry under subjectAltNames',
+      ),
+    );
+  }
+}
+
+function checkSidFile(
+  path: readonly string[],
+  { file, key }: Readonly<Record<string, unknown>>,
+  context: ResolveContext,
+): void {
+  const known = sidKeys.find((each) => each === key);
+  if (typeof file !== 'string' || known === undefined) return;
+  try {
+    new SidFile(resolve(context.directory, file), known).refresh();
+  } catch (error) {
+    if (!(error instanceof ProvisioningError)) throw error;
+    context.report(
+      context.document.problem(
+        path,
+        error.message,
+        `name a file with a line “${known},SID” for each account`,
+      ),
+    );
+  }
+}
+
+/** The profiles by their references, each with its source of SIDs. */
+export function resolveProfiles(
+  checked: ConfigFile['profiles'],
+  directory: string,
+): Map<string, CertificateProfile> {
+  const profiles = new Map<string, CertificateProfile>();
+  for (const [name, { template, sid, ...profile }] of Object.entries(checked)) {
+    profiles.set(name, {
+      ...profile,
+      ...(template === undefined ? {} : { template }),
+      ...(sid === undefined
+        ? {}
+        : {
+            sid: {
+              source: new SidFile(resolve(directory, sid.file), sid.key),
+              form: sid.form,
+              unknown: sid.unknown,
+            },
+          }),
+    });
+  }
+  return profiles;
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
