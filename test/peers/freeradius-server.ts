@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freePort } from '../../simulator/peers/free-port.ts';
+import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort } from '../support/free-port.ts';
 import { until } from '../support/service-process.ts';
-import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 /*
  * FreeRADIUS as docs/wifi.md tells administrators to set it up: its `eap` module is the page's own text.
