@@ -95,15 +95,17 @@ issue() {
   # 4… makes it positive and of full length; 31 digits of the id remain.
   serial=$(printf '4%s' "${CERTPROV_REQUEST_ID#?}" | tr a-f A-F)
   cat >"$work/csr.pem"
-  if [ -z "$(state_of "$serial")" ]; then
+  state=$(state_of "$serial")
+  if [ -z "$state" ]; then
     # One line of the file; a name cannot begin a line in JSON.
     days=$(sed -n 's/^  "validityDays": \([0-9]\{1,5\}\),$/\1/p' "$CERTPROV_REQUEST_FILE")
     [ -n "$days" ] || fail "$failed" "$CERTPROV_REQUEST_FILE names no validityDays."
     sign "$serial" "$work/csr.pem" "$days"
   fi
   openssl x509 -in "$(file_of "$serial")" -out "$work/certificate.pem"
-  openssl x509 -in "$work/certificate.pem" -noout -pubkey >"$work/certified"
-  openssl req -in "$work/csr.pem" -noout -pubkey | cmp -s "$work/certified" - ||
+  certified=$(openssl x509 -in "$work/certificate.pem" -noout -pubkey)
+  requested=$(openssl req -in "$work/csr.pem" -noout -pubkey)
+  [ "$certified" = "$requested" ] ||
     fail "$rejected" "The request id $CERTPROV_REQUEST_ID was used for another key before."
   # On the disk before anybody has it.
   sync "$(file_of "$serial")" "$directory/index.txt"
@@ -114,7 +116,8 @@ issue() {
 revoke_given() {
   serial=$(openssl x509 -noout -serial)
   serial=${serial#serial=}
-  case $(state_of "$serial") in
+  state=$(state_of "$serial")
+  case $state in
     '') fail "$failed" "The certificate $serial was not issued here." ;;
     R) ;; # Done before; the list may not be.
     *) revoke "$serial" "${CERTPROV_REASON:-unspecified}" ;;
