@@ -79,7 +79,7 @@ function said(running: LoopbackProcess, what: RegExp): Promise<void> {
   return until(
     () => what.test(running.output()),
     () => `FreeRADIUS says ${what}; it said:\n${running.output()}`,
-    20_000,
+    10_000,
   );
 }
 

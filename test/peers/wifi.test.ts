@@ -16,7 +16,12 @@ import {
   logIn,
   type TlsVersion,
 } from './eapol.ts';
-import { findFreeRadius, howToGetFreeRadius, startFreeRadius } from './freeradius-server.ts';
+import {
+  type FreeRadius,
+  findFreeRadius,
+  howToGetFreeRadius,
+  startFreeRadius,
+} from './freeradius-server.ts';
 
 /*
  * Does it open the Wi-Fi? Each certificate is made by the whole service for a simulated device, and then
@@ -51,6 +56,7 @@ interface Refusal {
   readonly alert: string;
 }
 
+const usualFiles = ['root.pem', 'issuing.pem', 'crl.pem'];
 const usual = (of: string): Door => ({ of });
 const refusals: readonly Refusal[] = [
   {
@@ -182,6 +188,24 @@ describe.skipIf(!radiusThere || !supplicantThere)('Wi-Fi, by EAP-TLS', () => {
     }
   });
 
+  it.each(versions)(
+    'is not shown to a server that the device does not know, over TLS %s',
+    async (version) => {
+      const credentials = await enrolled({ caConnection: 'ec', key: 'ec' });
+      await using known = await start({ of: 'ec' });
+      await using stranger = await start({ of: 'ec' });
+      const { certificateFile } = known;
+      const { succeeded, server } = await logIn(
+        { ...stranger, certificateFile },
+        version,
+        credentials,
+      );
+      expect(succeeded).toBe(false);
+      expect(server).toContain(`recv TLS ${version} Alert, fatal unknown_ca\n`);
+      expect(server).not.toContain('TLS-Client-Cert');
+    },
+  );
+
   it('has every reason for a refusal in the page for administrators', async () => {
     const page = await readFile(join(import.meta.dirname, '../../docs/wifi.md'), 'utf8');
     for (const { reason } of refusals) expect(page).toContain(reason);
@@ -200,10 +224,13 @@ describe.skipIf(!radiusThere || !supplicantThere)('Wi-Fi, by EAP-TLS', () => {
     return { identity: process.who, certificate: process.certificatePem, key: key.privateKey };
   }
 
-  async function knock(door: Door, version: TlsVersion, credentials: Credentials) {
-    const { of, files = ['root.pem', 'issuing.pem', 'crl.pem'], daysAhead = 0 } = door;
+  async function start({ of, files = usualFiles, daysAhead = 0 }: Door): Promise<FreeRadius> {
     const contents = files.map((name) => readFile(join(home.directory, of, name), 'utf8'));
-    await using radius = await startFreeRadius((await Promise.all(contents)).join(''), daysAhead);
+    return startFreeRadius((await Promise.all(contents)).join(''), daysAhead);
+  }
+
+  async function knock(door: Door, version: TlsVersion, credentials: Credentials) {
+    await using radius = await start(door);
     return await logIn(radius, version, credentials);
   }
 
