@@ -4,6 +4,14 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import {
+  type DemoAuthority,
+  type DemoKind,
+  demoKinds,
+  MissingServerError,
+  requireServer,
+  startAuthority,
+} from './demo-authority.ts';
 import { demoConfig } from './demo-config.ts';
 import { keepEvidence, printTable } from './demo-table.ts';
 import type { ProcessView } from './simulated-process.ts';
@@ -11,7 +19,8 @@ import { type Simulator, startSimulator } from './simulator.ts';
 
 /*
  * `npm run demo`: Google and the devices in this process, the service as a process of its own, exactly as an
- * administrator would start it. Exit status 0 when every device and user holds an accepted certificate.
+ * administrator would start it. Exit status 0 when every device and user holds an accepted certificate, 2 when the
+ * CA server that `--kind` needs is not installed.
  */
 
 const directory = resolve('data/demo');
@@ -22,14 +31,17 @@ const timeScale = 0.0002;
 const holdMs = 2_000;
 
 interface DemoOptions {
+  readonly kind: DemoKind;
   readonly devices: number;
   readonly faults: number;
   readonly seed?: number;
 }
 
 async function demo(options: DemoOptions): Promise<number> {
+  requireServer(options.kind);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  await using authority = await startAuthority(options.kind, directory);
   await using simulator = await startSimulator({
     restPort: 0,
     pubsubPort: 0,
@@ -42,23 +54,25 @@ async function demo(options: DemoOptions): Promise<number> {
   console.log(
     `Simulated Google on ${simulator.restUrl}, Pub/Sub on ${simulator.pubsubEndpoint}, faults ${options.faults}, seed ${simulator.seed}.`,
   );
+  console.log(authority.note);
   const configPath = join(directory, 'config.yaml');
-  await writeFile(configPath, demoConfig(simulator));
+  await writeFile(configPath, demoConfig(simulator, authority));
   await using service = startService(configPath);
-  await addDevices(simulator, options.devices);
+  await addDevices(simulator, authority.keys, options.devices);
   await watch(simulator, service, options.devices);
   await keepEvidence(simulator.processes(), directory);
   return printTable(simulator.processes(), directory);
 }
 
-/** An even mix of RSA and EC keys, and of devices and users. */
-async function addDevices(simulator: Simulator, count: number): Promise<void> {
-  const kinds = [
-    { key: 'rsa', subject: 'device' },
-    { key: 'ec', subject: 'device' },
-    { key: 'rsa', subject: 'user' },
-    { key: 'ec', subject: 'user' },
-  ] as const;
+/** An even mix of the kinds of keys, and of devices and users. */
+async function addDevices(
+  simulator: Simulator,
+  keys: DemoAuthority['keys'],
+  count: number,
+): Promise<void> {
+  const kinds = (['device', 'user'] as const).flatMap((subject) =>
+    keys.map((key) => ({ key, subject })),
+  );
   for (const [index, kind] of kinds.entries()) {
     const share = Math.floor((count + kinds.length - 1 - index) / kinds.length);
     if (share > 0) await simulator.addDevices({ count: share, ...kind });
@@ -100,7 +114,7 @@ interface Service extends AsyncDisposable {
 function startService(configPath: string): Service {
   const logPath = join(directory, 'service.log');
   const log = createWriteStream(logPath);
-  const args = ['src/main.ts', 'serve', '--config', configPath];
+  const args = [join(import.meta.dirname, '../src/main.ts'), 'serve', '--config', configPath];
   const child: ChildProcess = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout?.pipe(log);
   child.stderr?.pipe(log);
@@ -125,11 +139,14 @@ function readOptions(args: readonly string[]): DemoOptions {
   const { values } = parseArgs({
     args: [...args],
     options: {
+      kind: { type: 'string', default: 'local-ca' },
       devices: { type: 'string', default: '12' },
       faults: { type: 'string', default: '0.02' },
       seed: { type: 'string' },
     },
   });
+  const kind = demoKinds.find((name) => name === values.kind);
+  if (kind === undefined) throw new Error(`--kind takes ${demoKinds.join(', ')}.`);
   const devices = Number(values.devices);
   const faults = Number(values.faults);
   const seed = values.seed === undefined ? undefined : Number(values.seed);
@@ -140,7 +157,7 @@ function readOptions(args: readonly string[]): DemoOptions {
   if (seed !== undefined && !Number.isSafeInteger(seed)) {
     throw new Error('--seed takes a whole number.');
   }
-  return { devices, faults, ...(seed === undefined ? {} : { seed }) };
+  return { kind, devices, faults, ...(seed === undefined ? {} : { seed }) };
 }
 
 // The service is a process of its own and has to be ended too.
@@ -150,5 +167,5 @@ try {
   process.exitCode = await demo(readOptions(process.argv.slice(2)));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
+  process.exitCode = error instanceof MissingServerError ? 2 : 1;
 }

@@ -6,7 +6,7 @@ import type { DeviceSpecInput } from './device-spec.ts';
 import { Devices } from './devices.ts';
 import { type FaultChanges, Faults } from './faults.ts';
 import { Google } from './google.ts';
-import { KeyPool } from './key-pool.ts';
+import { type DeviceKey, KeyPool } from './key-pool.ts';
 import { ManagementServer } from './management-server.ts';
 import { PubsubBroker } from './pubsub-broker.ts';
 import { PubsubServer } from './pubsub-server.ts';
@@ -64,6 +64,8 @@ export interface Simulator extends AsyncDisposable {
   addDevices(spec?: DeviceSpecInput): Promise<AddedProcess[]>;
   processes(): ProcessView[];
   process(id: string): ProcessView | undefined;
+  /** The key in the process's device, to use a certificate with. No port gives it out. */
+  keyOf(id: string): DeviceKey | undefined;
   /** How many processes there are in each state; cheap, however many there are. */
   summary(): Record<ProcessState, number>;
   /** The process vanishes from Google: 404 from now on. False when it is unknown. */
@@ -193,6 +195,7 @@ function worldMethods(world: World, devices: Devices) {
     addDevices: (spec: DeviceSpecInput = {}) => world.addDevices(spec),
     processes: () => world.views(),
     process: (id: string) => world.view(id),
+    keyOf: (id: string) => world.keyOf(id),
     summary: () => world.summary(),
     forget: (id: string) => {
       const process = world.find(id);

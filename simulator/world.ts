@@ -2,7 +2,7 @@ import type { Clock } from '../src/clock.ts';
 import { hexOf } from './chance.ts';
 import { type DeviceSpecInput, parseDeviceSpec } from './device-spec.ts';
 import type { Faults } from './faults.ts';
-import type { KeyPool } from './key-pool.ts';
+import type { DeviceKey, KeyPool } from './key-pool.ts';
 import { notificationData } from './notification.ts';
 import {
   isSettled,
@@ -93,6 +93,10 @@ export class World {
   view(id: string): ProcessView | undefined {
     const process = this.#processes.get(id);
     return process === undefined ? undefined : viewOf(process);
+  }
+
+  keyOf(id: string): DeviceKey | undefined {
+    return this.#processes.get(id)?.key;
   }
 
   views(): ProcessView[] {

@@ -1,23 +1,24 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import acme from '../../adapters/acme.ts';
-import { readCertificate } from '../../src/x509/certificate.ts';
-import { formatName } from '../../src/x509/distinguished-name.ts';
-import { acmeValidity } from '../adapters/acme-harness.ts';
-import { connectContext } from '../adapters/connect-context.ts';
-import { describeAdapter } from '../adapters/contract.ts';
-import type { AdapterHarness } from '../adapters/contract-harness.ts';
-import { collected, newOrder } from '../adapters/contract-order.ts';
-import { freePort } from '../support/free-port.ts';
-import { requirePeer } from '../support/peer.ts';
-import { realServerHooks } from './loopback-process.ts';
+import { freePort } from '../../simulator/peers/free-port.ts';
 import {
   externalAccount,
   findPebble,
   howToGetPebble,
   type PebbleServer,
   startPebble,
-} from './pebble-server.ts';
+} from '../../simulator/peers/pebble-server.ts';
+import { readCertificate } from '../../src/x509/certificate.ts';
+import { formatName } from '../../src/x509/distinguished-name.ts';
+import { readCertificates } from '../../src/x509/pem.ts';
+import { acmeValidity } from '../adapters/acme-harness.ts';
+import { connectContext } from '../adapters/connect-context.ts';
+import { describeAdapter } from '../adapters/contract.ts';
+import type { AdapterHarness } from '../adapters/contract-harness.ts';
+import { collected, newOrder } from '../adapters/contract-order.ts';
+import { requirePeer } from '../support/peer.ts';
+import { realServerHooks } from './real-server-hooks.ts';
 import { findStepCa, howToGetStepCa, startStepCa } from './step-ca-server.ts';
 
 const there = await requirePeer('pebble', findPebble, howToGetPebble);
@@ -39,7 +40,7 @@ function harnessOver(server: PebbleServer, more: Record<string, unknown> = {}): 
     connect: () => acme.connect(options, context, never),
     hooks: { ...realServerHooks(() => server.process), pendThenIssue: async () => undefined },
     secrets: [externalAccount.hmacKey],
-    roots: () => server.roots(),
+    roots: async () => readCertificates(await server.root()),
     validityAsAsked: acmeValidity,
     // pebble puts the first DNS name into the subject when the CSR has no common name among its names.
     wanted: {

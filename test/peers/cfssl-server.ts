@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { freePort } from '../../simulator/peers/free-port.ts';
+import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort } from '../support/free-port.ts';
-import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 export const howToGetCfssl = 'apt-get install golang-cfssl';
 

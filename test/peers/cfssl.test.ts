@@ -9,7 +9,7 @@ import type { AdapterHarness } from '../adapters/contract-harness.ts';
 import { newOrder } from '../adapters/contract-order.ts';
 import { requirePeer } from '../support/peer.ts';
 import { type CfsslServer, findCfssl, howToGetCfssl, startCfssl } from './cfssl-server.ts';
-import { realServerHooks } from './loopback-process.ts';
+import { realServerHooks } from './real-server-hooks.ts';
 
 const there = await requirePeer('cfssl', findCfssl, howToGetCfssl);
 const never = new AbortController().signal;

@@ -5,7 +5,7 @@ import { chmod, chown, glob, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { freePort } from '../support/free-port.ts';
+import { freePort } from '../../simulator/peers/free-port.ts';
 
 export const howToGetPostgres = 'apt-get install postgresql-15';
 const startTimeoutMs = 30_000;

@@ -16,11 +16,11 @@ import {
   keyIdentifier,
   signCertificate,
 } from '../../adapters/local-ca/certificate.ts';
+import { freePort } from '../../simulator/peers/free-port.ts';
+import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort } from '../support/free-port.ts';
-import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 /*
  * smallstep's step-ca, built from the Go sources that Debian packages, with a SCEP provisioner. SCEP needs an

@@ -5,10 +5,10 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CompactEncrypt, calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
+import { freePort } from '../../simulator/peers/free-port.ts';
+import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort } from '../support/free-port.ts';
-import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 export const howToGetStepCa =
   'apt-get install golang-go golang-github-smallstep-certificates-dev golang-github-smallstep-cli-dev';

@@ -7,7 +7,7 @@ import type { AdapterHarness } from '../adapters/contract-harness.ts';
 import { newOrder } from '../adapters/contract-order.ts';
 import { stepCaDecidesAtOnce } from '../adapters/step-ca-harness.ts';
 import { requirePeer } from '../support/peer.ts';
-import { realServerHooks } from './loopback-process.ts';
+import { realServerHooks } from './real-server-hooks.ts';
 import {
   findStepCa,
   howToGetStepCa,

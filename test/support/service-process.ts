@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { freePort } from './free-port.ts';
+import { freePort } from '../../simulator/peers/free-port.ts';
 
 /*
  * The service as an administrator runs it: `node src/main.ts` as a process of its own.

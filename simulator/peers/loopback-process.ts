@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import type { AdapterHarness, NotSupported } from '../adapters/contract-harness.ts';
 
 const startTimeoutMs = 20_000;
 
@@ -30,7 +29,7 @@ export async function startProcess(
   });
   let output = '';
   const keep = (chunk: Buffer) => {
-    output = (output + chunk.toString('utf8')).slice(-20_000);
+    output = (output + chunk.toString('utf8')).slice(-200_000);
   };
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
@@ -58,25 +57,6 @@ export async function startProcess(
       child.kill('SIGSTOP');
     },
     [Symbol.asyncDispose]: stop,
-  };
-}
-
-/** A real server cannot be told to misbehave, except that it may be frozen. */
-export function realServerHooks(server: () => LoopbackProcess): AdapterHarness['hooks'] {
-  const behaves: NotSupported = {
-    notSupported: 'A real server cannot be made to do this on demand; the double shows it.',
-  };
-  return {
-    pendThenIssue: behaves,
-    pendThenReject: behaves,
-    reject: behaves,
-    failOnce: behaves,
-    answerGarbage: behaves,
-    async hang() {
-      server().freeze();
-      // Nothing tells that a frozen server has a request in hand: the kernel holds it.
-      return { reached: async () => undefined };
-    },
   };
 }
 

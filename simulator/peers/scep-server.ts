@@ -1,11 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile, rm } from 'node:fs/promises';
+import { mkdtempDisposable, readFile, rm } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import { readCertificates } from '../../src/x509/pem.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 /*
@@ -49,13 +49,12 @@ export interface ScepServer extends LoopbackProcess {
 }
 
 export async function startScepServer(): Promise<ScepServer> {
-  const directory = await temporaryDirectory();
+  const directory = await mkdtempDisposable(join(tmpdir(), 'certprov-scep-'));
   const challenge = 'a challenge, for micromdm';
   const depot = join(directory.path, 'depot');
   const init = ['ca', '-init', '-depot', depot, '-keySize', '2048'];
   execFileSync('scepserver', init, { stdio: 'pipe' });
-  const [ca] = readCertificates(await readFile(join(depot, 'ca.pem')));
-  if (ca === undefined) throw new Error('scepserver made no CA.');
+  const ca = new X509Certificate(await readFile(join(depot, 'ca.pem')));
   const socket = join(directory.path, 'socket');
   const script = `ip link set lo up
     scepserver -depot "$1" -port ${innerPort} -challenge "$2" -crtvalid 90 -allowrenew 0 &
@@ -69,7 +68,7 @@ export async function startScepServer(): Promise<ScepServer> {
   const server: ScepServer = {
     url: `http://127.0.0.1:${await door.open()}/scep`,
     challenge,
-    ca,
+    ca: new Uint8Array(ca.raw),
     output: () => running.output(),
     freeze: () => door.close(),
     async [Symbol.asyncDispose]() {

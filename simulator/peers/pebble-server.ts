@@ -1,12 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { get } from 'node:https';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { adapterHttp } from '../../adapters/shared/http.ts';
-import { systemClock } from '../../src/clock.ts';
-import { readCertificates } from '../../src/x509/pem.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { freePort } from '../support/free-port.ts';
+import { text } from 'node:stream/consumers';
+import { freePort } from './free-port.ts';
 import { type LoopbackProcess, startProcess } from './loopback-process.ts';
 
 export const howToGetPebble = 'apt-get install pebble';
@@ -32,12 +31,13 @@ export interface PebbleServer extends AsyncDisposable {
   /** URL of challtestsrv's management, where TXT records are set. */
   readonly dnsManagement: string;
   readonly process: LoopbackProcess;
-  roots(): Promise<Uint8Array[]>;
+  /** The root that it made for itself: PEM. */
+  root(): Promise<string>;
 }
 
 /** A pebble of our own on loopback, strict, which refuses one good nonce in five, with a DNS of its own. */
 export async function startPebble({ bound = false } = {}): Promise<PebbleServer> {
-  const temporary = await temporaryDirectory();
+  const temporary = await mkdtempDisposable(join(tmpdir(), 'certprov-pebble-'));
   const { path: directory } = temporary;
   const words = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
   const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
@@ -90,16 +90,21 @@ export async function startPebble({ bound = false } = {}): Promise<PebbleServer>
     httpPort,
     dnsManagement: `http://127.0.0.1:${dnsManagement}`,
     process: server,
-    async roots() {
-      await using http = adapterHttp({ clock: systemClock, tls: { caFile: tlsFile } });
-      const url = `https://localhost:${managementPort}/roots/0`;
-      const answer = await http.request({ method: 'GET', url }, AbortSignal.timeout(5_000));
-      return readCertificates(answer.body);
-    },
+    root: () => download(`https://localhost:${managementPort}/roots/0`, tlsFile),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await dns[Symbol.asyncDispose]();
       await temporary[Symbol.asyncDispose]();
     },
   };
+}
+
+async function download(url: string, caFile: string): Promise<string> {
+  const signal = AbortSignal.timeout(5_000);
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  get(url, { ca: await readFile(caFile), signal }, (answer) => {
+    if (answer.statusCode === 200) resolve(text(answer));
+    else reject(new Error(`${url} answers ${answer.statusCode}`));
+  }).on('error', reject);
+  return promise;
 }
