@@ -1,6 +1,6 @@
 import acme from '../../adapters/acme.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
 
 export const acmeValidity: NotSupported = {

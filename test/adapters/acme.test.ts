@@ -2,13 +2,13 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import acme from '../../adapters/acme.ts';
+import { collected, newOrder } from '../../src/conformance/order.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { freePort } from '../support/free-port.ts';
 import { acmeHarness } from './acme-harness.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
-import { collected, newOrder } from './contract-order.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
 
 const never = new AbortController().signal;

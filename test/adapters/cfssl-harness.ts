@@ -1,6 +1,6 @@
 import cfssl from '../../adapters/cfssl.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { authKey, startCfsslDouble } from './doubles/cfssl-double.ts';
 
 export const cfsslDecidesAtOnce: NotSupported = {

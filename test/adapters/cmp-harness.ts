@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import cmp from '../../adapters/cmp.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { type CmpServer, type CmpWord, startCmpServer } from './doubles/cmp-server.ts';
 import { DoubleCa } from './doubles/est-cmp-ca.ts';
 import { temporaryDirectory } from './temporary-directory.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { contractCases } from '../../src/conformance/cases.ts';
+import { type AdapterHarness, runCase } from '../../src/conformance/harness.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
-import { contractCases } from './contract-cases.ts';
-import { type AdapterHarness, runCase } from './contract-harness.ts';
 import { execHarness } from './exec-harness.ts';
 import { localCaHarness } from './local-ca-harness.ts';
 

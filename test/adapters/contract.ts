@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest';
-import { contractCases } from './contract-cases.ts';
-import { type AdapterHarness, runCase } from './contract-harness.ts';
+import { contractCases } from '../../src/conformance/cases.ts';
+import { type AdapterHarness, runCase } from '../../src/conformance/harness.ts';
 
 /** Runs the contract over one kind of CA. What it lacks is skipped, and the reporter prints the reason. */
 export function describeAdapter(name: string, setUp: () => Promise<AdapterHarness>): void {

@@ -1,6 +1,6 @@
 import ejbca from '../../adapters/ejbca.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { EjbcaServer } from './doubles/ejbca-server.ts';
 
 /** The kind `ejbca` over a double of EJBCA, with a token of an OAuth provider. */

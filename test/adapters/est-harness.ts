@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import est from '../../adapters/est.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { type EstServer, type EstWord, startEstServer } from './doubles/est-server.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 

@@ -1,6 +1,6 @@
 import scep from '../../adapters/scep.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { ScepDouble } from './doubles/scep-server.ts';
 
 /** The kind `scep` over a server of our own that keeps to RFC 8894. */

@@ -1,6 +1,6 @@
 import stepCa from '../../adapters/step-ca.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { keyPassword, provisioner, startStepCaDouble } from './doubles/step-ca-double.ts';
 
 export const stepCaDecidesAtOnce: NotSupported = {

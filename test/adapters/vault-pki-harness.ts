@@ -1,6 +1,6 @@
 import vaultPki from '../../adapters/vault-pki.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { VaultServer } from './doubles/vault-server.ts';
 
 const decidesAtOnce: NotSupported = {

@@ -1,6 +1,6 @@
 import webhook from '../../adapters/webhook.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { WebhookService } from './doubles/webhook-service.ts';
 
 /** The kind `webhook` over a service that honours the requestId and does as a script says. */

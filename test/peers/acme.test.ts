@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import acme from '../../adapters/acme.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
+import { collected, newOrder } from '../../src/conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 import { acmeValidity } from '../adapters/acme-harness.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
-import type { AdapterHarness } from '../adapters/contract-harness.ts';
-import { collected, newOrder } from '../adapters/contract-order.ts';
 import { freePort } from '../support/free-port.ts';
 import { requirePeer } from '../support/peer.ts';
 import { realServerHooks } from './loopback-process.ts';

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import type { AdapterHarness, NotSupported } from '../adapters/contract-harness.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 
 const startTimeoutMs = 20_000;
 

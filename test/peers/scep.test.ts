@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import scep from '../../adapters/scep.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import { newOrder } from '../../src/conformance/order.ts';
 import type { CertificateAuthority, KeyType } from '../../src/issue/certificate-authority.ts';
 import { Slots } from '../../src/issue/slots.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
-import type { AdapterHarness, NotSupported } from '../adapters/contract-harness.ts';
-import { newOrder } from '../adapters/contract-order.ts';
 import { requirePeer } from '../support/peer.ts';
 import { type LoopbackProcess, realServerHooks } from './loopback-process.ts';
 import { howToGetScepServer, scepServerIsThere, startScepServer } from './scep-server.ts';

@@ -10,6 +10,7 @@ import {
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import localCa from '../../../adapters/local-ca.ts';
+import type { AdapterHarness } from '../../../src/conformance/harness.ts';
 import type {
   CertificateAuthority,
   RequestedCertificate,
@@ -18,7 +19,6 @@ import type {
 import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
 import { decodePem, encodePem, readCertificates } from '../../../src/x509/pem.ts';
 import { connectContext } from '../connect-context.ts';
-import type { AdapterHarness } from '../contract-harness.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 
 const never = new AbortController().signal;

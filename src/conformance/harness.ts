@@ -5,7 +5,7 @@ import type {
   CertificateAuthority,
   Issuance,
   RequestedCertificate,
-} from '../../src/issue/certificate-authority.ts';
+} from '../issue/certificate-authority.ts';
 
 /** Something that this CA cannot be made to do, and why. */
 export interface NotSupported {

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { ProvisioningError } from '../../src/errors.ts';
+import { ProvisioningError } from '../errors.ts';
 import type {
   CertificateAuthority,
   Issuance,
   IssueRequest,
   KeyType,
   RequestedCertificate,
-} from '../../src/issue/certificate-authority.ts';
-import { checkCertificate } from '../../src/issue/check-certificate.ts';
-import type { CertificateFacts } from '../../src/x509/certificate.ts';
-import { DeviceKey } from '../support/device-key.ts';
-import type { AdapterHarness, CaseContext } from './contract-harness.ts';
+} from '../issue/certificate-authority.ts';
+import { checkCertificate } from '../issue/check-certificate.ts';
+import type { CertificateFacts } from '../x509/certificate.ts';
+import { DeviceKey } from './device-key.ts';
+import type { AdapterHarness, CaseContext } from './harness.ts';
 
 const never = new AbortController().signal;
 /** Real milliseconds within which an aborted call has to reject. */

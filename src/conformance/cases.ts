@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import type { KeyType } from '../../src/issue/certificate-authority.ts';
+import type { KeyType } from '../issue/certificate-authority.ts';
 import {
   assertNothingLeft,
   type CaseContext,
   type ContractCase,
   type Hook,
   type Hooks,
-} from './contract-harness.ts';
-import { checked, collected, failure, newOrder, prompt, settled } from './contract-order.ts';
+} from './harness.ts';
+import { checked, collected, failure, newOrder, prompt, settled } from './order.ts';
 
 /*
  * What every kind of CA has to do, as data: a test runner or a command runs the cases and prints what came
