@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import { inspect } from 'node:util';
 import { ProvisioningError } from '../errors.ts';
 import type {
   CertificateAuthority,
@@ -12,12 +11,14 @@ import type {
 } from '../issue/certificate-authority.ts';
 import { checkCertificate } from '../issue/check-certificate.ts';
 import type { CertificateFacts } from '../x509/certificate.ts';
+import { described, NotShown } from './breach.ts';
 import { DeviceKey } from './device-key.ts';
 import type { AdapterHarness, CaseContext } from './harness.ts';
+import { within } from './within.ts';
 
 const never = new AbortController().signal;
 /** Real milliseconds within which an aborted call has to reject. */
-const promptMs = 2_000;
+const usualPromptMs = 2_000;
 
 const usualWanted: RequestedCertificate = {
   subject: [[{ type: '2.5.4.3', value: 'contract.example.org' }]],
@@ -56,46 +57,67 @@ export async function newOrder(
   return { ...prepare, ...prepared, csr: key.request(wanted, additions) };
 }
 
-/** What the certificate says, once it has passed the same check as before every upload. */
+/** What the certificate says, once it has passed the same check as before every upload, but for its chain. */
 export async function checked(
-  { authority, harness }: CaseContext,
+  context: CaseContext,
   order: IssueRequest,
   first: Issuance,
+  roots: readonly Uint8Array[] = [],
 ): Promise<CertificateFacts> {
-  const answer = await settled(authority, order, first);
-  if (answer.kind !== 'issued') assert.fail(`the order is ${inspect(answer)}`);
+  const { authority } = context;
+  const { certificate, chain } = await certified(context, authority, order, first);
   return checkCertificate({
-    certificate: answer.certificate,
-    chain: answer.chain,
+    certificate,
+    chain,
     subjectPublicKeyInfo: order.subjectPublicKeyInfo,
     wanted: order.wanted,
-    roots: await harness.roots(),
+    roots,
     mayDrop: authority.features.mayDrop,
     now: Date.now(),
   });
 }
 
-/** The answer, or the end of it where it is pending: some CAs never answer an order at once. */
-export async function settled(
+/** The certificate of an order, which may be pending at first: some CAs never answer at once. */
+export async function certified(
+  { harness }: CaseContext,
   authority: CertificateAuthority,
   order: IssueRequest,
   first: Issuance,
-): Promise<Issuance> {
-  return first.kind === 'pending' ? collected(authority, order, first) : first;
+): Promise<Issuance & { readonly kind: 'issued' }> {
+  const answer = await settled(authority, order, first, harness.patienceMs);
+  assert(answer.kind === 'issued', `the order is ${shown(answer)}`);
+  const bytes: readonly unknown[] = [answer.certificate, ...answer.chain];
+  assert(
+    bytes.every((der) => der instanceof Uint8Array),
+    'certificates that are not bytes (Uint8Array, DER)',
+  );
+  return answer;
 }
 
-/** The end of a pending order. */
+async function settled(
+  authority: CertificateAuthority,
+  order: IssueRequest,
+  first: Issuance,
+  patienceMs?: number,
+): Promise<Issuance> {
+  return first.kind === 'pending' ? collected(authority, order, first, patienceMs) : first;
+}
+
+/** The end of a pending order: of five looks in a row, or of as many as patience allows. */
 export async function collected(
   authority: CertificateAuthority,
   order: IssueRequest,
   first: Issuance,
+  patienceMs = 0,
 ): Promise<Issuance> {
-  assert.equal(first.kind, 'pending');
+  assert(first.kind === 'pending', `the first answer is ${shown(first)}, not pending`);
   assert(authority.features.pending, 'it answers `pending` without declaring it');
+  const startedAt = Date.now();
   let answer: Issuance = first;
   for (let round = 0; answer.kind === 'pending'; round++) {
-    assert(round < 5, 'still pending after five looks');
     assert(answer.pollAfterMs > 0, 'pollAfterMs is not positive');
+    if (patienceMs > 0) await waited(answer.pollAfterMs, startedAt + patienceMs);
+    else assert(round < 5, 'still pending after five looks');
     // The journal keeps the ticket as JSON.
     const ticket = JSON.parse(JSON.stringify(answer.ticket));
     answer = await authority.collect(ticket, order, never);
@@ -103,27 +125,58 @@ export async function collected(
   return answer;
 }
 
-/** The error of a call that has to fail so that the process waits. */
-export async function failure(call: Promise<unknown>): Promise<ProvisioningError> {
-  try {
-    assert.fail(`there is no error but ${inspect(await call)}`);
-  } catch (error) {
-    assert(error instanceof ProvisioningError, `not a ProvisioningError: ${inspect(error)}`);
-    assert.notEqual(error.disposition, 'refuse', `${error.code} would refuse the device`);
-    return error;
+async function waited(pauseMs: number, until: number): Promise<void> {
+  if (Date.now() + pauseMs > until) {
+    throw new NotShown('The CA left the order pending: somebody has to approve it, or it is slow.');
   }
+  await sleepFor(pauseMs);
 }
 
-/** Fails when the call takes longer than a moment. */
-export async function prompt<Result>(call: PromiseLike<Result>): Promise<Result> {
-  const over = new AbortController();
-  const late = sleepFor(promptMs, undefined, { signal: over.signal }).then(() =>
-    assert.fail(`not within ${promptMs} ms`),
+/** The error of a call that has to fail so that the process waits. */
+export async function failure(call: Promise<unknown>): Promise<ProvisioningError> {
+  const error = await errorOf(call);
+  assert(error instanceof ProvisioningError, `no ProvisioningError, but ${described(error)}`);
+  assert(
+    error.disposition !== 'refuse',
+    `the error ${error.code}, with which the device would be refused`,
   );
+  return error;
+}
+
+/** Holds that what a call fails with is exactly this reason, and soon. */
+export async function endsWith(
+  reason: unknown,
+  error: Promise<unknown>,
+  harness: Pick<AdapterHarness, 'promptMs'>,
+): Promise<void> {
+  const found = await prompt(error, harness);
+  assert(found === reason, `it failed with ${described(found)} instead of the signal’s reason`);
+}
+
+/** Within a moment. */
+export function prompt<Result>(
+  call: PromiseLike<Result>,
+  { promptMs = usualPromptMs }: Pick<AdapterHarness, 'promptMs'>,
+): Promise<Result> {
+  return within(promptMs, call);
+}
+
+/** What a call fails with; it fails itself where the call does not. */
+export async function errorOf(call: Promise<unknown>): Promise<unknown> {
+  let answer: unknown;
   try {
-    return await Promise.race([call, late]);
-  } finally {
-    over.abort();
-    await late.catch(() => undefined); // Ended by us.
+    answer = await call;
+  } catch (error) {
+    return error;
   }
+  return assert.fail(`the call went through: ${shown(answer)}`);
+}
+
+/** An answer without what it holds. */
+function shown(answer: unknown): string {
+  if (typeof answer !== 'object' || answer === null || !('kind' in answer)) {
+    return `no answer of the contract (${typeof answer})`;
+  }
+  const reason = 'reason' in answer ? ` (${String(answer.reason)})` : '';
+  return `\`${String(answer.kind)}\`${reason}`;
 }

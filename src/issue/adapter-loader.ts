@@ -46,7 +46,7 @@ function existingFile(kind: string, directory: string): string {
   const file = resolve(directory, kind);
   if (existsSync(file)) return file;
   throw new AdapterLoadError(
-    `kind ${kind}: there is no file ${file}. A path starts at the configuration file's directory and includes the file's ending (./my-ca.ts).`,
+    `kind ${kind}: there is no file ${file}. A path starts at ${resolve(directory)} and includes the file's ending (./my-ca.ts).`,
   );
 }
 
