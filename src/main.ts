@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import './heap.ts';
 import { parseArgs } from 'node:util';
 import { adapters } from '../adapters/index.ts';

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { parseConfigDocument } from '../config/document.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { readConfigText } from '../config/read-text.ts';
@@ -8,6 +7,7 @@ import { resolveOptions } from '../config/resolve-options.ts';
 import { asRecord } from '../config/valid-fields.ts';
 import type { LoadAdapter } from '../issue/adapter-loader.ts';
 import type { AdapterDefinition } from '../issue/certificate-authority.ts';
+import { importPlugIn } from '../issue/import-plug-in.ts';
 import { readCertificates } from '../x509/pem.ts';
 import { adapterHarness, type CaUnderTest } from './adapter-harness.ts';
 import { cameText } from './breach.ts';
@@ -37,6 +37,8 @@ export class CannotRunError extends Error {
   override readonly name = 'CannotRunError';
 }
 
+const silenceName = 'tells no secret in an error, a reason or its output, in any of these cases';
+
 /** How long a CA that leaves orders pending is waited for, where no harness says it. */
 const patienceMs = 30_000;
 
@@ -57,7 +59,7 @@ export async function conformance(
   for (const contractCase of contractCases) {
     print(rowText(contractCase.name, await judge.run(contractCase), judge.secrets));
   }
-  print(rowText(judge.silence.name, judge.silence.verdict, judge.secrets));
+  print(rowText(silenceName, judge.conclude(), judge.secrets));
   print(`\n${tallyText(judge.verdicts)}\n`);
   return judge.verdicts.some(({ kind }) => kind === 'failed') ? 1 : 0;
 }
@@ -100,7 +102,7 @@ async function harnessModule(path: string): Promise<() => Promise<CaUnderTest>> 
   const file = resolve(path);
   let loaded: unknown;
   try {
-    loaded = await import(pathToFileURL(file).href);
+    loaded = await importPlugIn(file);
   } catch (error) {
     throw new CannotRunError(
       `--harness ${path}: ${file} cannot be loaded: ${cameText(error, [])}`,

@@ -40,16 +40,12 @@ export class Judge {
   }
 
   /** Whether a secret was told in any of the cases so far. */
-  get silence(): { readonly name: string; readonly verdict: Verdict } {
-    const name = 'tells no secret in an error, a reason or its output, in any of these cases';
+  conclude(): Verdict {
     const breaches = [new Breach(silence, `${this.#told.join('; ')}.`)];
-    const verdict: Verdict =
-      this.#told.length > 0
-        ? { kind: 'failed', breaches }
-        : this.#secrets.size > 0
-          ? { kind: 'passed' }
-          : { kind: 'not supported', reason: 'It reads no secret, and no harness names one.' };
-    return { name, verdict: this.#counted(verdict) };
+    if (this.#told.length > 0) return this.#counted({ kind: 'failed', breaches });
+    if (this.#secrets.size > 0) return this.#counted({ kind: 'passed' });
+    const reason = 'It reads no secret, and no harness names one.';
+    return this.#counted({ kind: 'not supported', reason });
   }
 
   #counted(verdict: Verdict): Verdict {

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire, findPackageJSON, isBuiltin } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { nearestName } from '../x509/nearest-name.ts';
 import type { AdapterDefinition } from './certificate-authority.ts';
+import { importPlugIn } from './import-plug-in.ts';
 
 /** What the module of a kind has to look like. */
 interface AdapterModule {
@@ -104,7 +105,7 @@ function conditionalTarget(entry: unknown): string | undefined {
 
 async function importFile(kind: string, file: string): Promise<unknown> {
   try {
-    return await import(pathToFileURL(file).href);
+    return await importPlugIn(file);
   } catch (error) {
     throw new AdapterLoadError(`kind ${kind}: ${file} cannot be loaded: ${messageOf(error)}`, {
       cause: error,
