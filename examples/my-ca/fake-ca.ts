@@ -138,7 +138,7 @@ export class FakeCa implements AsyncDisposable {
         return this.#reached.resolve();
       }
       case 'slow':
-        await sleep(1_000);
+        await sleep(300);
     }
     const made = this.#issued.get(order.id) ?? this.#certify(order, word === 'other-key');
     if (word !== 'other-key') this.#issued.set(order.id, made);

@@ -183,7 +183,7 @@ async function servesManyAtOnce(context: CaseContext): Promise<void> {
     assert(answer !== undefined);
     serials.add((await checked(context, order, answer)).serialNumber);
   }
-  assert.equal(serials.size, orders.length, 'a serial number was given twice');
+  assert(serials.size === orders.length, 'a serial number was given twice');
 }
 
 async function repeatsAnOrder(context: CaseContext): Promise<void> {
@@ -200,9 +200,8 @@ async function repeatsAnOrder(context: CaseContext): Promise<void> {
     Buffer.from(certificate).toString('hex'),
   );
   const different = new Set(found).size;
-  assert.equal(
-    different,
-    1,
-    `${different} different certificates for one requestId, ordered four times`,
+  assert(
+    different === 1,
+    `${different} different certificates for one requestId that was ordered four times`,
   );
 }

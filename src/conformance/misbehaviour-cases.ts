@@ -54,7 +54,7 @@ export const misbehaviourCases: readonly ContractCase[] = [
       await arm(context, 'pendThenReject');
       const first = await context.authority.issue(order, never);
       const answer = await collected(context.authority, order, first);
-      assert.equal(answer.kind, 'rejected', `the order is \`${answer.kind}\``);
+      assert(answer.kind === 'rejected', `the order is \`${answer.kind}\``);
     },
   },
   {
@@ -94,7 +94,7 @@ export const misbehaviourCases: readonly ContractCase[] = [
       const order = await newOrder(context, 'ec');
       await arm(context, 'answerGarbage');
       const error = await failure(context.authority.issue(order, never));
-      assert.equal(error.code, 'ca-bad-answer', `the error ${error.code}`);
+      assert(error.code === 'ca-bad-answer', `the error ${error.code}`);
       await checked(context, order, await context.authority.issue(order, never));
     },
   },
