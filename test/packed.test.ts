@@ -52,7 +52,7 @@ describe('the package that npm packs', { timeout: 60_000 }, () => {
       join('dist', file.replace(/ts$/, 'js')),
       join('dist', file.replace(/ts$/, 'd.ts')),
     ]);
-    const beside = globSync('{docs,deploy}/**/*', { cwd: root, withFileTypes: true })
+    const beside = globSync('{docs,deploy,examples}/**/*', { cwd: root, withFileTypes: true })
       .filter((file) => file.isFile())
       .map((file) => join(file.parentPath, file.name).slice(root.length + 1));
     const single = [
