@@ -12,7 +12,7 @@ import * as x509 from '@peculiar/x509';
  */
 
 /** What the CA does with the next order, a word each; without one it serves. */
-export type Word = 'wait' | 'refuse' | 'fail' | 'garbage' | 'hang' | 'slow' | 'other-key';
+export type Word = 'wait' | 'refuse' | 'fail' | 'garbage' | 'hang' | 'slow';
 
 interface Order {
   readonly id: string;
@@ -140,15 +140,15 @@ export class FakeCa implements AsyncDisposable {
       case 'slow':
         await sleep(300);
     }
-    const made = this.#issued.get(order.id) ?? this.#certify(order, word === 'other-key');
-    if (word !== 'other-key') this.#issued.set(order.id, made);
+    const made = this.#issued.get(order.id) ?? this.#certify(order);
+    this.#issued.set(order.id, made);
     send(response, 200, {
       state: 'issued',
       pem: `${this.#certificate.toString('pem')}\n${await made}`,
     });
   }
 
-  async #certify({ csr, days, profile }: Order, forOtherKey: boolean): Promise<string> {
+  async #certify({ csr, days, profile }: Order): Promise<string> {
     const request = new x509.Pkcs10CertificateRequest(csr);
     if (!(await request.verify())) throw new Error('The CSR is not signed by its key.');
     const isShort = profile === 'short';
@@ -158,7 +158,7 @@ export class FakeCa implements AsyncDisposable {
       issuer: this.#certificate.subject,
       notBefore: new Date(Date.now() - 60_000),
       notAfter: new Date(Date.now() + days * dayMs),
-      publicKey: forOtherKey ? (await newKeys()).publicKey : request.publicKey,
+      publicKey: request.publicKey,
       signingKey: this.#keys.privateKey,
       signingAlgorithm: algorithm,
       extensions: request.extensions.map((one) => (isShort ? shortened(one) : one)),

@@ -19,7 +19,6 @@ export default async function harness(): Promise<CaUnderTest> {
       failOnce: told('fail'),
       answerGarbage: told('garbage'),
       answerSlowly: told('slow'),
-      answerOtherKey: told('other-key'),
       async hang() {
         ca.script('hang');
         return { reached: () => ca.reached() };

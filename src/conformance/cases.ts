@@ -4,7 +4,7 @@ import { NotShown } from './breach.ts';
 import { declarationProblems } from './declaration.ts';
 import type { CaseContext, ContractCase } from './harness.ts';
 import { misbehaviourCases } from './misbehaviour-cases.ts';
-import { certified, checked, endsWith, errorOf, newOrder } from './order.ts';
+import { certified, checked, endsWith, errorOf, failure, newOrder } from './order.ts';
 
 /*
  * What every kind of CA has to do, as data: a test runner or a command runs the cases and prints what came
@@ -107,6 +107,13 @@ const servingCases: readonly ContractCase[] = [
     run: repeatsAnOrder,
   },
   {
+    name: 'hides nothing when the CA certifies another key',
+    expected:
+      'the CA’s certificate as it is, which is then held back, or a ProvisioningError that makes the process wait.',
+    mend: 'return what the CA gave, or throw ca-bad-answer where no certificate of its answer is for the order’s key.',
+    run: certifiesAnotherKey,
+  },
+  {
     name: 'does nothing when it is called with an aborted signal',
     expected: 'issue() and check() reject with the signal’s reason when it is aborted already.',
     mend: 'begin each call with signal.throwIfAborted(), and hand the signal on to whatever waits.',
@@ -204,4 +211,17 @@ async function repeatsAnOrder(context: CaseContext): Promise<void> {
     different === 1,
     `${different} different certificates for one requestId that was ordered four times`,
   );
+}
+
+/** The CSR is for one key, and the order says that it is for another. */
+async function certifiesAnotherKey(context: CaseContext): Promise<void> {
+  const { subjectPublicKeyInfo } = await newOrder(context, 'ec');
+  const order = { ...(await newOrder(context, 'ec')), subjectPublicKeyInfo };
+  try {
+    const answer = await context.authority.issue(order, never);
+    // A CA that compares the two decides against the order.
+    if (answer.kind !== 'rejected') await checked(context, order, answer);
+  } catch (error) {
+    await failure(Promise.reject(error));
+  }
 }

@@ -24,8 +24,6 @@ export interface Hooks {
   readonly hang: Hook<{ reached(): Promise<void> }>;
   /** Takes its time, a second or so, and then serves the order. */
   readonly answerSlowly?: Hook;
-  /** Answers with a good certificate for some other key. */
-  readonly answerOtherKey?: Hook;
 }
 
 /** One CA, made for one case. */

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { ProvisioningError } from '../errors.ts';
 import { described } from './breach.ts';
 import type { CaseContext, ContractCase, Hook, Hooks } from './harness.ts';
 import { checked, collected, endsWith, errorOf, failure, newOrder, prompt } from './order.ts';
@@ -96,22 +95,6 @@ export const misbehaviourCases: readonly ContractCase[] = [
       const error = await failure(context.authority.issue(order, never));
       assert(error.code === 'ca-bad-answer', `the error ${error.code}`);
       await checked(context, order, await context.authority.issue(order, never));
-    },
-  },
-  {
-    name: 'hides nothing when the CA certifies another key',
-    lacks: lacksHook('answerOtherKey'),
-    expected:
-      'the CA’s certificate as it is, which is then held back, or a ProvisioningError that makes the process wait.',
-    mend: 'return what the CA gave, or throw ca-bad-answer. Never reject the order for it: the person is not at fault.',
-    async run(context) {
-      const order = await newOrder(context, 'ec');
-      await arm(context, 'answerOtherKey');
-      const answer = context.authority.issue(order, never);
-      const found = answer.then((given) => checked(context, order, given));
-      const error = await errorOf(found);
-      if (error instanceof ProvisioningError && error.code === 'certificate-wrong-key') return;
-      await failure(Promise.reject(error));
     },
   },
   {

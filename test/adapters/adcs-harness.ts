@@ -46,6 +46,7 @@ export async function adcsHarness(transport: 'ces' | 'certsrv'): Promise<AdcsHar
       async answerGarbage() {
         server.instead.push(() => ({ status: 200, body: '<html>Welcome to the hotel</html>' }));
       },
+      answerSlowly: async () => server.slow(),
       async hang() {
         return server.hang();
       },

@@ -54,6 +54,7 @@ export async function awsPrivateCaHarness(): Promise<AwsHarness> {
       async answerGarbage() {
         server.instead.push(() => ({ status: 200, body: '<html>Welcome to the hotel</html>' }));
       },
+      answerSlowly: async () => server.slow(),
       async hang() {
         return server.hang();
       },

@@ -40,6 +40,7 @@ export async function cfsslHarness(): Promise<AdapterHarness> {
           status: 200,
           body: { success: true, result: { certificate: 'no PEM' }, errors: [], messages: [] },
         }),
+      answerSlowly: async () => server.misspeak(orders, 'slow'),
       hang: async () => server.hang(orders),
     },
     secrets: [authKey],

@@ -64,6 +64,7 @@ export async function cmpHarness(
       reject: () => script({ failures: [19], as: 'cp', text: `no, ${secret}` }),
       failOnce: () => script({ failures: [24], as: 'error' }),
       answerGarbage: () => script('garbage'),
+      answerSlowly: { notSupported: 'The double answers at once or not at all.' },
       async hang() {
         await script('hang');
         return {

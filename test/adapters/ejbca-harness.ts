@@ -44,6 +44,7 @@ export async function ejbcaHarness(): Promise<AdapterHarness> {
         const body = { certificate: 'c29vbg==', response_format: 'DER' };
         server.server.misbehave({ status: 201, body }, isOrder);
       },
+      answerSlowly: async () => server.server.misbehave('slow', isOrder),
       async hang() {
         server.server.misbehave('hang', isOrder);
         return { reached: () => server.server.reached() };

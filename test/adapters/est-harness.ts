@@ -51,6 +51,7 @@ export async function estHarness(): Promise<EstHarness> {
       reject: () => script({ status: 400, text: `no, ${password}` }),
       failOnce: () => script({ status: 503, headers: { 'retry-after': '5' } }),
       answerGarbage: () => script('garbage'),
+      answerSlowly: { notSupported: 'The double answers at once or not at all.' },
       async hang() {
         await script('hang');
         return {

@@ -35,6 +35,7 @@ export async function execHarness(): Promise<AdapterHarness> {
       reject: () => script('reject'),
       failOnce: () => script('fail'),
       answerGarbage: () => script('garbage'),
+      answerSlowly: () => script('slow'),
       async hang() {
         await script('hang');
         return {

@@ -56,6 +56,7 @@ export async function googleCasHarness(): Promise<GoogleCasHarness> {
       async answerGarbage() {
         server.instead.push(() => ({ status: 200, body: '<html>Welcome to the hotel</html>' }));
       },
+      answerSlowly: async () => server.slow(),
       async hang() {
         return server.hang();
       },

@@ -33,6 +33,7 @@ export async function localCaHarness(): Promise<AdapterHarness> {
       },
       answerGarbage: hasNoOtherSide,
       hang: hasNoOtherSide,
+      answerSlowly: hasNoOtherSide,
     },
     secrets: [],
     roots: async () => readCertificates(await readFile(join(directory.path, 'ca/root.pem'))),

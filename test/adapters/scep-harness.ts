@@ -22,6 +22,7 @@ export async function scepHarness(): Promise<AdapterHarness> {
       reject: async () => void server.script.push({ fail: '2', text: unwilling }),
       failOnce: async () => void server.script.push({ http: 500, body: unwilling }),
       answerGarbage: async () => void server.script.push('garbage'),
+      answerSlowly: async () => void server.script.push('slow'),
       async hang() {
         server.script.push('hang');
         return { reached: () => server.reached() };

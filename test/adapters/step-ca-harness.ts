@@ -34,6 +34,7 @@ export async function stepCaHarness(): Promise<AdapterHarness> {
         server.misspeak(orders, { status: 500, body: { status: 500, message: 'boom' } }),
       answerGarbage: async () =>
         server.misspeak(orders, { status: 201, body: { crt: 'no PEM', certChain: [] } }),
+      answerSlowly: async () => server.misspeak(orders, 'slow'),
       hang: async () => server.hang(orders),
     },
     secrets: [keyPassword, String(JSON.parse(key).d)],

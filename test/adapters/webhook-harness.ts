@@ -31,6 +31,7 @@ export async function webhookHarness(): Promise<AdapterHarness> {
         const body = { status: 'issued', certificatesPem: 'soon' };
         service.server.misbehave({ status: 200, body }, isOrder);
       },
+      answerSlowly: async () => service.server.misbehave('slow', isOrder),
       async hang() {
         service.server.misbehave('hang', isOrder);
         return { reached: () => service.server.reached() };
