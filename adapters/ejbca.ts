@@ -10,6 +10,7 @@ import {
   type IssueRequest,
   type RevocationReason,
 } from '../src/issue/certificate-authority.ts';
+import { issuedAnswer } from '../src/issue/issued-answer.ts';
 import type { Opaque } from '../src/journal/process-record.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
 import { decodeName, formatName } from '../src/x509/distinguished-name.ts';
@@ -30,7 +31,6 @@ import {
   refuseUnsafeUrl,
 } from './shared/connection.ts';
 import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
-import { issuedAnswer } from './shared/issued-answer.ts';
 import { jsonBody } from './shared/json-body.ts';
 
 /*

@@ -9,6 +9,7 @@ import {
   type IssueRequest,
   type RevocationReason,
 } from '../src/issue/certificate-authority.ts';
+import { issuedAnswer } from '../src/issue/issued-answer.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
 import { decodePem, encodePem } from '../src/x509/pem.ts';
 import {
@@ -18,7 +19,6 @@ import {
   refuseUnsafeUrl,
 } from './shared/connection.ts';
 import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
-import { issuedAnswer } from './shared/issued-answer.ts';
 import { authOptions, readCredentials } from './vault-pki/auth.ts';
 import { VaultClient } from './vault-pki/client.ts';
 import { pathOf } from './vault-pki/path.ts';

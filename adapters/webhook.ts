@@ -9,6 +9,7 @@ import {
   type IssueRequest,
   type RevocationReason,
 } from '../src/issue/certificate-authority.ts';
+import { issuedAnswer } from '../src/issue/issued-answer.ts';
 import { secretReference } from '../src/issue/secret.ts';
 import type { Opaque } from '../src/journal/process-record.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
@@ -20,7 +21,6 @@ import {
   refuseUnsafeUrl,
 } from './shared/connection.ts';
 import { type AdapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
-import { issuedAnswer } from './shared/issued-answer.ts';
 import { serverWords } from './shared/server-words.ts';
 import {
   collectMessage,

@@ -1,9 +1,9 @@
-import { open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { type ConfigDocument, parseConfigDocument } from './config/document.ts';
 import { explainIssues, missingMessage } from './config/explain-issue.ts';
 import { ConfigError, type ConfigProblem } from './config/problem.ts';
+import { readConfigText } from './config/read-text.ts';
 import { resolveAuthorities } from './config/resolve-authority.ts';
 import { checkProfiles, resolveProfiles } from './config/resolve-profiles.ts';
 import { resolveGoogle, resolveJournal, resolvePubsub } from './config/resolve-section.ts';
@@ -93,9 +93,6 @@ export interface ResolveContext extends LoadOptions {
   report(problem: ConfigProblem): void;
 }
 
-/** A configuration is a few pages; more is some other file. In bytes. */
-const largestFileBytes = 256 * 1024;
-
 /**
  * Reads and checks a configuration file, without touching the network.
  * @throws {ConfigError} with every problem that was found, in the file's order.
@@ -103,7 +100,7 @@ const largestFileBytes = 256 * 1024;
 export async function loadConfig(path: string, options: LoadOptions): Promise<Config> {
   const file = resolve(path);
   const directory = dirname(file);
-  const document = parseConfigDocument(await readFile(path), path);
+  const document = parseConfigDocument(await readConfigText(path, '--config'), path);
   const problems: ConfigProblem[] = [...document.problems];
   const { data } = document;
   const checked = configSchema.safeParse(data);
@@ -125,7 +122,7 @@ export async function loadConfig(path: string, options: LoadOptions): Promise<Co
   checkProfiles(raw['profiles'], context);
 
   const believed = problems.filter((problem) => believable(problem, document));
-  if (believed.length > 0 || !checked.success) throw new ConfigError(inOrder(believed));
+  if (believed.length > 0 || !checked.success) throw new ConfigError(believed);
   if (google === undefined || pubsub === undefined || journal === undefined) {
     throw new Error(
       'A part of the configuration could not be resolved and no problem was reported.',
@@ -159,33 +156,4 @@ function believable(problem: ConfigProblem, document: ConfigDocument): boolean {
   if (document.problems.includes(problem)) return true;
   if (document.brokenFromLine === Number.POSITIVE_INFINITY) return true;
   return problem.line < document.brokenFromLine && problem.message !== missingMessage;
-}
-
-function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
-  return problems.toSorted((one, other) => one.line - other.line || one.column - other.column);
-}
-
-async function readFile(path: string): Promise<string> {
-  let reason: string;
-  try {
-    await using handle = await open(path, 'r');
-    const buffer = Buffer.alloc(largestFileBytes + 1);
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-    if (bytesRead <= largestFileBytes) {
-      return new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, bytesRead));
-    }
-    reason = `is larger than ${largestFileBytes / 1024} KiB`;
-  } catch (error) {
-    reason = `cannot be read (${error instanceof Error ? error.message : String(error)})`;
-  }
-  throw new ConfigError([
-    {
-      file: path,
-      line: 1,
-      column: 1,
-      path: '',
-      message: `the file ${reason}`,
-      fix: 'name the configuration file with --config FILE; it is YAML in UTF-8, readable for the user of the service',
-    },
-  ]);
 }

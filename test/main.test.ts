@@ -83,6 +83,8 @@ describe.concurrent('bad usage ends with status 2', { timeout: 60_000 }, () => {
     [['serve', 'now'], '"now" is one argument too many.'],
     [['serve', '--colour'], "'--colour'"],
     [['serve', '--config'], "'--config <value>' argument missing"],
+    [['serve', '--kind', 'local-ca'], 'serve has no option --kind.'],
+    [['conformance'], 'conformance needs --kind.'],
   ])('%j', async (args, why) => {
     const { status, stdout, stderr } = await runMain(args);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** The parts of a request that an authority may be allowed to leave out, as `DroppablePart` lists them. */
-const droppableParts = [
+export const droppableParts = [
   'subject',
   'dns',
   'email',

@@ -19,8 +19,11 @@ export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
 
   constructor(problems: readonly ConfigProblem[]) {
-    super(problems.map(formatProblem).join('\n'));
-    this.problems = problems;
+    const inOrder = problems.toSorted(
+      (one, other) => one.line - other.line || one.column - other.column,
+    );
+    super(inOrder.map(formatProblem).join('\n'));
+    this.problems = inOrder;
   }
 }
 

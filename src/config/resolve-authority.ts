@@ -1,15 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { z } from 'zod';
 import type { AuthorityConfig, ResolveContext } from '../config.ts';
 import type { AdapterDefinition } from '../issue/certificate-authority.ts';
-import { isSecretReference, readSecret } from '../issue/secret.ts';
 import { readCertificates } from '../x509/pem.ts';
 import { authority } from './authority-schema.ts';
 import type { Path } from './document.ts';
-import { explainIssues } from './explain-issue.ts';
-import { type Schema, schemasAt } from './schema-path.ts';
+import { resolveOptions } from './resolve-options.ts';
 import { asRecord, validFields } from './valid-fields.ts';
 
 /** Calls at once to an authority that is somewhere else. */
@@ -17,9 +14,6 @@ export const defaultConcurrency = 8;
 
 /** A file with root certificates is a few of them. In bytes. */
 const largestRootsBytes = 1024 * 1024;
-
-/** Options nested deeper than this are not looked into for secrets. */
-const deepestOptions = 10;
 
 /** Loads each authority's adapter and lets it check its options; wrong ones are reported and left out. */
 export async function resolveAuthorities(
@@ -44,7 +38,7 @@ export async function resolveAuthorities(
     const options =
       definition === undefined
         ? undefined
-        : await readOptions(definition, fields.options, path, context);
+        : await resolveOptions(definition, fields.options, [...path, 'options'], context);
     const roots = await readRoots(fields.roots ?? [], path, context);
     const { kind, concurrency, timeoutSeconds, mayDrop } = fields;
     const requestsPerSecond = fields.requestsPerSecond ?? definition?.requestsPerSecond;
@@ -79,72 +73,6 @@ async function load(
       'write a kind that docs/configuration.md lists, a path like ./my-ca.ts, or an installed package',
     );
     return undefined;
-  }
-}
-
-async function readOptions(
-  definition: AdapterDefinition,
-  raw: unknown,
-  authorityPath: Path,
-  context: ResolveContext,
-): Promise<{ value: unknown } | undefined> {
-  const path = [...authorityPath, 'options'];
-  const data = raw ?? {};
-  const schema = jsonSchemaOf(definition);
-  await checkSecrets(data, [], { path, schema, context });
-  try {
-    const checked = await definition.options.safeParseAsync(data);
-    if (checked.success) return { value: checked.data };
-    const source = {
-      document: context.document,
-      schema,
-      data,
-      prefix: path,
-    };
-    for (const problem of explainIssues(checked.error.issues, source)) context.report(problem);
-  } catch (error) {
-    report(
-      context,
-      path,
-      `the kind's own check of its options failed: ${messageOf(error)}`,
-      'this is a fault of the adapter: tell its author',
-    );
-  }
-  return undefined;
-}
-
-/** JSON Schema of an adapter's options; an empty one when its schema cannot be written as that. */
-function jsonSchemaOf(definition: AdapterDefinition): Schema {
-  try {
-    return z.toJSONSchema(definition.options, { io: 'input', unrepresentable: 'any' });
-  } catch {
-    // A plug-in may bring another zod. Its problems are then reported without the nearest key.
-    return {};
-  }
-}
-
-interface SecretSearch {
-  /** The path of the options in the file. */
-  readonly path: Path;
-  readonly schema: Schema;
-  readonly context: ResolveContext;
-}
-
-/** Looks whether every secret that the options refer to is there; the adapter reads it later. */
-async function checkSecrets(value: unknown, inside: Path, search: SecretSearch): Promise<void> {
-  if (typeof value !== 'object' || value === null || inside.length > deepestOptions) return;
-  const { context } = search;
-  const isSecret = schemasAt(search.schema, inside).some(({ secret }) => secret === true);
-  if (isSecret && isSecretReference(value)) {
-    try {
-      await readSecret(value, context.env, context.directory);
-    } catch (error) {
-      report(context, [...search.path, ...inside], messageOf(error), 'correct the reference');
-    }
-    return;
-  }
-  for (const [key, inner] of Object.entries(value)) {
-    await checkSecrets(inner, [...inside, Array.isArray(value) ? Number(key) : key], search);
   }
 }
 

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire, findPackageJSON, isBuiltin } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { nearestName } from '../x509/nearest-name.ts';
 import type { AdapterDefinition } from './certificate-authority.ts';
+import { importPlugIn } from './import-plug-in.ts';
 
 /** What the module of a kind has to look like. */
 interface AdapterModule {
@@ -46,7 +47,7 @@ function existingFile(kind: string, directory: string): string {
   const file = resolve(directory, kind);
   if (existsSync(file)) return file;
   throw new AdapterLoadError(
-    `kind ${kind}: there is no file ${file}. A path starts at the configuration file's directory and includes the file's ending (./my-ca.ts).`,
+    `kind ${kind}: there is no file ${file}. A path starts at ${resolve(directory)} and includes the file's ending (./my-ca.ts).`,
   );
 }
 
@@ -104,7 +105,7 @@ function conditionalTarget(entry: unknown): string | undefined {
 
 async function importFile(kind: string, file: string): Promise<unknown> {
   try {
-    return await import(pathToFileURL(file).href);
+    return await importPlugIn(file);
   } catch (error) {
     throw new AdapterLoadError(`kind ${kind}: ${file} cannot be loaded: ${messageOf(error)}`, {
       cause: error,

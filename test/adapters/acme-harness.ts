@@ -1,6 +1,6 @@
 import acme from '../../adapters/acme.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
 
 export const acmeValidity: NotSupported = {
@@ -37,6 +37,7 @@ export async function acmeHarness(): Promise<AdapterHarness> {
         server.misspeak(newOrders, problem('rejectedIdentifier', 400, 'policy forbids it')),
       failOnce: async () => server.misspeak(newOrders, problem('serverInternal', 500, 'boom')),
       answerGarbage: async () => server.misspeak(newOrders, { status: 201, body: '<html>' }),
+      answerSlowly: async () => server.misspeak(newOrders, 'slow'),
       hang: async () => server.hang(newOrders),
     },
     secrets: [hmacKey],

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import acme from '../../adapters/acme.ts';
 import { freePort } from '../../simulator/peers/free-port.ts';
+import { collected, newOrder } from '../../src/conformance/order.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { acmeHarness } from './acme-harness.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
-import { collected, newOrder } from './contract-order.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
 
 const never = new AbortController().signal;

@@ -1,7 +1,7 @@
 import adcs from '../../adapters/adcs.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { AdcsDouble, account, denied, templateName } from './doubles/adcs.ts';
 
 export interface AdcsHarness extends AdapterHarness {
@@ -46,6 +46,7 @@ export async function adcsHarness(transport: 'ces' | 'certsrv'): Promise<AdcsHar
       async answerGarbage() {
         server.instead.push(() => ({ status: 200, body: '<html>Welcome to the hotel</html>' }));
       },
+      answerSlowly: async () => server.slow(),
       async hang() {
         return server.hang();
       },

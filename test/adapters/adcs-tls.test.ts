@@ -3,10 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import adcs from '../../adapters/adcs.ts';
+import { checked, newOrder } from '../../src/conformance/order.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { type Authority, makeCa, makeLeaf, newKeys } from '../x509/test-certificates.ts';
 import { connectContext } from './connect-context.ts';
-import { checked, newOrder } from './contract-order.ts';
 import { AdcsDouble, templateName } from './doubles/adcs.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import adcs from '../../adapters/adcs.ts';
+import { checked, collected, newOrder } from '../../src/conformance/order.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
 import { readCertificationRequest } from '../../src/possession/certification-request.ts';
 import { decodeTemplateId } from '../../src/x509/microsoft-extensions.ts';
 import { type AdcsHarness, adcsHarness } from './adcs-harness.ts';
 import { describeAdapter } from './contract.ts';
-import { checked, collected, newOrder } from './contract-order.ts';
 import { denied, fault, html, response as responseOf } from './doubles/adcs.ts';
 import type { Answer } from './doubles/cloud-server.ts';
 

@@ -1,7 +1,7 @@
 import awsPrivateCa from '../../adapters/aws-private-ca.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { AwsPrivateCaDouble, caArn, problem } from './doubles/aws-private-ca.ts';
 
 const secretKey = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
@@ -54,6 +54,7 @@ export async function awsPrivateCaHarness(): Promise<AwsHarness> {
       async answerGarbage() {
         server.instead.push(() => ({ status: 200, body: '<html>Welcome to the hotel</html>' }));
       },
+      answerSlowly: async () => server.slow(),
       async hang() {
         return server.hang();
       },

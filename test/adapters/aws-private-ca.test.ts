@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import awsPrivateCa from '../../adapters/aws-private-ca.ts';
+import { checked, collected, newOrder } from '../../src/conformance/order.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
 import { type AwsHarness, awsPrivateCaHarness } from './aws-private-ca-harness.ts';
 import { describeAdapter } from './contract.ts';
-import { checked, collected, newOrder } from './contract-order.ts';
 import { caArn, problem } from './doubles/aws-private-ca.ts';
 import type { Answer } from './doubles/cloud-server.ts';
 import { json } from './doubles/cloud-server.ts';

@@ -1,6 +1,6 @@
 import cfssl from '../../adapters/cfssl.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { authKey, startCfsslDouble } from './doubles/cfssl-double.ts';
 
 export const cfsslDecidesAtOnce: NotSupported = {
@@ -40,6 +40,7 @@ export async function cfsslHarness(): Promise<AdapterHarness> {
           status: 200,
           body: { success: true, result: { certificate: 'no PEM' }, errors: [], messages: [] },
         }),
+      answerSlowly: async () => server.misspeak(orders, 'slow'),
       hang: async () => server.hang(orders),
     },
     secrets: [authKey],

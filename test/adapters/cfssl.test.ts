@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import cfssl from '../../adapters/cfssl.ts';
+import { newOrder } from '../../src/conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { cfsslHarness } from './cfssl-harness.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
-import { newOrder } from './contract-order.ts';
 import { authKey, startCfsslDouble } from './doubles/cfssl-double.ts';
 import type { SigningServer } from './doubles/signing-server.ts';
 

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import cmp from '../../adapters/cmp.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { type CmpServer, type CmpWord, startCmpServer } from './doubles/cmp-server.ts';
 import { DoubleCa } from './doubles/est-cmp-ca.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -64,6 +64,7 @@ export async function cmpHarness(
       reject: () => script({ failures: [19], as: 'cp', text: `no, ${secret}` }),
       failOnce: () => script({ failures: [24], as: 'error' }),
       answerGarbage: () => script('garbage'),
+      answerSlowly: { notSupported: 'The double answers at once or not at all.' },
       async hang() {
         await script('hang');
         return {

@@ -15,8 +15,8 @@ import {
   protectedPart,
 } from '../../adapters/cmp/message.ts';
 import { readErrorMessage } from '../../adapters/cmp/status.ts';
+import { DeviceKey } from '../../src/conformance/device-key.ts';
 import { DerError, encode, tag } from '../../src/x509/der.ts';
-import { DeviceKey } from '../support/device-key.ts';
 import { DoubleCa } from './doubles/est-cmp-ca.ts';
 
 const nobody = encode(tag.sequence);

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import cmp from '../../adapters/cmp.ts';
+import { DeviceKey } from '../../src/conformance/device-key.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
-import { DeviceKey } from '../support/device-key.ts';
 import { type CmpHarness, cmpHarness, withSecret, withSignature } from './cmp-harness.ts';
 import { describeAdapter } from './contract.ts';
 import type { CmpWord } from './doubles/cmp-server.ts';

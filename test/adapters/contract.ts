@@ -1,15 +1,8 @@
 import { describe, it } from 'vitest';
-import { contractCases } from './contract-cases.ts';
-import { type AdapterHarness, runCase } from './contract-harness.ts';
+import { describeAdapter as describeWith } from '../../src/conformance/describe-adapter.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 
-/** Runs the contract over one kind of CA. What it lacks is skipped, and the reporter prints the reason. */
+/** Runs the contract over one kind of CA; vitest's reporter prints why a case is skipped. */
 export function describeAdapter(name: string, setUp: () => Promise<AdapterHarness>): void {
-  describe(`${name} keeps the adapters' contract`, () => {
-    for (const contractCase of contractCases) {
-      it(contractCase.name, async (test) => {
-        const lack = await runCase(contractCase, setUp);
-        if (lack !== undefined) test.skip(lack);
-      });
-    }
-  });
+  describeWith(name, setUp, { describe, it });
 }

@@ -1,6 +1,6 @@
 import ejbca from '../../adapters/ejbca.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { EjbcaServer } from './doubles/ejbca-server.ts';
 
 /** The kind `ejbca` over a double of EJBCA, with a token of an OAuth provider. */
@@ -44,6 +44,7 @@ export async function ejbcaHarness(): Promise<AdapterHarness> {
         const body = { certificate: 'c29vbg==', response_format: 'DER' };
         server.server.misbehave({ status: 201, body }, isOrder);
       },
+      answerSlowly: async () => server.server.misbehave('slow', isOrder),
       async hang() {
         server.server.misbehave('hang', isOrder);
         return { reached: () => server.server.reached() };

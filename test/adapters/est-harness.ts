@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import est from '../../adapters/est.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { type EstServer, type EstWord, startEstServer } from './doubles/est-server.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
@@ -51,6 +51,7 @@ export async function estHarness(): Promise<EstHarness> {
       reject: () => script({ status: 400, text: `no, ${password}` }),
       failOnce: () => script({ status: 503, headers: { 'retry-after': '5' } }),
       answerGarbage: () => script('garbage'),
+      answerSlowly: { notSupported: 'The double answers at once or not at all.' },
       async hang() {
         await script('hang');
         return {

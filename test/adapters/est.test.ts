@@ -5,13 +5,13 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import est from '../../adapters/est.ts';
 import { certificatesOfPkcs7 } from '../../adapters/shared/pkcs7.ts';
+import { DeviceKey } from '../../src/conformance/device-key.ts';
 import type {
   CertificateAuthority,
   PrepareRequest,
 } from '../../src/issue/certificate-authority.ts';
 import { contextTag, encode, encodeOid, encodeText, tag } from '../../src/x509/der.ts';
 import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';
-import { DeviceKey } from '../support/device-key.ts';
 import { describeAdapter } from './contract.ts';
 import { small } from './doubles/est-cmp-ca.ts';
 import { type EstWord, pkcs7, pkcs7Ber } from './doubles/est-server.ts';

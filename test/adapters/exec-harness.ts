@@ -3,9 +3,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import exec from '../../adapters/exec.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const scriptedCa = join(import.meta.dirname, 'commands/scripted-ca.mjs');
@@ -35,6 +35,7 @@ export async function execHarness(): Promise<AdapterHarness> {
       reject: () => script('reject'),
       failOnce: () => script('fail'),
       answerGarbage: () => script('garbage'),
+      answerSlowly: () => script('slow'),
       async hang() {
         await script('hang');
         return {

@@ -3,6 +3,7 @@ import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import exec from '../../adapters/exec.ts';
+import { DeviceKey } from '../../src/conformance/device-key.ts';
 import type {
   CertificateAuthority,
   IssueRequest,
@@ -11,7 +12,6 @@ import type {
 import { checkCertificate } from '../../src/issue/check-certificate.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { DeviceKey } from '../support/device-key.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { execHarness, isAlive } from './exec-harness.ts';

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import googleCas from '../../adapters/google-cas.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { GoogleCasDouble, status, token } from './doubles/google-cas.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
@@ -56,6 +56,7 @@ export async function googleCasHarness(): Promise<GoogleCasHarness> {
       async answerGarbage() {
         server.instead.push(() => ({ status: 200, body: '<html>Welcome to the hotel</html>' }));
       },
+      answerSlowly: async () => server.slow(),
       async hang() {
         return server.hang();
       },

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import googleCas from '../../adapters/google-cas.ts';
+import { newOrder } from '../../src/conformance/order.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
 import { describeAdapter } from './contract.ts';
-import { newOrder } from './contract-order.ts';
 import type { Answer } from './doubles/cloud-server.ts';
 import { json } from './doubles/cloud-server.ts';
 import { status } from './doubles/google-cas.ts';

@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import localCa from '../../adapters/local-ca.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const decidesNothing: NotSupported = {
@@ -37,6 +37,7 @@ export async function localCaHarness(
       },
       answerGarbage: hasNoOtherSide,
       hang: hasNoOtherSide,
+      answerSlowly: hasNoOtherSide,
     },
     secrets: Object.values(env),
     roots: async () => readCertificates(await readFile(join(directory.path, 'ca/root.pem'))),

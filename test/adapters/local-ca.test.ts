@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import localCa from '../../adapters/local-ca.ts';
+import { DeviceKey } from '../../src/conformance/device-key.ts';
 import type {
   CertificateAuthority,
   IssueRequest,
@@ -14,7 +15,6 @@ import type {
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { decodeSid, microsoftOid } from '../../src/x509/microsoft-extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { DeviceKey } from '../support/device-key.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { localCaHarness } from './local-ca-harness.ts';

@@ -1,6 +1,6 @@
 import scep from '../../adapters/scep.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { ScepDouble } from './doubles/scep-server.ts';
 
 /** The kind `scep` over a server of our own that keeps to RFC 8894. */
@@ -22,6 +22,7 @@ export async function scepHarness(): Promise<AdapterHarness> {
       reject: async () => void server.script.push({ fail: '2', text: unwilling }),
       failOnce: async () => void server.script.push({ http: 500, body: unwilling }),
       answerGarbage: async () => void server.script.push('garbage'),
+      answerSlowly: async () => void server.script.push('slow'),
       async hang() {
         server.script.push('hang');
         return { reached: () => server.reached() };

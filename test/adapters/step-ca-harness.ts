@@ -1,6 +1,6 @@
 import stepCa from '../../adapters/step-ca.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { keyPassword, provisioner, startStepCaDouble } from './doubles/step-ca-double.ts';
 
 export const stepCaDecidesAtOnce: NotSupported = {
@@ -34,6 +34,7 @@ export async function stepCaHarness(): Promise<AdapterHarness> {
         server.misspeak(orders, { status: 500, body: { status: 500, message: 'boom' } }),
       answerGarbage: async () =>
         server.misspeak(orders, { status: 201, body: { crt: 'no PEM', certChain: [] } }),
+      answerSlowly: async () => server.misspeak(orders, 'slow'),
       hang: async () => server.hang(orders),
     },
     secrets: [keyPassword, String(JSON.parse(key).d)],

@@ -1,6 +1,6 @@
 import vaultPki from '../../adapters/vault-pki.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness, NotSupported } from './contract-harness.ts';
 import { VaultServer } from './doubles/vault-server.ts';
 
 const decidesAtOnce: NotSupported = {
@@ -39,6 +39,7 @@ export async function vaultPkiHarness(mode: 'sign' | 'sign-verbatim'): Promise<A
         const body = { data: { certificate: 'soon', ca_chain: [] } };
         vault.server.misbehave({ status: 200, body }, isOrder);
       },
+      answerSlowly: async () => vault.server.misbehave('slow', isOrder),
       async hang() {
         vault.server.misbehave('hang', isOrder);
         return { reached: () => vault.server.reached() };

@@ -1,6 +1,6 @@
 import webhook from '../../adapters/webhook.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
-import type { AdapterHarness } from './contract-harness.ts';
 import { WebhookService } from './doubles/webhook-service.ts';
 
 /** The kind `webhook` over a service that honours the requestId and does as a script says. */
@@ -31,6 +31,7 @@ export async function webhookHarness(): Promise<AdapterHarness> {
         const body = { status: 'issued', certificatesPem: 'soon' };
         service.server.misbehave({ status: 200, body }, isOrder);
       },
+      answerSlowly: async () => service.server.misbehave('slow', isOrder),
       async hang() {
         service.server.misbehave('hang', isOrder);
         return { reached: () => service.server.reached() };

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 const root = resolve(import.meta.dirname, '../..');
 const documents = [
   ...globSync('*.md', { cwd: root }),
-  ...globSync('docs/**/*.md', { cwd: root }),
+  ...globSync('{docs,examples}/**/*.md', { cwd: root }),
 ].sort();
 
 describe.each(documents)('%s', (document) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { DeviceKey } from '../../src/conformance/device-key.ts';
 import { Authority } from '../../src/issue/authority.ts';
 import type {
   AuthorityFeatures,
@@ -10,7 +11,6 @@ import { LeaseLostError } from '../../src/journal/journal.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
 import { Events } from '../../src/telemetry/events.ts';
 import type { House, Visit } from '../../src/visit.ts';
-import { DeviceKey } from '../support/device-key.ts';
 
 const never = new AbortController().signal;
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DeviceKey } from '../../src/conformance/device-key.ts';
 import { DeadlineError } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { Authority } from '../../src/issue/authority.ts';
@@ -10,7 +11,6 @@ import { afterTrouble } from '../../src/lifecycle.ts';
 import { type EventMap, Events } from '../../src/telemetry/events.ts';
 import type { House, Visit } from '../../src/visit.ts';
 import { ManualClock } from '../adapters/manual-clock.ts';
-import { DeviceKey } from '../support/device-key.ts';
 
 const signal = new AbortController().signal;
 const processId = 'process-1';

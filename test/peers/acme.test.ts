@@ -9,14 +9,14 @@ import {
   type PebbleServer,
   startPebble,
 } from '../../simulator/peers/pebble-server.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
+import { collected, newOrder } from '../../src/conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { acmeValidity } from '../adapters/acme-harness.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
-import type { AdapterHarness } from '../adapters/contract-harness.ts';
-import { collected, newOrder } from '../adapters/contract-order.ts';
 import { requirePeer } from '../support/peer.ts';
 import { realServerHooks } from './real-server-hooks.ts';
 import { findStepCa, howToGetStepCa, startStepCa } from './step-ca-server.ts';

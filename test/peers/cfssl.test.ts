@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import cfssl from '../../adapters/cfssl.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
+import { newOrder } from '../../src/conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { cfsslDecidesAtOnce, profileDecidesValidity } from '../adapters/cfssl-harness.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
-import type { AdapterHarness } from '../adapters/contract-harness.ts';
-import { newOrder } from '../adapters/contract-order.ts';
 import { requirePeer } from '../support/peer.ts';
 import { type CfsslServer, findCfssl, howToGetCfssl, startCfssl } from './cfssl-server.ts';
 import { realServerHooks } from './real-server-hooks.ts';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import cmp from '../../adapters/cmp.ts';
+import { DeviceKey } from '../../src/conformance/device-key.ts';
 import type {
   CertificateAuthority,
   Issuance,
@@ -17,7 +18,6 @@ import { connectContext } from '../adapters/connect-context.ts';
 import type { CmpWord } from '../adapters/doubles/cmp-server.ts';
 import { DoubleCa } from '../adapters/doubles/est-cmp-ca.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { DeviceKey } from '../support/device-key.ts';
 import { requirePeer } from '../support/peer.ts';
 import { type CmpMock, hasCmpMock, howToGetCmpMock, startCmpMock } from './cmp-mock.ts';
 

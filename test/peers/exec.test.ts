@@ -4,14 +4,14 @@ import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import exec from '../../adapters/exec.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import { checked, newOrder } from '../../src/conformance/order.ts';
 import type { KeyType } from '../../src/issue/certificate-authority.ts';
 import { attributeKeywords, attributeTypeNamed } from '../../src/x509/attribute-types.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
-import type { AdapterHarness, NotSupported } from '../adapters/contract-harness.ts';
-import { checked, newOrder } from '../adapters/contract-order.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { requirePeer } from '../support/peer.ts';
 

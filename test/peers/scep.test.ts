@@ -7,12 +7,12 @@ import {
   scepServerIsThere,
   startScepServer,
 } from '../../simulator/peers/scep-server.ts';
+import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import { newOrder } from '../../src/conformance/order.ts';
 import type { CertificateAuthority, KeyType } from '../../src/issue/certificate-authority.ts';
 import { Slots } from '../../src/issue/slots.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
-import type { AdapterHarness, NotSupported } from '../adapters/contract-harness.ts';
-import { newOrder } from '../adapters/contract-order.ts';
 import { requirePeer } from '../support/peer.ts';
 import { realServerHooks } from './real-server-hooks.ts';
 import {

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import stepCa from '../../adapters/step-ca.ts';
+import type { AdapterHarness } from '../../src/conformance/harness.ts';
+import { newOrder } from '../../src/conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
-import type { AdapterHarness } from '../adapters/contract-harness.ts';
-import { newOrder } from '../adapters/contract-order.ts';
 import { stepCaDecidesAtOnce } from '../adapters/step-ca-harness.ts';
 import { requirePeer } from '../support/peer.ts';
 import { realServerHooks } from './real-server-hooks.ts';

@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleepFor } from 'node:timers/promises';
 import localCa from '../../../adapters/local-ca.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
@@ -94,6 +95,10 @@ switch (word) {
     break;
   case 'hang':
     hang();
+    break;
+  case 'slow':
+    await sleepFor(300);
+    await issue();
     break;
   case 'revoke':
     await revoke();

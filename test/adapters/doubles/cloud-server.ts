@@ -7,6 +7,8 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleepFor } from 'node:timers/promises';
+import { slowMs } from './slow.ts';
 
 /*
  * What the doubles of HTTP servers have in common: every request is written down, and the next answer can be replaced
@@ -76,6 +78,14 @@ export class CloudServer implements AsyncDisposable {
     this.#reached = Promise.withResolvers();
     this.instead.push('hang');
     return { reached: () => this.#reached.promise };
+  }
+
+  /** The next request that counts is answered after a while. */
+  slow(): void {
+    this.instead.push(async (seen) => {
+      await sleepFor(slowMs);
+      return this.#handler(seen);
+    });
   }
 
   /** Connections whose request is still waited for. */

@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import { setTimeout as sleepFor } from 'node:timers/promises';
 import * as pkijs from 'pkijs';
 import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
 import { readCertificate } from '../../../src/x509/certificate.ts';
@@ -23,6 +24,7 @@ import {
   toArrayBuffer,
 } from './scep-cms.ts';
 import { type Identity, type ScepPki, scepPki } from './scep-pki.ts';
+import { slowMs } from './slow.ts';
 
 /*
  * A SCEP server by RFC 8894: capabilities (3.5.2), an RA with two certificates (4.2), PKCSReq (3.3.1),
@@ -34,6 +36,7 @@ export type Move =
   | 'serve'
   | 'pend'
   | 'hang'
+  | 'slow'
   | 'garbage'
   | 'wrong nonce'
   | 'no nonce'
@@ -216,6 +219,7 @@ export class ScepDouble implements AsyncDisposable {
       this.#reached.resolve();
       return;
     }
+    if (move === 'slow') await sleepFor(slowMs);
     if (typeof move === 'object' && 'http' in move) {
       response.writeHead(move.http, move.headers).end(move.body);
       return;

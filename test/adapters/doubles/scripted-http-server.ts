@@ -3,7 +3,9 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleepFor } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
+import { slowMs } from './slow.ts';
 
 export interface ReceivedRequest {
   readonly method: string;
@@ -24,7 +26,7 @@ export interface ServerAnswer {
 }
 
 /** What a server may be told to do with the next requests, before its own mind. */
-export type Misbehaviour = ServerAnswer | 'hang' | 'reset';
+export type Misbehaviour = ServerAnswer | 'hang' | 'reset' | 'slow';
 
 /** A server of HTTP on loopback that speaks as its maker says, and misspeaks on demand. */
 export class ScriptedHttpServer implements AsyncDisposable {
@@ -60,7 +62,9 @@ export class ScriptedHttpServer implements AsyncDisposable {
       this.received.push(request);
       const at = this.#misbehaviours.findIndex(({ when }) => when(request));
       const [scripted] = at < 0 ? [] : this.#misbehaviours.splice(at, 1);
-      const what = scripted?.what ?? (await this.#answer(request));
+      const order = scripted?.what;
+      if (order === 'slow') await sleepFor(slowMs);
+      const what = order === undefined || order === 'slow' ? await this.#answer(request) : order;
       if (what === 'reset') return void socket.destroy();
       if (what === 'hang') {
         this.#hanging.add(socket);

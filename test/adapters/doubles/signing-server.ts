@@ -9,7 +9,9 @@ import {
 } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleepFor } from 'node:timers/promises';
 import localCa from '../../../adapters/local-ca.ts';
+import type { AdapterHarness } from '../../../src/conformance/harness.ts';
 import type {
   CertificateAuthority,
   RequestedCertificate,
@@ -18,8 +20,8 @@ import type {
 import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
 import { decodePem, encodePem, readCertificates } from '../../../src/x509/pem.ts';
 import { connectContext } from '../connect-context.ts';
-import type { AdapterHarness } from '../contract-harness.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
+import { slowMs } from './slow.ts';
 
 const never = new AbortController().signal;
 
@@ -47,7 +49,7 @@ export class SigningServer implements AsyncDisposable {
   readonly #temporary: AsyncDisposable;
   readonly #ca: CertificateAuthority;
   readonly #server: Server;
-  readonly #misspoken: { readonly path: RegExp; readonly reply: Reply | 'hang' }[] = [];
+  readonly #misspoken: { readonly path: RegExp; readonly reply: Reply | 'hang' | 'slow' }[] = [];
   readonly #open = new Set<ServerResponse>();
   #hanging = Promise.withResolvers<void>();
 
@@ -68,13 +70,15 @@ export class SigningServer implements AsyncDisposable {
       const index = this.#misspoken.findIndex((each) => each.path.test(path));
       const [wrong] = index < 0 ? [] : this.#misspoken.splice(index, 1);
       if (wrong?.reply === 'hang') return this.#hanging.resolve();
+      if (wrong?.reply === 'slow') await sleepFor(slowMs);
       // A fault of the double must be seen as one, not as a CA that is silent.
       const reply =
-        wrong?.reply ??
-        (await handle({ method, path, headers, body }).catch((error: unknown) => ({
-          status: 418,
-          body: `fault of the double: ${error instanceof Error ? error.stack : error}`,
-        })));
+        typeof wrong?.reply === 'object'
+          ? wrong.reply
+          : await handle({ method, path, headers, body }).catch((error: unknown) => ({
+              status: 418,
+              body: `fault of the double: ${error instanceof Error ? error.stack : error}`,
+            }));
       send(response, reply);
     });
   }
@@ -98,8 +102,8 @@ export class SigningServer implements AsyncDisposable {
     return `http://127.0.0.1:${address.port}`;
   }
 
-  /** The next request for such a path gets this answer, or none. */
-  misspeak(path: RegExp, reply: Reply | 'hang'): void {
+  /** The next request for such a path gets this answer, or none, or its own after a while. */
+  misspeak(path: RegExp, reply: Reply | 'hang' | 'slow'): void {
     this.#misspoken.push({ path, reply });
   }
 

@@ -3,11 +3,11 @@ import type {
   CsrAdditions,
   KeyType,
   RequestedCertificate,
-} from '../../src/issue/certificate-authority.ts';
+} from '../issue/certificate-authority.ts';
 import {
   certificationRequest,
   certificationRequestInfo,
-} from '../../src/possession/certification-request.ts';
+} from '../possession/certification-request.ts';
 
 /** A device's key pair, and what the device does with it: sign bytes that somebody else made. */
 export class DeviceKey {

@@ -1,6 +1,6 @@
-import { ProvisioningError } from '../../src/errors.ts';
-import type { Issuance, IssueRequest } from '../../src/issue/certificate-authority.ts';
-import { readCertificate } from '../../src/x509/certificate.ts';
+import { ProvisioningError } from '../errors.ts';
+import { readCertificate } from '../x509/certificate.ts';
+import type { Issuance, IssueRequest } from './certificate-authority.ts';
 
 /** A leaf and any sensible chain. */
 const mostCertificates = 20;

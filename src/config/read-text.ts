@@ -1,0 +1,34 @@
+import { open } from 'node:fs/promises';
+import { ConfigError } from './problem.ts';
+
+/** A configuration is a few pages; more is some other file. In bytes. */
+const largestFileBytes = 256 * 1024;
+
+/**
+ * The text of a file in YAML that was named on the command line by `option`.
+ * @throws {ConfigError} when it cannot be read, is too large, or is not UTF-8.
+ */
+export async function readConfigText(path: string, option: string): Promise<string> {
+  let reason: string;
+  try {
+    await using handle = await open(path, 'r');
+    const buffer = Buffer.alloc(largestFileBytes + 1);
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+    if (bytesRead <= largestFileBytes) {
+      return new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, bytesRead));
+    }
+    reason = `is larger than ${largestFileBytes / 1024} KiB`;
+  } catch (error) {
+    reason = `cannot be read (${error instanceof Error ? error.message : String(error)})`;
+  }
+  throw new ConfigError([
+    {
+      file: path,
+      line: 1,
+      column: 1,
+      path: '',
+      message: `the file ${reason}`,
+      fix: `name the file with ${option} FILE; it is YAML in UTF-8, readable for the user of the service`,
+    },
+  ]);
+}

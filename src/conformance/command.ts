@@ -1,0 +1,147 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { parseConfigDocument } from '../config/document.ts';
+import { ConfigError, type ConfigProblem } from '../config/problem.ts';
+import { readConfigText } from '../config/read-text.ts';
+import { resolveOptions } from '../config/resolve-options.ts';
+import { asRecord } from '../config/valid-fields.ts';
+import type { LoadAdapter } from '../issue/adapter-loader.ts';
+import type { AdapterDefinition } from '../issue/certificate-authority.ts';
+import { importPlugIn } from '../issue/import-plug-in.ts';
+import { readCertificates } from '../x509/pem.ts';
+import { adapterHarness, type CaUnderTest } from './adapter-harness.ts';
+import { cameText } from './breach.ts';
+import { contractCases } from './cases.ts';
+import type { AdapterHarness } from './harness.ts';
+import { Judge } from './judge.ts';
+import { rowText, tallyText } from './report.ts';
+
+/*
+ * `conformance`: the contract over one kind of CA, as its author or an administrator runs it, with or
+ * without a harness that makes the CA misbehave.
+ */
+
+export interface ConformanceArguments {
+  /** A built-in name, a path, or a package; relative to the working directory. */
+  readonly kind: string;
+  /** YAML with the options of that kind. */
+  readonly options?: string;
+  /** A module whose default export sets up a CA for one case. */
+  readonly harness?: string;
+  /** PEM with the CA's root certificates. */
+  readonly roots?: string;
+}
+
+/** The contract cannot be run: no plug-in, no harness, or it does not connect. The message says why. */
+export class CannotRunError extends Error {
+  override readonly name = 'CannotRunError';
+}
+
+const silenceName = 'tells no secret in an error, a reason or its output, in any of these cases';
+
+/** How long a CA that leaves orders pending is waited for, where no harness says it. */
+const patienceMs = 30_000;
+
+/**
+ * Prints a row for each case as it ends. Gives the exit status: 0 when nothing failed, else 1.
+ * @throws {ConfigError | AdapterLoadError | CannotRunError} when it cannot be run.
+ */
+export async function conformance(
+  given: ConformanceArguments,
+  loadAdapter: LoadAdapter,
+  print: (text: string) => void,
+): Promise<number> {
+  const definition = await loadAdapter(given.kind, process.cwd());
+  const setUp = await preparedSetUp(given, definition);
+  await connectOnce(definition, setUp);
+  print(`The adapters' contract over ${definition.kind} (${given.kind})\n\n`);
+  const judge = new Judge(setUp);
+  for (const contractCase of contractCases) {
+    print(rowText(contractCase.name, await judge.run(contractCase), judge.secrets));
+  }
+  print(rowText(silenceName, judge.conclude(), judge.secrets));
+  print(`\n${tallyText(judge.verdicts)}\n`);
+  return judge.verdicts.some(({ kind }) => kind === 'failed') ? 1 : 0;
+}
+
+async function preparedSetUp(
+  given: ConformanceArguments,
+  definition: AdapterDefinition,
+): Promise<() => Promise<AdapterHarness>> {
+  const file = given.options ?? given.harness ?? '';
+  const directory = dirname(resolve(file));
+  const text =
+    given.options === undefined ? '{}' : await readConfigText(given.options, '--options');
+  const document = parseConfigDocument(text, file);
+  const setUpCa = given.harness === undefined ? undefined : await harnessModule(given.harness);
+  const options = asRecord(document.data);
+  const { roots } = given;
+  const known: CaUnderTest = {
+    patienceMs,
+    ...(roots === undefined ? {} : { roots: () => readRoots(roots) }),
+  };
+  const makeCa = async (): Promise<CaUnderTest> => ({ ...known, ...(await setUpCa?.()) });
+
+  const ca = await makeCa();
+  try {
+    const problems: ConfigProblem[] = [...document.problems];
+    const report = (problem: ConfigProblem) => problems.push(problem);
+    const env = { ...process.env, ...ca.env };
+    const all = { ...options, ...ca.options };
+    if (problems.length === 0) {
+      await resolveOptions(definition, all, [], { document, directory, env, report });
+    }
+    if (problems.length > 0) throw new ConfigError(problems);
+  } finally {
+    await ca[Symbol.asyncDispose]?.();
+  }
+  return async () => adapterHarness(definition, await makeCa(), { options, directory });
+}
+
+async function harnessModule(path: string): Promise<() => Promise<CaUnderTest>> {
+  const file = resolve(path);
+  let loaded: unknown;
+  try {
+    loaded = await importPlugIn(file);
+  } catch (error) {
+    throw new CannotRunError(
+      `--harness ${path}: ${file} cannot be loaded: ${cameText(error, [])}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const setUp = asRecord(loaded)['default'];
+  if (typeof setUp === 'function') return () => setUp();
+  throw new CannotRunError(
+    `--harness ${path}: the module has no default export that is a function. Write \`export default async (): Promise<CaUnderTest> => ({ hooks: { … } })\`.`,
+  );
+}
+
+async function readRoots(path: string): Promise<readonly Uint8Array[]> {
+  try {
+    return readCertificates(await readFile(path));
+  } catch (error) {
+    throw new CannotRunError(`--roots ${path}: ${cameText(error, [])}`, { cause: error });
+  }
+}
+
+/** Nothing is to be learned from an adapter that cannot even make ready. */
+async function connectOnce(
+  definition: AdapterDefinition,
+  setUp: () => Promise<AdapterHarness>,
+): Promise<void> {
+  await using harness = await setUp();
+  try {
+    const authority = await harness.connect();
+    await authority[Symbol.asyncDispose]();
+    await harness.roots();
+  } catch (error) {
+    if (error instanceof CannotRunError) throw error;
+    const reason = cameText(error, harness.secrets);
+    throw new CannotRunError(
+      `${definition.kind} does not connect with these options: ${reason} connect() makes ready and needs no CA that answers.`,
+      { cause: error },
+    );
+  }
+}

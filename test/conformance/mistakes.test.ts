@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import myCaHarness from '../../examples/my-ca/harness.ts';
+import { adapterHarness } from '../../src/conformance/adapter-harness.ts';
+import { contractCases } from '../../src/conformance/cases.ts';
+import { runCase } from '../../src/conformance/run-case.ts';
+import wrongCa, { type Mistake } from './wrong-ca.ts';
+
+/** The cases that fail, and what came in each. */
+async function failuresOf(mistakes: readonly Mistake[]): Promise<Readonly<Record<string, string>>> {
+  const setUp = async () => {
+    const ca = await myCaHarness();
+    return adapterHarness(wrongCa, { ...ca, options: { ...ca.options, mistakes } });
+  };
+  const failures: Record<string, string> = {};
+  await Promise.all(
+    contractCases.map(async (contractCase) => {
+      const verdict = await runCase(contractCase, setUp);
+      expect(verdict.kind, contractCase.name).not.toBe('not supported');
+      if (verdict.kind !== 'failed') return;
+      failures[contractCase.name] = verdict.breaches.map(({ came }) => came).join(' ');
+    }),
+  );
+  return failures;
+}
+
+const found: Readonly<Record<Mistake, Readonly<Record<string, RegExp>>>> = {
+  'certifies a key of its own': {
+    'certifies exactly the key of an order (RSA)': /certificate-wrong-key/,
+    'returns a chain up to a root': /certificate-wrong-key/,
+  },
+  'loses names': {
+    'certifies every name that is asked for, except what it may drop': /certificate-wrong-names/,
+  },
+  'orders twice': {
+    'gives the same certificate for a repeated order, also at once and by another instance':
+      /4 different certificates/,
+  },
+  'does not listen to its signal': {
+    'does nothing when it is called with an aborted signal': /went through/,
+    'rejects promptly with the signal’s reason when it is aborted, and leaves nothing behind':
+      /did not end/,
+    'keeps a deadline that its caller sets by the signal': /did not end/,
+  },
+  'throws for a rejection': {
+    'says with a value, not an error, that an order was decided against': /Error: Not on the list/,
+  },
+  'tells its token': {
+    'fails in passing with a code that makes the process wait, and then serves the order':
+      /secret number 1/,
+    'calls an answer that is no certificate by its name, and then serves the order':
+      /secret number 1/,
+  },
+  'keeps tickets to itself': {
+    'leaves an order pending and then gives its certificate, also to another instance':
+      /There is no ticket/,
+  },
+  'cannot revoke twice': {
+    'revokes, and takes a second revocation of the same certificate for done': /revoked already/,
+  },
+};
+
+describe('the contract finds each mistake by itself and nothing else:', () => {
+  it.each(Object.entries(found))('%s', async (mistake, expected) => {
+    const failures = await failuresOf([mistake as Mistake]);
+    const matching = Object.fromEntries(
+      Object.entries(expected).map(([name, came]) => [name, expect.stringMatching(came)]),
+    );
+    expect(failures).toEqual(matching);
+  });
+
+  it('no mistake, no failure', async () => {
+    expect(await failuresOf([])).toEqual({});
+  });
+});

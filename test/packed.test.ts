@@ -1,0 +1,108 @@
+import { execFile } from 'node:child_process';
+import { globSync, readdirSync } from 'node:fs';
+import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { findPackageJSON } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryDirectory } from './adapters/temporary-directory.ts';
+
+/*
+ * What `npm pack` makes, unpacked in a project of somebody else's: with the dependencies, and without the
+ * project's sources.
+ */
+
+const run = promisify(execFile);
+const root = resolve(import.meta.dirname, '..');
+const example = join(root, 'examples/my-ca');
+/** Where the project's own dependencies are; the worktree of a branch may share them. */
+const installed = resolve(dirname(findPackageJSON('zod', import.meta.url) ?? ''), '..');
+const tsc = join(installed, '.bin/tsc');
+
+let home: Awaited<ReturnType<typeof temporaryDirectory>>;
+let packed: string[];
+
+beforeAll(async () => {
+  home = await temporaryDirectory();
+  const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', home.path], {
+    cwd: root,
+  });
+  const tarball = join(home.path, stdout.trim().split('\n').at(-1) ?? '');
+  const modules = join(home.path, 'node_modules');
+  await mkdir(join(modules, 'certprov'), { recursive: true });
+  await run('tar', ['-xzf', tarball, '-C', join(modules, 'certprov'), '--strip-components', '1']);
+  const files = globSync('**/*', { cwd: join(modules, 'certprov'), withFileTypes: true });
+  packed = files
+    .filter((file) => file.isFile())
+    .map((file) => join(file.parentPath, file.name).slice(join(modules, 'certprov').length + 1));
+  for (const name of readdirSync(installed)) {
+    if (!name.startsWith('.')) await symlink(join(installed, name), join(modules, name));
+  }
+  await writeFile(join(home.path, 'package.json'), '{ "type": "module" }');
+}, 120_000);
+
+afterAll(() => home[Symbol.asyncDispose]());
+
+const node = (...args: string[]) => run(process.execPath, args, { cwd: home.path });
+
+describe('the package that npm packs', { timeout: 60_000 }, () => {
+  it('has the built sources with their types, the documentation, and nothing else', () => {
+    const sources = globSync('{src,adapters}/**/*.ts', { cwd: root });
+    const built = sources.flatMap((file) => [
+      join('dist', file.replace(/ts$/, 'js')),
+      join('dist', file.replace(/ts$/, 'd.ts')),
+    ]);
+    const beside = globSync('{docs,deploy,examples}/**/*', { cwd: root, withFileTypes: true })
+      .filter((file) => file.isFile())
+      .map((file) => join(file.parentPath, file.name).slice(root.length + 1));
+    const single = [
+      ...['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md'],
+      ...['config.yaml', 'package.json', 'dist/package.json'],
+    ];
+    expect(packed.toSorted()).toEqual([...built, ...beside, ...single].toSorted());
+  });
+
+  it('exports what the author of a plug-in needs, without a test runner', async () => {
+    const script = `
+      const names = async (name) => Object.keys(await import(name)).sort().join(' ');
+      console.log(await names('certprov'));
+      console.log(await names('certprov/conformance'));
+      await import('certprov/dist/src/main.js').catch((error) => console.log(error.code));`;
+    await writeFile(join(home.path, 'exports.js'), script);
+    const { stdout } = await node('exports.js');
+    expect(stdout.trim().split('\n')).toEqual([
+      'ProvisioningError decodePem defineAdapter encodePem issuedAnswer readCertificate readCertificates secretReference z',
+      'adapterHarness describeAdapter',
+      'ERR_PACKAGE_PATH_NOT_EXPORTED',
+    ]);
+    const imports = packed.filter((file) => file.endsWith('.js'));
+    expect(imports.length).toBeGreaterThan(150);
+    const { stdout: found } = await run('grep', ['-rlE', "from 'vitest'", 'dist'], {
+      cwd: join(home.path, 'node_modules/certprov'),
+    }).catch((error) => error);
+    expect(found).toBe('');
+  });
+
+  it('has types against which an outside plug-in compiles, and by which a wrong one does not', async () => {
+    const own = join(home.path, 'my-ca');
+    await cp(example, own, { recursive: true });
+    await run(tsc, [], { cwd: own });
+    const wrong = `import { defineAdapter, z } from 'certprov';
+      export default defineAdapter({ kind: 'x', options: z.strictObject({}), connect: async () => ({ kind: 'x' }) });`;
+    await writeFile(join(own, 'wrong.ts'), wrong);
+    const { stdout } = await run(tsc, ['--noEmit'], { cwd: own }).catch((error) => error);
+    expect(stdout).toMatch(/wrong\.ts\(2,\d+\): error TS\d+: .*CertificateAuthority/);
+  });
+
+  it('runs conformance over the example as an installed package', async () => {
+    const own = join(home.path, 'node_modules/certprov-my-ca');
+    await cp(example, own, { recursive: true });
+    await run(tsc, [], { cwd: own });
+    const { stdout, stderr } = await node(
+      ...['node_modules/certprov/dist/src/main.js', 'conformance', '--kind', 'certprov-my-ca'],
+      ...['--harness', 'node_modules/certprov-my-ca/dist/harness.js'],
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^23 passed, 0 failed, 0 not supported$/m);
+  });
+});
