@@ -222,6 +222,7 @@ async function certifiesAnotherKey(context: CaseContext): Promise<void> {
     // A CA that compares the two decides against the order.
     if (answer.kind !== 'rejected') await checked(context, order, answer);
   } catch (error) {
+    if (error instanceof NotShown) throw error;
     await failure(Promise.reject(error));
   }
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { parseConfigDocument } from '../config/document.ts';
+import { type ConfigDocument, parseConfigDocument } from '../config/document.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { readConfigText } from '../config/read-text.ts';
 import { type OptionsContext, resolveOptions } from '../config/resolve-options.ts';
@@ -95,7 +95,7 @@ async function checkOptions(
   options: Readonly<Record<string, unknown>>,
   { document, directory }: Pick<OptionsContext, 'document' | 'directory'>,
 ): Promise<void> {
-  const problems: ConfigProblem[] = [...document.problems];
+  const problems = problemsOf(document);
   const report = (problem: ConfigProblem) => problems.push(problem);
   try {
     const env = { ...process.env, ...ca.env };
@@ -107,6 +107,14 @@ async function checkOptions(
     await ca[Symbol.asyncDispose]?.();
   }
   if (problems.length > 0) throw new ConfigError(problems);
+}
+
+function problemsOf({ data, problems, problem }: ConfigDocument): ConfigProblem[] {
+  const isGroup = typeof data === 'object' && data !== null && !Array.isArray(data);
+  const isRead = problems.length === 0 || data === null;
+  if (isGroup || !isRead) return [...problems];
+  const fix = 'write the options of this kind, a key on each line, or leave out --options';
+  return [problem([], 'the file holds no options', fix)];
 }
 
 async function harnessModule(path: string): Promise<() => Promise<CaUnderTest>> {
