@@ -26,7 +26,8 @@ export interface CaUnderTest extends Partial<AsyncDisposable> {
   readonly leftovers?: () => Promise<readonly string[]>;
 }
 
-interface Surroundings {
+/** What is known besides; what the CA says itself goes before. */
+interface Surroundings extends Pick<CaUnderTest, 'roots' | 'patienceMs'> {
   /** As an options file has them, not yet checked. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** Where relative paths start. */
@@ -40,13 +41,12 @@ const shortestSecret = 4;
 export function adapterHarness(
   definition: AdapterDefinition,
   ca: CaUnderTest = {},
-  { options = {}, directory = '.' }: Surroundings = {},
+  surroundings: Surroundings = {},
 ): AdapterHarness {
+  const { options, directory = '.' } = surroundings;
   const secrets = [...(ca.secrets ?? [])];
-  const { validityAsAsked, roots = async () => [], leftovers = async () => [] } = ca;
   const env = { ...process.env, ...ca.env };
   return {
-    ...ca,
     async connect() {
       const given = await definition.options.parseAsync({ ...options, ...ca.options });
       const context = {
@@ -62,9 +62,15 @@ export function adapterHarness(
     },
     hooks: { ...hooksLeftOut, ...ca.hooks },
     secrets,
-    roots,
-    validityAsAsked,
-    leftovers,
+    async roots() {
+      const known = ca.roots === undefined ? surroundings.roots?.() : ca.roots();
+      return (await known) ?? [];
+    },
+    validityAsAsked: ca.validityAsAsked,
+    leftovers: async () => (await ca.leftovers?.()) ?? [],
+    wanted: ca.wanted,
+    patienceMs: ca.patienceMs ?? surroundings.patienceMs,
+    promptMs: ca.promptMs,
     [Symbol.asyncDispose]: async () => ca[Symbol.asyncDispose]?.(),
   };
 }

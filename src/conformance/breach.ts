@@ -93,7 +93,7 @@ const lessons: Partial<Record<ErrorCode, Partial<Lesson>>> = {
   },
   'certificate-wrong-names': {
     expected: 'every name of request.wanted, and no other.',
-    mend: 'have the CA take the names of the CSR (its template or profile decides), or send it request.wanted’s. If this kind of CA never certifies a name, say so under features.mayDrop.',
+    mend: 'have the CA take the names of the CSR (its template or profile decides), or send it request.wanted’s. If this kind of CA never certifies a name, say so under features.mayDrop; what one installation drops belongs under mayDrop in its configuration.',
   },
   'certificate-untrusted': {
     expected: 'a chain that leads from the certificate to a root of the CA.',

@@ -121,8 +121,8 @@ const servingCases: readonly ContractCase[] = [
       const order = await newOrder({ authority, harness }, 'ec');
       const reason = new Error('aborted by the test');
       const aborted = AbortSignal.abort(reason);
-      await endsWith(reason, errorOf(authority.issue(order, aborted)), harness);
-      await endsWith(reason, errorOf(authority.check(aborted)), harness);
+      await endsWith(reason, errorOf(authority.issue(order, aborted)));
+      await endsWith(reason, errorOf(authority.check(aborted)));
     },
   },
   {
@@ -222,6 +222,7 @@ async function certifiesAnotherKey(context: CaseContext): Promise<void> {
     // A CA that compares the two decides against the order.
     if (answer.kind !== 'rejected') await checked(context, order, answer);
   } catch (error) {
+    if (error instanceof NotShown) throw error;
     await failure(Promise.reject(error));
   }
 }

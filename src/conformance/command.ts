@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { parseConfigDocument } from '../config/document.ts';
+import { type ConfigDocument, parseConfigDocument } from '../config/document.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { readConfigText } from '../config/read-text.ts';
-import { resolveOptions } from '../config/resolve-options.ts';
+import { type OptionsContext, resolveOptions } from '../config/resolve-options.ts';
 import { asRecord } from '../config/valid-fields.ts';
 import type { LoadAdapter } from '../issue/adapter-loader.ts';
 import type { AdapterDefinition } from '../issue/certificate-authority.ts';
@@ -14,6 +14,7 @@ import { cameText } from './breach.ts';
 import { contractCases } from './cases.ts';
 import type { AdapterHarness } from './harness.ts';
 import { Judge } from './judge.ts';
+import { OutputWatch } from './output-watch.ts';
 import { rowText, tallyText } from './report.ts';
 
 /*
@@ -68,54 +69,74 @@ async function preparedSetUp(
   given: ConformanceArguments,
   definition: AdapterDefinition,
 ): Promise<() => Promise<AdapterHarness>> {
-  const file = given.options ?? given.harness ?? '';
-  const directory = dirname(resolve(file));
-  const text =
-    given.options === undefined ? '{}' : await readConfigText(given.options, '--options');
-  const document = parseConfigDocument(text, file);
-  const setUpCa = given.harness === undefined ? undefined : await harnessModule(given.harness);
+  const { options: file, harness, roots } = given;
+  const document = parseConfigDocument(
+    file === undefined ? '{}' : await readConfigText(file, '--options'),
+    file ?? '--options',
+  );
+  const beside = file ?? harness;
+  const directory = beside === undefined ? process.cwd() : dirname(resolve(beside));
+  const setUpCa = harness === undefined ? async () => ({}) : await harnessModule(harness);
   const options = asRecord(document.data);
-  const { roots } = given;
-  const known: CaUnderTest = {
-    patienceMs,
+  await checkOptions(definition, await setUpCa(), options, { document, directory });
+  const surroundings = {
+    options,
+    directory,
+    ...(harness === undefined ? { patienceMs } : {}),
     ...(roots === undefined ? {} : { roots: () => readRoots(roots) }),
   };
-  const makeCa = async (): Promise<CaUnderTest> => ({ ...known, ...(await setUpCa?.()) });
+  return async () => adapterHarness(definition, await setUpCa(), surroundings);
+}
 
-  const ca = await makeCa();
+/** @throws {ConfigError} with everything that is wrong with the options. */
+async function checkOptions(
+  definition: AdapterDefinition,
+  ca: CaUnderTest,
+  options: Readonly<Record<string, unknown>>,
+  { document, directory }: Pick<OptionsContext, 'document' | 'directory'>,
+): Promise<void> {
+  const problems = problemsOf(document);
+  const report = (problem: ConfigProblem) => problems.push(problem);
   try {
-    const problems: ConfigProblem[] = [...document.problems];
-    const report = (problem: ConfigProblem) => problems.push(problem);
     const env = { ...process.env, ...ca.env };
-    const all = { ...options, ...ca.options };
+    const context = { document, directory, env, report };
     if (problems.length === 0) {
-      await resolveOptions(definition, all, [], { document, directory, env, report });
+      await resolveOptions(definition, { ...options, ...ca.options }, [], context);
     }
-    if (problems.length > 0) throw new ConfigError(problems);
   } finally {
     await ca[Symbol.asyncDispose]?.();
   }
-  return async () => adapterHarness(definition, await makeCa(), { options, directory });
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+function problemsOf({ data, problems, problem }: ConfigDocument): ConfigProblem[] {
+  const isGroup = typeof data === 'object' && data !== null && !Array.isArray(data);
+  const isRead = problems.length === 0 || data === null;
+  if (isGroup || !isRead) return [...problems];
+  const fix = 'write the options of this kind, a key on each line, or leave out --options';
+  return [problem([], 'the file holds no options', fix)];
 }
 
 async function harnessModule(path: string): Promise<() => Promise<CaUnderTest>> {
   const file = resolve(path);
-  let loaded: unknown;
-  try {
-    loaded = await importPlugIn(file);
-  } catch (error) {
+  const failed = (what: string, cause: unknown) =>
+    new CannotRunError(`--harness ${path}: ${what}: ${cameText(cause, [])}`, { cause });
+  const loaded = await importPlugIn(file).catch((error: unknown) => {
+    throw failed(`${file} cannot be loaded`, error);
+  });
+  const setUp = asRecord(loaded)['default'];
+  if (typeof setUp !== 'function') {
     throw new CannotRunError(
-      `--harness ${path}: ${file} cannot be loaded: ${cameText(error, [])}`,
-      {
-        cause: error,
-      },
+      `--harness ${path}: the module has no default export that is a function. Write \`export default async (): Promise<CaUnderTest> => ({ hooks: { … } })\`.`,
     );
   }
-  const setUp = asRecord(loaded)['default'];
-  if (typeof setUp === 'function') return () => setUp();
-  throw new CannotRunError(
-    `--harness ${path}: the module has no default export that is a function. Write \`export default async (): Promise<CaUnderTest> => ({ hooks: { … } })\`.`,
-  );
+  return async () => {
+    try {
+      return (await setUp()) ?? {};
+    } catch (error) {
+      throw failed('it cannot set up a CA', error);
+    }
+  };
 }
 
 async function readRoots(path: string): Promise<readonly Uint8Array[]> {
@@ -132,6 +153,8 @@ async function connectOnce(
   setUp: () => Promise<AdapterHarness>,
 ): Promise<void> {
   await using harness = await setUp();
+  // What it says now it says again in each case, where it is looked at.
+  using _output = new OutputWatch();
   try {
     const authority = await harness.connect();
     await authority[Symbol.asyncDispose]();

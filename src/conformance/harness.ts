@@ -38,11 +38,11 @@ export interface AdapterHarness extends AsyncDisposable {
   /** Whether the CA gives the validity that is asked for; undefined: nobody knows. */
   readonly validityAsAsked: true | NotSupported | undefined;
   /** What this CA can be asked for where it differs from the usual. */
-  readonly wanted?: Partial<RequestedCertificate>;
+  readonly wanted?: Partial<RequestedCertificate> | undefined;
   /** How long a pending order is looked after, as its pollAfterMs says; without it, five looks in a row. */
-  readonly patienceMs?: number;
+  readonly patienceMs?: number | undefined;
   /** Within how many milliseconds an aborted call has to end; 2 s by default. */
-  readonly promptMs?: number;
+  readonly promptMs?: number | undefined;
   /** Processes, sockets and files that are still there and should not be. */
   leftovers(): Promise<readonly string[]>;
 }

@@ -13,6 +13,14 @@ function lacksHook(name: keyof Hooks): NonNullable<ContractCase['lacks']> {
   };
 }
 
+function lacksPending(name: keyof Hooks): NonNullable<ContractCase['lacks']> {
+  return (context) => {
+    const { harness, authority } = context;
+    const mayPend = authority.features.pending || harness.hooks[name] !== noHook;
+    return mayPend ? lacksHook(name)(context) : 'It does not declare `pending`.';
+  };
+}
+
 /** What is said of a hook that a harness leaves out. */
 export const noHook = {
   notSupported: 'No harness says how to make the CA do this (docs/adapters.md, “A harness”).',
@@ -31,7 +39,7 @@ async function arm<Name extends keyof Hooks>(context: CaseContext, name: Name) {
 export const misbehaviourCases: readonly ContractCase[] = [
   {
     name: 'leaves an order pending and then gives its certificate, also to another instance',
-    lacks: lacksHook('pendThenIssue'),
+    lacks: lacksPending('pendThenIssue'),
     expected: '`pending` at first, and with its ticket, after a restart too, the certificate.',
     mend: 'put all that collect() needs into the ticket, as plain JSON: nothing that this process keeps is there for the next one.',
     async run(context) {
@@ -44,7 +52,7 @@ export const misbehaviourCases: readonly ContractCase[] = [
   },
   {
     name: 'leaves an order pending and then rejects it',
-    lacks: lacksHook('pendThenReject'),
+    lacks: lacksPending('pendThenReject'),
     expected:
       '`pending` at first, and from collect() `rejected` once the CA has decided against it.',
     mend: 'return { kind: "rejected", reason } from collect() for a decision; throw only for what may pass.',
@@ -121,7 +129,7 @@ export const misbehaviourCases: readonly ContractCase[] = [
       const error = errorOf(authority.issue(order, controller.signal));
       await Promise.race([reached(), error]);
       controller.abort(reason);
-      await endsWith(reason, error, harness);
+      await prompt(endsWith(reason, error), harness);
       await refuseLeftovers(harness);
     },
   },

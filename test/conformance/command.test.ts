@@ -135,6 +135,21 @@ describe('conformance cannot be run with', () => {
       /w\.yaml:1:1 name: must be text.* Fix: .*\n.*w\.yaml:2:1 keytype: .*write keyType/,
     ],
     [
+      'a list in place of options',
+      async () => ({ options: await written('list.yaml', '- directory') }),
+      /list\.yaml:1:1 the file holds no options. Fix: write the options/,
+    ],
+    [
+      'an empty file in place of options',
+      async () => ({ options: await written('empty.yaml', '# nothing yet') }),
+      /empty\.yaml:1:1 the file holds no options. Fix: write the options/,
+    ],
+    [
+      'YAML that cannot be read',
+      async () => ({ options: await written('broken.yaml', 'a: [1\nb: 2\n') }),
+      /broken\.yaml:\d+:\d+ .*Fix: /,
+    ],
+    [
       'options that are not there',
       async () => ({ options: join(home.path, 'absent.yaml') }),
       /absent\.yaml.*--options FILE/,
@@ -151,6 +166,13 @@ describe('conformance cannot be run with', () => {
       'a module that is no harness',
       async () => ({ harness: await written('h.ts', 'export const x = 1;') }),
       /no default export that is a function/,
+    ],
+    [
+      'a harness that fails',
+      async () => ({
+        harness: await written('f.ts', `export default () => { throw new Error('no port'); };`),
+      }),
+      /f\.ts: it cannot set up a CA: Error: no port/,
     ],
     [
       'an adapter that does not connect',

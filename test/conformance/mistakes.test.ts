@@ -9,17 +9,17 @@ import wrongCa, { type Mistake } from './wrong-ca.ts';
 async function failuresOf(mistakes: readonly Mistake[]): Promise<Readonly<Record<string, string>>> {
   const setUp = async () => {
     const ca = await myCaHarness();
-    return adapterHarness(wrongCa, { ...ca, options: { ...ca.options, mistakes } });
+    // What does not listen never ends: there is no need to wait for it for long.
+    const promptMs = mistakes.includes('does not listen to its signal') ? 1_000 : 10_000;
+    return adapterHarness(wrongCa, { ...ca, options: { ...ca.options, mistakes }, promptMs });
   };
   const failures: Record<string, string> = {};
-  await Promise.all(
-    contractCases.map(async (contractCase) => {
-      const verdict = await runCase(contractCase, setUp);
-      expect(verdict.kind, contractCase.name).not.toBe('not supported');
-      if (verdict.kind !== 'failed') return;
-      failures[contractCase.name] = verdict.breaches.map(({ came }) => came).join(' ');
-    }),
-  );
+  for (const contractCase of contractCases) {
+    const verdict = await runCase(contractCase, setUp);
+    expect(verdict.kind, contractCase.name).not.toBe('not supported');
+    if (verdict.kind !== 'failed') continue;
+    failures[contractCase.name] = verdict.breaches.map(({ came }) => came).join(' ');
+  }
   return failures;
 }
 

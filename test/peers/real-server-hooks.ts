@@ -12,6 +12,7 @@ export function realServerHooks(server: () => LoopbackProcess): AdapterHarness['
     reject: behaves,
     failOnce: behaves,
     answerGarbage: behaves,
+    answerSlowly: behaves,
     async hang() {
       server().freeze();
       // Nothing tells that a frozen server has a request in hand: the kernel holds it.
