@@ -100,9 +100,10 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
       { command: ['./sign'], idempotent: true, revokeCommand: ['./revoke'] },
     ],
     proofs: [
-      { server: 'the openssl command', test: 'test/adapters/exec.test.ts', package: 'openssl' },
+      { server: '`openssl ca`', test: 'test/peers/exec.test.ts', package: 'openssl' },
+      { server: 'Easy-RSA 3.1', test: 'test/peers/exec.test.ts', package: 'easy-rsa' },
     ],
-    note: 'whatever your command does ([more](adapters.md))',
+    note: 'whatever your command does; one for `openssl ca` and Easy-RSA is there ([more](exec.md))',
   },
   'google-cas': {
     options: [cas, { ...cas, tier: 'devops' }],
@@ -114,6 +115,7 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
     proofs: [
       { server: 'openssl verify', test: 'test/adapters/local-ca.test.ts', package: 'openssl' },
       { server: 'SoftHSM 2.6', test: 'test/peers/local-ca-pkcs11.test.ts', package: 'softhsm2' },
+      { server: 'FreeRADIUS 3.2', test: 'test/peers/wifi.test.ts', package: 'freeradius' },
     ],
     note: 'needs no server; keys in files or in a PKCS#11 token ([more](local-ca.md))',
   },
