@@ -100,10 +100,10 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
       { command: ['./sign'], idempotent: true, revokeCommand: ['./revoke'] },
     ],
     proofs: [
-      { server: '`openssl ca` 3.0', test: 'test/peers/exec.test.ts', package: 'openssl' },
+      { server: '`openssl ca`', test: 'test/peers/exec.test.ts', package: 'openssl' },
       { server: 'Easy-RSA 3.1', test: 'test/peers/exec.test.ts', package: 'easy-rsa' },
     ],
-    note: 'whatever your command does ([more](exec.md))',
+    note: 'whatever your command does; one for `openssl ca` and Easy-RSA is there ([more](exec.md))',
   },
   'google-cas': {
     options: [cas, { ...cas, tier: 'devops' }],
