@@ -145,7 +145,7 @@ describe('a token', () => {
         new Token(library, { ...place, pin: given }).use(() => undefined);
       };
       expect(() => open(pin)).toThrow(answer);
-      expect(() => open(pin)).toThrow('refused this PIN before');
+      expect(() => open(pin)).toThrow(`refused the PIN (${answer})`);
       expect(() => open('another')).toThrow(answer);
       expect(called.filter((name) => name === 'C_Login')).toHaveLength(2);
     },

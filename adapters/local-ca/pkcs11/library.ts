@@ -15,8 +15,8 @@ export class Library {
   /** The constants of the standard. */
   readonly names: Pkcs11;
   readonly calls: Calls;
-  /** Tokens by serial number, and the PIN that each refused: it is not shown a second time. */
-  readonly refusedPins = new Map<string, string>();
+  /** Tokens by serial number, and the PIN that each refused with which answer: it is not shown a second time. */
+  readonly refusedPins = new Map<string, { readonly pin: string; readonly answer: string }>();
   #users = 0;
 
   constructor(path: string, names: Pkcs11, calls: Calls) {

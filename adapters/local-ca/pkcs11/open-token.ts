@@ -162,8 +162,13 @@ function logIn(library: Library, session: Handle, info: TokenInfo, pin: string):
   const { calls, names, refusedPins } = library;
   if ((info.flags & names.CKF_LOGIN_REQUIRED) === 0) return;
   const token = `The token "${info.label.trimEnd()}"`;
-  if (refusedPins.get(info.serialNumber) === pin)
-    throw pinWithheld(token, 'refused this PIN before');
+  const refused = refusedPins.get(info.serialNumber);
+  if (refused?.pin === pin) {
+    throw new ProvisioningError(
+      'ca-misconfigured',
+      `${token} refused the PIN (${refused.answer}). It is not shown to it again, because tokens lock themselves after a few wrong ones: correct the secret that keys.pin names, then restart the service.`,
+    );
+  }
   if ((info.flags & names.CKF_USER_PIN_LOCKED) !== 0) throw pinWithheld(token, 'is locked');
   if ((info.flags & names.CKF_USER_PIN_FINAL_TRY) !== 0) {
     throw pinWithheld(token, 'will lock itself with one more wrong PIN');
@@ -172,8 +177,10 @@ function logIn(library: Library, session: Handle, info: TokenInfo, pin: string):
     calls.C_Login(session, names.CKU_USER, pin);
     refusedPins.delete(info.serialNumber);
   } catch (error) {
-    if (returnValueOf(error) === 'CKR_USER_ALREADY_LOGGED_IN') return;
-    if (refusesPin(error)) refusedPins.set(info.serialNumber, pin);
+    const answer = returnValueOf(error);
+    if (answer === undefined) throw error;
+    if (answer === 'CKR_USER_ALREADY_LOGGED_IN') return;
+    if (refusesPin(error)) refusedPins.set(info.serialNumber, { pin, answer });
     throw error;
   }
 }
@@ -181,6 +188,6 @@ function logIn(library: Library, session: Handle, info: TokenInfo, pin: string):
 function pinWithheld(token: string, why: string): ProvisioningError {
   return new ProvisioningError(
     'ca-misconfigured',
-    `${token} ${why}, so the PIN is not shown to it. Log in with the token's own tool, which also takes back a count of wrong PINs; correct the secret that keys.pin names; then restart the service.`,
+    `${token} ${why}, so the PIN is not shown to it. Log in with the token's own tool, as its security officer where it is locked, which also takes back the count of wrong PINs; see that keys.pin names the right secret. The next check finds out.`,
   );
 }
