@@ -7,9 +7,11 @@ COPY src ./src
 COPY adapters ./adapters
 COPY config.yaml ./config.yaml
 # The journal and the local CA live on a volume; nothing else is written.
-RUN mkdir -p /app/data && chown node:node /app/data
+RUN mkdir -p /app/data /app/node_modules/.cache && chown node:node /app/data /app/node_modules/.cache
 VOLUME /app/data
 USER node
+# Keeps the compiled code in the image, for a faster start.
+RUN ["node", "src/main.ts", "--help"]
 EXPOSE 8470
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:8470/livez').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

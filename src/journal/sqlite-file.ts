@@ -11,7 +11,7 @@ import { migrateSqlite } from './sqlite-schema.ts';
  * A write that the journal answered survives a power cut. SQLite would give that with synchronous=FULL, an
  * fdatasync of the write-ahead log inside each COMMIT, and the event loop would stand still meanwhile. So
  * it is told NORMAL, which leaves out just that, and the journal does the very same fdatasync beside the
- * event loop before it answers. docs/decisions/0007-durable-beside-the-loop.md
+ * event loop before it answers. docs/decisions/0008-durable-beside-the-loop.md
  */
 export function openSqliteFile(
   path: string,
