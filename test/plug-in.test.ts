@@ -22,6 +22,14 @@ async function installPackage(directory: string): Promise<void> {
   await writeFile(join(own, 'dist/my-ca.js'), stripTypeScriptTypes(source));
 }
 
+/** A copy that a package manager may have put beside the plug-in: its errors would not be the service's. */
+async function installOtherCopy(directory: string): Promise<void> {
+  const own = join(directory, 'node_modules/certprov');
+  await mkdir(own, { recursive: true });
+  await writeFile(join(own, 'package.json'), '{ "type": "module", "exports": "./copy.js" }');
+  await writeFile(join(own, 'copy.js'), `throw new Error('This is another copy.');`);
+}
+
 describe('the service with a plug-in from outside', { timeout: 90_000 }, () => {
   it('delivers a certificate from each, loaded by path and as a package', async () => {
     await using ca = await FakeCa.start();
@@ -29,6 +37,7 @@ describe('the service with a plug-in from outside', { timeout: 90_000 }, () => {
     await using home = await ServiceHome.make(simulator);
     await cp(join(example, 'my-ca.ts'), join(home.directory, 'my-ca.ts'));
     await installPackage(home.directory);
+    await installOtherCopy(home.directory);
     await writeFile(join(home.directory, 'root.pem'), new X509Certificate(ca.root).toString());
     const options = { url: ca.url, token: { env: 'MY_CA_TOKEN' } };
     const authorities = {

@@ -28,7 +28,9 @@ export function describeAdapter(
         if (verdict.kind === 'not supported') test.skip(verdict.reason);
         if (verdict.kind !== 'failed') return;
         const [first, ...more] = verdict.breaches;
-        throw more.length === 0 ? first : new AggregateError(verdict.breaches, 'Several breaches.');
+        if (more.length === 0) throw first;
+        const messages = verdict.breaches.map(({ message }) => message);
+        throw new AggregateError(verdict.breaches, messages.join('\n'));
       });
     }
   });
