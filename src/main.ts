@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import './heap.ts';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
+import { keepHeapSmall, sizeHeapForWork } from './heap.ts';
 
 /*
  * The process. What it compiles is kept beside its dependencies, where only who installs it writes, and not in a
@@ -9,9 +9,11 @@ import { join } from 'node:path';
  * twenty megabytes of parsing out. Where it cannot be written, it is done without. It serves what is loaded after it.
  */
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/certprov'));
+keepHeapSmall();
 const { adapters } = await import('../adapters/index.ts');
 const { runCommand } = await import('./command-line.ts');
 const { adapterLoader } = await import('./issue/adapter-loader.ts');
+sizeHeapForWork();
 
 // Whatever still holds the event loop open after a drained stop has nothing left to do.
 process.exit(await runCommand(process.argv.slice(2), adapterLoader(adapters)));

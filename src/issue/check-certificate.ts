@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { type ErrorCode, ProvisioningError } from '../errors.ts';
 import { type CertificateFacts, readCertificate } from '../x509/certificate.ts';
 import { chainsTo } from '../x509/chain.ts';
@@ -69,12 +70,24 @@ function fault(
 
 function read({ certificate, chain }: CheckRequest): CertificateFacts {
   try {
-    for (const der of chain) readCertificate(der);
+    for (const der of chain) readOnce(der);
     return readCertificate(certificate);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw fault('certificate-unreadable', `The authority’s answer: ${message}`, error);
   }
+}
+
+/** CA certificates that were read before: an authority's chain is the same for months. SHA-256, base64. */
+const readable = new Set<string>();
+const mostRemembered = 100;
+
+function readOnce(der: Uint8Array): void {
+  const fingerprint = hash('sha256', der, 'base64');
+  if (readable.has(fingerprint)) return;
+  readCertificate(der);
+  if (readable.size >= mostRemembered) readable.clear();
+  readable.add(fingerprint);
 }
 
 function checkKey(facts: CertificateFacts, { subjectPublicKeyInfo }: CheckRequest): void {

@@ -1,8 +1,8 @@
-import { X509Certificate } from 'node:crypto';
 import { ProvisioningError } from '../errors.ts';
 import { LeaseLostError } from '../journal/journal.ts';
 import type { IssuedFacts, OrderFacts, ProcessRecord } from '../journal/process-record.ts';
 import { type House, type Step, type Visit, withRefusal } from '../visit.ts';
+import { serialNumberOf } from '../x509/certificate.ts';
 import type { Authority } from './authority.ts';
 import type { Issuance } from './certificate-authority.ts';
 import { checkCertificate } from './check-certificate.ts';
@@ -92,7 +92,7 @@ async function receive(
         certificate: Buffer.from(issuance.certificate).toString('base64'),
         chain: issuance.chain.map((der) => Buffer.from(der).toString('base64')),
         issuedAt: house.clock.now(),
-        ...serialNumberOf(issuance.certificate),
+        ...readableSerial(issuance.certificate),
       };
       const received = { ...record, issued };
       await keep(visit, received, house);
@@ -104,9 +104,9 @@ async function receive(
 }
 
 /** For people; a certificate that cannot be read fails its check later. */
-function serialNumberOf(certificate: Uint8Array): { serialNumber?: string } {
+function readableSerial(certificate: Uint8Array): { serialNumber?: string } {
   try {
-    return { serialNumber: new X509Certificate(certificate).serialNumber };
+    return { serialNumber: serialNumberOf(certificate) };
   } catch {
     return {};
   }

@@ -10,6 +10,7 @@ import type {
   Room,
 } from './journal.ts';
 import { JournalError, LeaseLostError } from './journal.ts';
+import { longestPromptRestMs, Turnstile } from './lines.ts';
 import type { ProcessRecord } from './process-record.ts';
 
 interface Row extends Notification {
@@ -19,6 +20,7 @@ interface Row extends Notification {
   room: Room;
   /** When it is due or, while it is leased, when the lease runs out. */
   availableAt: number;
+  patient: boolean;
   leaseMs: number;
   fence: number;
   closed?: { readonly at: number; readonly outcome: Outcome; readonly code?: string };
@@ -29,6 +31,7 @@ export class MemoryJournal implements Journal {
   readonly #clock: Clock;
   /** In the order in which they were opened. */
   readonly #rows = new Map<string, Row>();
+  readonly #turnstile = new Turnstile();
   #disposed = false;
 
   constructor(clock: Clock) {
@@ -47,6 +50,7 @@ export class MemoryJournal implements Journal {
       record: '{}',
       room: 'claim',
       availableAt: now,
+      patient: false,
       leaseMs: 0,
       fence: 0,
     });
@@ -64,7 +68,10 @@ export class MemoryJournal implements Journal {
     const due = this.#open().filter((row) => row.availableAt <= now);
     // The sort is stable: entries due at the same time come in the order in which they were opened.
     due.sort((one, other) => one.availableAt - other.availableAt);
-    return due.slice(0, limit).map((row) => {
+    const patient = due.filter((row) => row.patient);
+    const reserved = patient.splice(0, this.#turnstile.reserve(limit));
+    const prompt = due.filter((row) => !row.patient);
+    return [...reserved, ...prompt, ...patient].slice(0, limit).map((row) => {
       row.availableAt = now + leaseMs;
       row.leaseMs = leaseMs;
       row.fence += 1;
@@ -78,7 +85,9 @@ export class MemoryJournal implements Journal {
     const row = this.#leasedRow(leased, signal);
     row.record = JSON.stringify(change.record);
     row.room = change.room;
-    row.availableAt = change.dueAt ?? this.#clock.now() + row.leaseMs;
+    const now = this.#clock.now();
+    row.availableAt = change.dueAt ?? now + row.leaseMs;
+    row.patient = change.dueAt !== undefined && change.dueAt - now > longestPromptRestMs;
   }
 
   async close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {

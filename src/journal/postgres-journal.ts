@@ -10,6 +10,7 @@ import type {
   Notification,
   Room,
 } from './journal.ts';
+import { Turnstile } from './lines.ts';
 import { postgresJournalError } from './postgres-error.ts';
 import {
   connectionConfig,
@@ -56,6 +57,7 @@ class PostgresJournal implements Journal {
   readonly #pool: PostgresPool;
   readonly #wake: PostgresWake;
   readonly #queue: WriteQueue<Write>;
+  readonly #turnstile = new Turnstile();
   #disposed: Promise<void> | undefined;
 
   constructor(where: string, options: PostgresJournalOptions) {
@@ -92,7 +94,7 @@ class PostgresJournal implements Journal {
       readonly fence: number;
       readonly age_ms: number;
     }
-    const parameters = [instance, limit, leaseMs];
+    const parameters = [instance, limit, leaseMs, this.#turnstile.reserve(limit)];
     const rows = await this.#read<Row>('take-due', statements.takeDue, parameters, signal);
     const now = this.#clock.now();
     return rows.map(({ id, customer, record, fence, age_ms }) => ({

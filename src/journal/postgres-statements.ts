@@ -1,16 +1,29 @@
+import { longestPromptRestMs } from './lines.ts';
+
 /*
  * What PostgresJournal says to the server. Every decision about due times and leases is made with
  * certprov_now(), read once per statement, so that a plan may use it as an index bound.
  */
 
-/** $1 instance, $2 limit, $3 lease in ms. Rows that another instance is just taking are passed over. */
+/** The first that are due in a line, locked. Rows that another instance is just taking are passed over. */
+const firstDue = (line: 'patient' | 'NOT patient', limit: string) => `
+    SELECT seq, available_at FROM certprov_process
+    WHERE closed_at IS NULL AND ${line} AND available_at <= (SELECT now FROM clock)
+    ORDER BY available_at, seq LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
+
+/**
+ * $1 instance, $2 limit, $3 lease in ms, $4 how many of the limit are kept for the patient line. It gets whatever the
+ * prompt line leaves, and that is at least what was kept, the very same rows among it.
+ */
 export const takeDue = `
   WITH clock AS MATERIALIZED (SELECT certprov_now() AS now),
-  due AS MATERIALIZED (
-    SELECT seq, available_at FROM certprov_process
-    WHERE closed_at IS NULL AND available_at <= (SELECT now FROM clock)
-    ORDER BY available_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED
+  reserved AS MATERIALIZED (${firstDue('patient', '$4')}
   ),
+  prompt AS MATERIALIZED (${firstDue('NOT patient', '$2 - (SELECT count(*) FROM reserved)')}
+  ),
+  patient AS MATERIALIZED (${firstDue('patient', '(SELECT $2 - count(*) FROM prompt)')}
+  ),
+  due AS (SELECT * FROM prompt UNION ALL SELECT * FROM patient),
   taken AS (
     UPDATE certprov_process AS p
     SET available_at = (SELECT now FROM clock) + $3::bigint, lease_ms = $3::bigint,
@@ -41,6 +54,7 @@ export const write = `
     SET record = w.record,
       room = coalesce(w.room, p.room),
       available_at = clock.now + coalesce(w.delay_ms, p.lease_ms),
+      patient = coalesce(w.delay_ms > ${longestPromptRestMs}, false),
       closed_at = CASE WHEN w.outcome IS NOT NULL THEN clock.now END,
       outcome = w.outcome,
       code = w.code
@@ -53,8 +67,12 @@ export const write = `
 
 /** In how many ms the next open entry becomes due. */
 export const nextDue = `
-  SELECT (min(available_at) - certprov_now())::float8 AS delay_ms
-  FROM certprov_process WHERE closed_at IS NULL`;
+  SELECT (min(available_at) - certprov_now())::float8 AS delay_ms FROM (
+    SELECT min(available_at) AS available_at FROM certprov_process
+    WHERE closed_at IS NULL AND NOT patient
+    UNION ALL
+    SELECT min(available_at) FROM certprov_process WHERE closed_at IS NULL AND patient
+  ) AS line`;
 
 /** Both halves are answered from an index alone, as far as the table is vacuumed. */
 export const summary = `

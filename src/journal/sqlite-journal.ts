@@ -13,6 +13,7 @@ import type {
   Room,
 } from './journal.ts';
 import { JournalError, LeaseLostError } from './journal.ts';
+import { longestPromptRestMs, Turnstile } from './lines.ts';
 import { sqliteJournalError } from './sqlite-error.ts';
 import { openSqliteFile } from './sqlite-file.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -35,15 +36,15 @@ export interface SqliteJournalOptions {
 const statements = {
   open: `INSERT INTO process (id, customer, room, available_at, lease_ms, fence, opened_at, record)
     VALUES (:id, :customer, 'claim', :now, 0, 0, :now, '{}') ON CONFLICT (id) DO NOTHING`,
-  due: `SELECT id, customer, opened_at, fence, record FROM process
-    WHERE closed_at IS NULL AND available_at <= :now ORDER BY available_at, seq LIMIT :limit`,
+  due: `SELECT seq FROM process
+    WHERE closed_at IS NULL AND patient = :patient AND available_at <= :now
+    ORDER BY available_at, seq LIMIT :limit`,
   lease: `UPDATE process
     SET available_at = :leaseEnd, lease_ms = :leaseMs, leased_by = :instance, fence = fence + 1
-    WHERE seq IN (SELECT seq FROM process WHERE closed_at IS NULL AND available_at <= :now
-      ORDER BY available_at, seq LIMIT :limit)`,
+    WHERE seq = :seq RETURNING id, customer, opened_at, fence, record`,
   save: `UPDATE process
     SET record = :record, room = :room, available_at = coalesce(:dueAt, :now + lease_ms),
-      leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
+      patient = :patient, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
     WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
   close: `UPDATE process
     SET record = :record, closed_at = :now, outcome = :outcome, code = :code
@@ -51,7 +52,9 @@ const statements = {
   // Nobody else can hold a lease while we hold the file: what is leased at the start was left by a crash.
   takeOver: `UPDATE process SET available_at = :now, leased_by = NULL
     WHERE closed_at IS NULL AND leased_by IS NOT NULL`,
-  next: 'SELECT min(available_at) AS at FROM process WHERE closed_at IS NULL',
+  next: `SELECT min(at) AS at FROM (
+    SELECT min(available_at) AS at FROM process WHERE closed_at IS NULL AND patient = 0
+    UNION ALL SELECT min(available_at) FROM process WHERE closed_at IS NULL AND patient = 1)`,
   tally: 'SELECT room, entries FROM tally',
   prune: `DELETE FROM process WHERE seq IN (
     SELECT seq FROM process WHERE closed_at IS NOT NULL AND closed_at < :closedBefore
@@ -84,6 +87,7 @@ class SqliteJournal implements Journal {
   readonly #clock: Clock;
   readonly #run: Statements;
   readonly #queue: WriteQueue<() => void>;
+  readonly #turnstile = new Turnstile();
   readonly #sync: (file: number) => Promise<void>;
   readonly #log: number;
   /** Set when the log could not be brought onto the disk: nobody knows what of it is there. */
@@ -100,7 +104,7 @@ class SqliteJournal implements Journal {
     this.#queue = new WriteQueue({
       mostWaiting: options.mostWaiting ?? 100_000,
       mostAtOnce: 500,
-      restFactor: 4,
+      restFactor: 1,
       commit: (writes) => this.#commit(writes),
     });
   }
@@ -124,17 +128,16 @@ class SqliteJournal implements Journal {
     const taken: LeasedEntry[] = [];
     await this.#queue.add(() => {
       const now = this.#clock.now();
-      for (const row of this.#run.due.all({ now, limit })) {
-        taken.push({
-          processId: text(row, 'id'),
-          customer: text(row, 'customer'),
-          openedAt: number(row, 'opened_at'),
-          record: JSON.parse(text(row, 'record')),
-          fence: number(row, 'fence') + 1,
-        });
-      }
-      // The same rows again, in one statement: it leases all of them or none.
-      this.#run.lease.run({ now, limit, leaseEnd: now + leaseMs, leaseMs, instance });
+      const lease = { leaseEnd: now + leaseMs, leaseMs, instance };
+      const takeFrom = (patient: 0 | 1, most: number) => {
+        if (most <= 0) return;
+        for (const { seq } of this.#run.due.all({ patient, now, limit: most })) {
+          taken.push(leasedEntry(this.#run.lease.get({ ...lease, seq: seq ?? null })));
+        }
+      };
+      takeFrom(1, this.#turnstile.reserve(limit));
+      takeFrom(0, limit - taken.length);
+      takeFrom(1, limit - taken.length);
     }, signal);
     return taken;
   }
@@ -144,9 +147,11 @@ class SqliteJournal implements Journal {
     const { room } = change;
     const record = JSON.stringify(change.record);
     const dueAt = change.dueAt === undefined ? null : Math.ceil(change.dueAt);
+    const isPatient = dueAt !== null && dueAt - this.#clock.now() > longestPromptRestMs;
+    const patient = isPatient ? 1 : 0;
     await this.#queue.add(() => {
       const now = this.#clock.now();
-      const { changes } = this.#run.save.run({ id, fence, record, room, dueAt, now });
+      const { changes } = this.#run.save.run({ id, fence, record, room, dueAt, patient, now });
       if (changes === 0) throw new LeaseLostError(id);
     }, signal);
   }
@@ -268,6 +273,17 @@ function prepareAll(database: DatabaseSync): Statements {
 }
 
 type SqliteRow = ReturnType<StatementSync['all']>[number];
+
+function leasedEntry(row: SqliteRow | undefined): LeasedEntry {
+  if (row === undefined) throw new JournalError('A due entry has gone: the file is damaged.');
+  return {
+    processId: text(row, 'id'),
+    customer: text(row, 'customer'),
+    openedAt: number(row, 'opened_at'),
+    record: JSON.parse(text(row, 'record')),
+    fence: number(row, 'fence'),
+  };
+}
 
 function text(row: SqliteRow, column: string): string {
   const value = row[column];

@@ -70,6 +70,17 @@ export function readCertificate(der: Uint8Array): CertificateFacts {
   }
 }
 
+/**
+ * A certificate's serial number (RFC 5280 4.1.2.2), upper-case hexadecimal, without reading the rest.
+ *
+ * @throws {DerError}
+ */
+export function serialNumberOf(der: Uint8Array): string {
+  const tbs = new DerReader(der, 'The certificate').into('The certificate').into('The signed part');
+  tbs.optional(contextTag(0, 'constructed'));
+  return formatSerial(readInteger(tbs.next(tag.integer)));
+}
+
 function parse(der: Uint8Array): CertificateFacts {
   const whole = readSingle(der, tag.sequence, 'The certificate');
   const outer = new DerReader(whole.content, 'The certificate');

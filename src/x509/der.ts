@@ -43,6 +43,31 @@ export interface DerElement {
   readonly bytes: Uint8Array;
 }
 
+/** Most elements are looked at in one way only, so each view is made when it is asked for. */
+class ViewedElement implements DerElement {
+  readonly tag: number;
+  readonly #whole: Uint8Array;
+  readonly #start: number;
+  readonly #contentAt: number;
+  readonly #end: number;
+
+  constructor(found: number, whole: Uint8Array, start: number, contentAt: number, end: number) {
+    this.tag = found;
+    this.#whole = whole;
+    this.#start = start;
+    this.#contentAt = contentAt;
+    this.#end = end;
+  }
+
+  get content(): Uint8Array {
+    return this.#whole.subarray(this.#contentAt, this.#end);
+  }
+
+  get bytes(): Uint8Array {
+    return this.#whole.subarray(this.#start, this.#end);
+  }
+}
+
 /** Reads the elements of one constructed value, or of a whole input, one after the other. */
 export class DerReader {
   readonly #bytes: Uint8Array;
@@ -92,11 +117,7 @@ export class DerReader {
     const end = contentAt + length;
     if (end > bytes.length) throw this.#error('ends too early');
     this.#at = end;
-    return {
-      tag: found,
-      content: bytes.subarray(contentAt, end),
-      bytes: bytes.subarray(start, end),
-    };
+    return new ViewedElement(found, bytes, start, contentAt, end);
   }
 
   /** The next element when it has this tag. */

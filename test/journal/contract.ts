@@ -125,6 +125,39 @@ export function describeJournal(
         expect(ids(await take())).toEqual(['z', 'm', 'a']);
       });
 
+      it('serves new entries before those that rested for long, who keep a fourth of the places', async () => {
+        const rested = ['r1', 'r2', 'r3', 'r4', 'r5', 'r6'];
+        await open(...rested);
+        const dueAt = test.clock.now() + 5_000;
+        for (const entry of await take()) {
+          await journal.save(entry, { record: {}, room: 'possession', dueAt }, never);
+        }
+        await test.advance(minute);
+        await open('n1', 'n2', 'n3', 'n4', 'n5', 'n6');
+        const taken = async (limit: number) => ids(await take(limit)).sort();
+        expect(await taken(4)).toEqual(['n1', 'n2', 'n3', 'r1']);
+        const one = [await taken(1), await taken(1), await taken(1), await taken(1)].flat();
+        expect(one.sort()).toEqual(['n4', 'n5', 'n6', 'r2']);
+        expect(await taken(3)).toEqual(['r3', 'r4', 'r5']);
+        await open('n7', 'n8');
+        expect(await taken(100)).toEqual(['n7', 'n8', 'r6']);
+      });
+
+      it('serves those that rested for a second at most like new ones', async () => {
+        await open('looked', 'rested');
+        const [looked, rested] = await take(2);
+        if (looked === undefined || rested === undefined) throw new Error('Both were due.');
+        const dueIn = (ms: number) =>
+          ({ record: {}, room: 'possession', dueAt: now + ms }) as const;
+        const now = test.clock.now();
+        await journal.save(rested, dueIn(1_500), never);
+        await journal.save(looked, dueIn(1_000), never);
+        await test.advance(minute);
+        expect(await journal.nextDueAt(never)).toBe(now + 1_000);
+        expect(ids(await take(1))).toEqual(['looked']);
+        expect(await journal.nextDueAt(never)).toBe(now + 1_500);
+      });
+
       it('takes nothing when the limit is 0', async () => {
         await open('a');
         expect(await take(0)).toEqual([]);
