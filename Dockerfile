@@ -1,5 +1,6 @@
 FROM node:24-slim
-ENV NODE_ENV=production
+# One malloc arena: a dozen threads that allocate little would else keep some twenty megabytes among them.
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev

@@ -25,13 +25,18 @@ export class ServiceProcess implements AsyncDisposable {
     readonly port: number;
     readonly journal: string;
     readonly nodeArguments?: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
   }): Promise<ServiceProcess> {
-    const { world, directory, name, port, journal, nodeArguments = [] } = options;
+    const { world, directory, name, port, journal, nodeArguments = [], env = {} } = options;
     const configPath = join(directory, `${name}.yaml`);
     await writeFile(configPath, configuration(world, name, port, journal));
     const startedAt = performance.now();
     const args = [...nodeArguments, 'src/main.ts', 'serve', '--config', configPath];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // As the Dockerfile and the systemd unit start it.
+      env: { ...process.env, MALLOC_ARENA_MAX: '1', ...env },
+    });
     const log = createWriteStream(join(directory, `${name}.log`));
     child.stdout.pipe(log);
     child.stderr.pipe(log);

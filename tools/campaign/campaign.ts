@@ -263,14 +263,18 @@ class Campaign {
     }
   }
 
-  /** The journal itself says when nothing is open; Pub/Sub, that nothing is still to come. */
+  /**
+   * The journal itself says when nothing is open; Pub/Sub, that nothing is still to come. A device whose push was
+   * lost looks for its certificate some seconds after the upload.
+   */
   async #untilAllClosed(): Promise<void> {
     const until = Date.now() + endMs;
     while (Date.now() < until) {
       await this.#untilAllRun();
       this.#fleet.askForSummary();
       await sleep(250);
-      if (this.#open === 0 && this.#closed >= this.#groupOf.size) return;
+      const isOver = this.#open === 0 && this.#closed >= this.#groupOf.size;
+      if (isOver && this.#simulator.summary().uploaded === 0) return;
     }
     this.#tell(`After ${endMs / 1_000} s ${this.#open} processes were still open.`);
   }
