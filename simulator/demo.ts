@@ -25,8 +25,8 @@ import { type Simulator, startSimulator } from './simulator.ts';
 
 const directory = resolve('data/demo');
 const deadlineMs = 5 * 60_000;
-/** The devices' schedule runs this much faster: a lost push costs them six seconds instead of eight hours. */
-const timeScale = 0.0002;
+/** The devices' schedule runs this much faster: a lost push costs them three seconds instead of eight hours. */
+const timeScale = 0.0001;
 /** A connection that the fault `timeout` leaves without an answer is cut after this long. */
 const holdMs = 2_000;
 
