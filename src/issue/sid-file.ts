@@ -56,7 +56,10 @@ export class SidFile {
   /** Reads the file if it has changed. Throws as {@link sidOf} does. */
   refresh(): void {
     try {
-      const { mtimeNs, ino, size } = statSync(this.#path, { bigint: true });
+      const stats = statSync(this.#path, { bigint: true });
+      // A pipe would be waited for.
+      if (!stats.isFile()) throw new Error('it is no plain file.');
+      const { mtimeNs, ino, size } = stats;
       const version = `${mtimeNs}/${ino}/${size}`;
       if (version === this.#version) return;
       this.#sids = parse(readLimited(this.#path), this.#key);

@@ -83,6 +83,11 @@ describe('a file of SIDs', () => {
     expect(problem(() => new SidFile(path, 'email').sidOf(user)).message).toContain('in part');
   });
 
+  it('has to be a file', () => {
+    const found = problem(() => new SidFile(home.path, 'email').refresh());
+    expect(found.message).toContain('no plain file');
+  });
+
   it('is read anew when it has changed', async () => {
     const file = new SidFile(path, 'email');
     expect(problem(() => file.sidOf(user)).code).toBe('sid-file-unusable');
