@@ -10,7 +10,8 @@ import {
 } from '../src/issue/certificate-authority.ts';
 import type { Opaque } from '../src/journal/process-record.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
-import { DerError, encode, tag } from '../src/x509/der.ts';
+import { DerError, tag } from '../src/x509/der.ts';
+import { encode } from '../src/x509/encode-der.ts';
 import {
   encodeCertConfirm,
   encodePollRequest,

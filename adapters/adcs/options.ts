@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { secretReference } from '../../src/issue/secret.ts';
-import { isOid } from '../../src/x509/der.ts';
+import { isOid } from '../../src/x509/encode-der.ts';
 import { connectionOptions, serverUrl } from '../shared/connection.ts';
 
 /** Neither line breaks nor colons: web enrolment would take what follows for further request attributes. */

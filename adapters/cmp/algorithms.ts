@@ -1,5 +1,6 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
-import { contextTag, DerReader, encode, encodeOid, readOid, tag } from '../../src/x509/der.ts';
+import { contextTag, DerReader, readOid, tag } from '../../src/x509/der.ts';
+import { encode, encodeOid } from '../../src/x509/encode-der.ts';
 
 /** Hashes by name, as node:crypto has them. */
 export const hashOids: Readonly<Record<string, string>> = {

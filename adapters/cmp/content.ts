@@ -5,12 +5,11 @@ import {
   contextTag,
   DerError,
   DerReader,
-  encode,
-  encodeUnsigned,
   readInteger,
   readSmallInteger,
   tag,
 } from '../../src/x509/der.ts';
+import { encode, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import { encodeExtensions } from '../../src/x509/extensions.ts';
 import { encodeAlgorithm, hashOfSignature, readAlgorithm } from './algorithms.ts';
 import { listOf } from './message.ts';

@@ -1,14 +1,7 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
-import {
-  DerError,
-  DerReader,
-  encode,
-  encodeUnsigned,
-  readSingle,
-  readSmallInteger,
-  tag,
-} from '../../src/x509/der.ts';
+import { DerError, DerReader, readSingle, readSmallInteger, tag } from '../../src/x509/der.ts';
+import { encode, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import { encodeAlgorithm, hashOids, hmacOids, readAlgorithm } from './algorithms.ts';
 
 export const passwordBasedMac = '1.2.840.113533.7.66.13';

@@ -3,16 +3,13 @@ import {
   type DerElement,
   DerError,
   DerReader,
-  encode,
-  encodeBitString,
-  encodeOid,
-  encodeText,
   readBitString,
   readOid,
   readSingle,
   readSmallInteger,
   tag,
 } from '../../src/x509/der.ts';
+import { encode, encodeBitString, encodeOid, encodeText } from '../../src/x509/encode-der.ts';
 
 /** The bodies of RFC 9810 5.1.2 that are spoken here, by their tags. */
 export const bodyType = {

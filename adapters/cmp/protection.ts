@@ -1,7 +1,8 @@
 import { type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { chainsTo } from '../../src/x509/chain.ts';
-import { contextTag, DerError, DerReader, encode, readSingle, tag } from '../../src/x509/der.ts';
+import { contextTag, DerError, DerReader, readSingle, tag } from '../../src/x509/der.ts';
+import { encode } from '../../src/x509/encode-der.ts';
 import { encodeAlgorithm, isSignedBy, readAlgorithm } from './algorithms.ts';
 import { isMac, newMac, passwordBasedMac, pbmac1 } from './mac.ts';
 import type { Message } from './message.ts';

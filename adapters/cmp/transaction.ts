@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { DerError, encode, encodeText, tag } from '../../src/x509/der.ts';
+import { DerError, tag } from '../../src/x509/der.ts';
+import { encode, encodeText } from '../../src/x509/encode-der.ts';
 import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
 import { serverWords } from '../shared/server-words.ts';
 import {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { RequestedCertificate } from '../../src/issue/certificate-authority.ts';
-import { contextTag, encode, encodeBitString, encodeUnsigned, tag } from '../../src/x509/der.ts';
+import { contextTag, tag } from '../../src/x509/der.ts';
+import { encode, encodeBitString, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import {
   type Extension,
   encodeExtensions,

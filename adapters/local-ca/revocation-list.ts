@@ -1,5 +1,6 @@
 import type { RevocationReason } from '../../src/issue/certificate-authority.ts';
-import { contextTag, encode, encodeUnsigned, tag } from '../../src/x509/der.ts';
+import { contextTag, tag } from '../../src/x509/der.ts';
+import { encode, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import { encodeExtensions } from '../../src/x509/extensions.ts';
 import { authorityKeyIdentifier, encodeTime, type Signer, signed } from './certificate.ts';
 import type { RevokedEntry } from './ledger.ts';

@@ -1,6 +1,7 @@
 import { createPublicKey, KeyObject, sign } from 'node:crypto';
 import type { KeyType } from '../../src/issue/certificate-authority.ts';
-import { encode, encodeOid, tag } from '../../src/x509/der.ts';
+import { tag } from '../../src/x509/der.ts';
+import { encode, encodeOid } from '../../src/x509/encode-der.ts';
 
 /** A private key that stays where it is and signs there. Both ways sign with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. */
 export interface RemoteKey {

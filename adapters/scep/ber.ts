@@ -1,4 +1,5 @@
-import { DerError, encode, tag } from '../../src/x509/der.ts';
+import { DerError, tag } from '../../src/x509/der.ts';
+import { encode } from '../../src/x509/encode-der.ts';
 
 /*
  * CMS may be BER (RFC 5652 2), and servers that stream do use it: lengths that are not given, strings in

@@ -1,6 +1,7 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import type { CsrAdditions } from '../../src/issue/certificate-authority.ts';
-import { encodeText, tag } from '../../src/x509/der.ts';
+import { tag } from '../../src/x509/der.ts';
+import { encodeText } from '../../src/x509/encode-der.ts';
 import type { AdapterHttp } from '../shared/http.ts';
 import { statusError } from './scep-server.ts';
 

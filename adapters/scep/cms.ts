@@ -17,13 +17,10 @@ import {
   type DerElement,
   DerError,
   DerReader,
-  encode,
-  encodeOid,
-  encodeSetOf,
-  encodeUnsigned,
   readOid,
   tag,
 } from '../../src/x509/der.ts';
+import { encode, encodeOid, encodeSetOf, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import { type Cipher, cipherOf, type DigestName, digestOf, oidOfDigest } from './algorithms.ts';
 import { berToDer, contentOfPiece } from './ber.ts';
 

@@ -1,4 +1,5 @@
-import { contextTag, DerReader, encode, tag } from '../../src/x509/der.ts';
+import { contextTag, DerReader, tag } from '../../src/x509/der.ts';
+import { encode } from '../../src/x509/encode-der.ts';
 
 /**
  * What a CertPoll asks about (RFC 8894 3.3.3), DER:

@@ -1,5 +1,6 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { DerError, encode, encodeText, tag } from '../../src/x509/der.ts';
+import { DerError, tag } from '../../src/x509/der.ts';
+import { encode, encodeText } from '../../src/x509/encode-der.ts';
 import type { Manner } from './algorithms.ts';
 import type { CaCertificates } from './ca-certificates.ts';
 import { envelope, openEnvelope, readSignedData, type SignerInfo, signData } from './cms.ts';

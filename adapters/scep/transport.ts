@@ -11,15 +11,9 @@ import { promisify } from 'node:util';
 import type { Clock } from '../../src/clock.ts';
 import type { Opaque } from '../../src/journal/process-record.ts';
 import { type CertificateFacts, readCertificate } from '../../src/x509/certificate.ts';
-import {
-  contextTag,
-  encode,
-  encodeBitString,
-  encodeOid,
-  encodeUnsigned,
-  tag,
-} from '../../src/x509/der.ts';
+import { contextTag, tag } from '../../src/x509/der.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';
+import { encode, encodeBitString, encodeOid, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 

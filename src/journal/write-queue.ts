@@ -7,13 +7,13 @@ export interface WriteQueueOptions<Write> {
   readonly mostAtOnce: number;
   /**
    * After a commit that took t ms, the next one waits for `restFactor` × t ms (20 at most), so that more
-   * writes share it and a slow disk does not hold up the event loop all the time. 0 for a commit that
-   * does not block. A queue that was idle for that long commits in the same turn.
+   * writes share it: a commit costs the same for one and for many. A queue that was idle for that long
+   * commits in the same turn.
    */
   readonly restFactor: number;
   /**
    * Makes all writes durable together. Answers the writes that failed alone, each with its error; when it
-   * throws, none was written and every one of them fails with what it threw.
+   * throws, none of them is known to be written, and every one fails with what it threw.
    */
   commit(writes: readonly Write[]): Promise<ReadonlyMap<Write, unknown>>;
 }

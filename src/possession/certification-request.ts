@@ -9,11 +9,6 @@ import {
   contextTag,
   DerError,
   DerReader,
-  encode,
-  encodeBitString,
-  encodeOid,
-  encodeSetOf,
-  encodeUnsigned,
   readBitString,
   readOid,
   readSingle,
@@ -21,6 +16,13 @@ import {
   tag,
 } from '../x509/der.ts';
 import { decodeName, encodeName } from '../x509/distinguished-name.ts';
+import {
+  encode,
+  encodeBitString,
+  encodeOid,
+  encodeSetOf,
+  encodeUnsigned,
+} from '../x509/encode-der.ts';
 import {
   type AnyKeyUsage,
   decodeExtendedKeyUsage,

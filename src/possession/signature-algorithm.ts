@@ -3,16 +3,8 @@ import { ProvisioningError } from '../errors.ts';
 import type { SignatureAlgorithm } from '../google/provisioning-api.ts';
 import type { KeyType } from '../issue/certificate-authority.ts';
 import { readPublicKeyInfo } from '../x509/certificate.ts';
-import {
-  DerError,
-  DerReader,
-  encode,
-  encodeOid,
-  encodeUnsigned,
-  readSingle,
-  readUnsigned,
-  tag,
-} from '../x509/der.ts';
+import { DerError, DerReader, readSingle, readUnsigned, tag } from '../x509/der.ts';
+import { encode, encodeOid, encodeUnsigned } from '../x509/encode-der.ts';
 import { publicKeyOf } from '../x509/public-key.ts';
 
 /** How a kind of device key signs. */

@@ -5,18 +5,9 @@ import {
   attributeType,
   attributeTypeNamed,
 } from './attribute-types.ts';
-import {
-  DerReader,
-  encode,
-  encodeOid,
-  encodeSetOf,
-  encodeText,
-  isOid,
-  readOid,
-  readSingle,
-  tag,
-} from './der.ts';
+import { DerReader, readOid, readSingle, tag } from './der.ts';
 import { readText } from './der-text.ts';
+import { encode, encodeOid, encodeSetOf, encodeText, isOid } from './encode-der.ts';
 import { nearestName } from './nearest-name.ts';
 
 /** A name that cannot be read or that the standards do not allow. */

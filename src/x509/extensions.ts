@@ -4,15 +4,13 @@ import {
   type DerElement,
   DerError,
   DerReader,
-  encode,
-  encodeOid,
-  encodeText,
   readBoolean,
   readOid,
   readSingle,
   tag,
 } from './der.ts';
 import { readText } from './der-text.ts';
+import { encode, encodeOid, encodeText } from './encode-der.ts';
 
 /** An extension. `value` is the content of extnValue: the DER of the extension's own structure. */
 export interface Extension {

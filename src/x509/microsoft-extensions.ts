@@ -2,14 +2,12 @@ import {
   contextTag,
   DerError,
   DerReader,
-  encode,
-  encodeOid,
-  encodeUnsigned,
   readOid,
   readSingle,
   readSmallInteger,
   tag,
 } from './der.ts';
+import { encode, encodeOid, encodeUnsigned } from './encode-der.ts';
 import type { Extension } from './extensions.ts';
 
 /*

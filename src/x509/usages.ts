@@ -1,5 +1,5 @@
 import type { KeyUsage } from '../issue/certificate-authority.ts';
-import { isOid } from './der.ts';
+import { isOid } from './encode-der.ts';
 import { nearestName } from './nearest-name.ts';
 
 /** The key usages that a profile may ask for (RFC 5280 4.2.1.3); those of a CA are not among them. */

@@ -10,7 +10,8 @@ import type {
   CertificateAuthority,
   PrepareRequest,
 } from '../../src/issue/certificate-authority.ts';
-import { contextTag, encode, encodeOid, encodeText, tag } from '../../src/x509/der.ts';
+import { contextTag, tag } from '../../src/x509/der.ts';
+import { encode, encodeOid, encodeText } from '../../src/x509/encode-der.ts';
 import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { describeAdapter } from './contract.ts';
 import { small } from './doubles/est-cmp-ca.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { berToDer } from '../../adapters/scep/ber.ts';
-import { DerError, encode } from '../../src/x509/der.ts';
+import { DerError } from '../../src/x509/der.ts';
+import { encode } from '../../src/x509/encode-der.ts';
 
 const bytes = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
 

@@ -14,8 +14,9 @@ import {
   certificationRequestInfo,
   readCertificationRequest,
 } from '../../src/possession/certification-request.ts';
-import { DerError, encode, encodeText, tag } from '../../src/x509/der.ts';
+import { DerError, tag } from '../../src/x509/der.ts';
 import { parseName } from '../../src/x509/distinguished-name.ts';
+import { encode, encodeText } from '../../src/x509/encode-der.ts';
 
 const pairs = {
   rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),

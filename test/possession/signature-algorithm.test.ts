@@ -10,7 +10,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ProvisioningError } from '../../src/errors.ts';
 import { algorithmOfKey, verifySignature } from '../../src/possession/signature-algorithm.ts';
-import { encode, encodeBitString, encodeOid, encodeUnsigned, tag } from '../../src/x509/der.ts';
+import { tag } from '../../src/x509/der.ts';
+import { encode, encodeBitString, encodeOid, encodeUnsigned } from '../../src/x509/encode-der.ts';
 
 const spkiOf = (key: KeyObject) => new Uint8Array(key.export({ type: 'spki', format: 'der' }));
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });

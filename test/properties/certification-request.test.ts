@@ -9,7 +9,8 @@ import {
   certificationRequestInfo,
   readCertificationRequest,
 } from '../../src/possession/certification-request.ts';
-import { encode, tag } from '../../src/x509/der.ts';
+import { tag } from '../../src/x509/der.ts';
+import { encode } from '../../src/x509/encode-der.ts';
 import { keyUsageNames } from '../../src/x509/usages.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -3,12 +3,6 @@ import {
   contextTag,
   DerError,
   DerReader,
-  encode,
-  encodeOid,
-  encodeSetOf,
-  encodeText,
-  encodeUnsigned,
-  isOid,
   readBitString,
   readBoolean,
   readOid,
@@ -19,6 +13,14 @@ import {
   tag,
 } from '../../src/x509/der.ts';
 import { readText } from '../../src/x509/der-text.ts';
+import {
+  encode,
+  encodeOid,
+  encodeSetOf,
+  encodeText,
+  encodeUnsigned,
+  isOid,
+} from '../../src/x509/encode-der.ts';
 
 const bytes = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
 const hex = (data: Uint8Array) => Buffer.from(data).toString('hex');

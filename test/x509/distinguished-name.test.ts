@@ -2,7 +2,7 @@ import { AsnConvert } from '@peculiar/asn1-schema';
 import { Name } from '@peculiar/asn1-x509';
 import { describe, expect, it } from 'vitest';
 import type { DistinguishedName } from '../../src/issue/certificate-authority.ts';
-import { encode, encodeOid, encodeSetOf, encodeText, tag } from '../../src/x509/der.ts';
+import { tag } from '../../src/x509/der.ts';
 import {
   decodeName,
   encodeName,
@@ -11,6 +11,7 @@ import {
   parseName,
   sameName,
 } from '../../src/x509/distinguished-name.ts';
+import { encode, encodeOid, encodeSetOf, encodeText } from '../../src/x509/encode-der.ts';
 
 const cn = (value: string): DistinguishedName => [[{ type: '2.5.4.3', value }]];
 

@@ -1,7 +1,8 @@
 import { createHash, createPublicKey, type JsonWebKey } from 'node:crypto';
 import type { Handle, Template } from 'pkcs11js';
 import type { KeyType } from '../../../src/issue/certificate-authority.ts';
-import { encode, encodeOid, encodeUnsigned, readSingle, tag } from '../../../src/x509/der.ts';
+import { readSingle, tag } from '../../../src/x509/der.ts';
+import { encode, encodeOid, encodeUnsigned } from '../../../src/x509/encode-der.ts';
 import { rsaBits } from '../key-files.ts';
 import type { Pkcs11 } from './library.ts';
 import type { OpenToken } from './open-token.ts';

@@ -1,6 +1,7 @@
 import { parseXml, type XmlElement } from '../../../adapters/adcs/xml.ts';
 import type { RequestedCertificate } from '../../../src/issue/certificate-authority.ts';
-import { contextTag, encode, encodeOid, encodeUnsigned, tag } from '../../../src/x509/der.ts';
+import { contextTag, tag } from '../../../src/x509/der.ts';
+import { encode, encodeOid, encodeUnsigned } from '../../../src/x509/encode-der.ts';
 import { type Answer, CloudServer, type SeenRequest, type TlsMaterial } from './cloud-server.ts';
 import { CloudSigner, type Signed } from './cloud-signer.ts';
 

@@ -13,15 +13,12 @@ import type { Duplex } from 'node:stream';
 import {
   contextTag,
   DerReader,
-  encode,
-  encodeBitString,
-  encodeOid,
-  encodeText,
   readOid,
   readSingle,
   readSmallInteger,
   tag,
 } from '../../../src/x509/der.ts';
+import { encode, encodeBitString, encodeOid, encodeText } from '../../../src/x509/encode-der.ts';
 import type { Credentials, DoubleCa } from './est-cmp-ca.ts';
 import { small } from './est-cmp-ca.ts';
 

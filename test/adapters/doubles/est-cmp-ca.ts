@@ -13,8 +13,9 @@ import type {
   SubjectAltName,
 } from '../../../src/issue/certificate-authority.ts';
 import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
-import { encode, tag } from '../../../src/x509/der.ts';
+import { tag } from '../../../src/x509/der.ts';
 import { encodeName } from '../../../src/x509/distinguished-name.ts';
+import { encode } from '../../../src/x509/encode-der.ts';
 import type { Extension } from '../../../src/x509/extensions.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 

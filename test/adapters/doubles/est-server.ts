@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { contextTag, encode, encodeOid, encodeSetOf, tag } from '../../../src/x509/der.ts';
+import { contextTag, tag } from '../../../src/x509/der.ts';
+import { encode, encodeOid, encodeSetOf } from '../../../src/x509/encode-der.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { DoubleCa, small } from './est-cmp-ca.ts';
 

@@ -10,8 +10,9 @@ import {
   keyIdentifier,
   signCertificate,
 } from '../../../adapters/local-ca/certificate.ts';
-import { encode, tag } from '../../../src/x509/der.ts';
+import { tag } from '../../../src/x509/der.ts';
 import { encodeName } from '../../../src/x509/distinguished-name.ts';
+import { encode } from '../../../src/x509/encode-der.ts';
 import {
   type Extension,
   extendedKeyUsageExtension,
