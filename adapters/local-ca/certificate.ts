@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { RequestedCertificate } from '../../src/issue/certificate-authority.ts';
 import { contextTag, tag } from '../../src/x509/der.ts';
 import { encode, encodeBitString, encodeUnsigned } from '../../src/x509/encode-der.ts';
@@ -86,7 +86,7 @@ function withSignature(content: Uint8Array, key: SigningKey, signature: Uint8Arr
 
 /** The hash of the SubjectPublicKeyInfo (RFC 7093 2, method 4). */
 export function keyIdentifier(subjectPublicKeyInfo: Uint8Array): Uint8Array {
-  return createHash('sha256').update(subjectPublicKeyInfo).digest();
+  return hash('sha256', subjectPublicKeyInfo, 'buffer');
 }
 
 function subjectKeyIdentifier(subjectPublicKeyInfo: Uint8Array): Extension {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { ProvisioningError } from '../errors.ts';
 import type { Notification } from '../journal/journal.ts';
 import type { ProcessRecord } from '../journal/process-record.ts';
@@ -24,7 +24,7 @@ export function authorityOf(record: ProcessRecord, house: House): Authority {
  * lower-case hexadecimal digits, so that it can be written as a UUID too.
  */
 export function requestIdOf(processId: string, orderNumber: number): string {
-  return createHash('sha256').update(`${processId}/${orderNumber}`).digest('hex').slice(0, 32);
+  return hash('sha256', `${processId}/${orderNumber}`, 'hex').slice(0, 32);
 }
 
 export function prepareRequest(

@@ -5,7 +5,7 @@ import type { KeyType } from '../issue/certificate-authority.ts';
 import { readPublicKeyInfo } from '../x509/certificate.ts';
 import { DerError, DerReader, readSingle, readUnsigned, tag } from '../x509/der.ts';
 import { encode, encodeOid, encodeUnsigned } from '../x509/encode-der.ts';
-import { publicKeyOf } from '../x509/public-key.ts';
+import { isSignedBy, publicKeyOf } from '../x509/public-key.ts';
 
 /** How a kind of device key signs. */
 export interface KeyAlgorithm {
@@ -132,7 +132,7 @@ export function verifySignature(
   const key = readKey(subjectPublicKeyInfo);
   if (signature.length > 0 && signature.length <= mostSignatureBytes) {
     // For RSA the encoding is not looked at. DER may have 64 bytes too, so its length decides nothing.
-    if (verify('sha256', toBeSigned, key, signature)) return signature;
+    if (isSignedBy(subjectPublicKeyInfo, toBeSigned, signature)) return signature;
     if (
       algorithm.keyType === 'ec' &&
       signature.length === 64 &&
