@@ -23,7 +23,7 @@ export function openSqliteFile(
     database.exec('PRAGMA locking_mode = EXCLUSIVE');
     database.exec('PRAGMA journal_mode = WAL');
     database.exec('PRAGMA synchronous = NORMAL');
-    database.exec('PRAGMA cache_size = -8192');
+    database.exec('PRAGMA cache_size = -4096');
     database.exec('PRAGMA journal_size_limit = 67108864');
     // A record is written several times within seconds: later checkpoints copy it fewer times.
     database.exec('PRAGMA wal_autocheckpoint = 4000');

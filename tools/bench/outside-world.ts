@@ -105,7 +105,7 @@ export class OutsideWorld implements AsyncDisposable {
           `Only ${delivered} of ${count} were delivered within ${withinMs / 1_000} s.`,
         );
       }
-      await sleep(20);
+      await sleep(100);
     }
   }
 

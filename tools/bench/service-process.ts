@@ -35,7 +35,12 @@ export class ServiceProcess implements AsyncDisposable {
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       // As the Dockerfile and the systemd unit start it.
-      env: { ...process.env, MALLOC_ARENA_MAX: '1', ...env },
+      env: {
+        ...process.env,
+        MALLOC_ARENA_MAX: '1',
+        NODE_COMPILE_CACHE: 'node_modules/.cache/certprov',
+        ...env,
+      },
     });
     const log = createWriteStream(join(directory, `${name}.log`));
     child.stdout.pipe(log);
