@@ -62,9 +62,9 @@ export interface Journal extends AsyncDisposable {
   /** Writes a process down, due at once. Harmless when repeated, also after the process was closed. */
   open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'>;
   /**
-   * Leases up to `limit` entries that are due. Those that are new or rested for a second at most go before
-   * those that rested for longer, of each the longest due first; a fourth of the places, if so many are
-   * due there, is for the latter (lines.ts).
+   * Leases up to `limit` entries that are due. Those that rested for a second at most go before new ones, and
+   * these before those that rested for longer, of each the longest due first; a fourth of the places, if so many
+   * are due there, is for the last (lines.ts).
    */
   takeDue(
     instance: string,

@@ -10,7 +10,7 @@ import type {
   Room,
 } from './journal.ts';
 import { JournalError, LeaseLostError } from './journal.ts';
-import { longestPromptRestMs, Turnstile } from './lines.ts';
+import { type Line, line, lineAfter, Turnstile } from './lines.ts';
 import type { ProcessRecord } from './process-record.ts';
 
 interface Row extends Notification {
@@ -20,7 +20,7 @@ interface Row extends Notification {
   room: Room;
   /** When it is due or, while it is leased, when the lease runs out. */
   availableAt: number;
-  patient: boolean;
+  line: Line;
   leaseMs: number;
   fence: number;
   closed?: { readonly at: number; readonly outcome: Outcome; readonly code?: string };
@@ -50,7 +50,7 @@ export class MemoryJournal implements Journal {
       record: '{}',
       room: 'claim',
       availableAt: now,
-      patient: false,
+      line: line.fresh,
       leaseMs: 0,
       fence: 0,
     });
@@ -68,10 +68,11 @@ export class MemoryJournal implements Journal {
     const due = this.#open().filter((row) => row.availableAt <= now);
     // The sort is stable: entries due at the same time come in the order in which they were opened.
     due.sort((one, other) => one.availableAt - other.availableAt);
-    const patient = due.filter((row) => row.patient);
+    const standing = (where: Line) => due.filter((row) => row.line === where);
+    const patient = standing(line.patient);
     const reserved = patient.splice(0, this.#turnstile.reserve(limit));
-    const prompt = due.filter((row) => !row.patient);
-    return [...reserved, ...prompt, ...patient].slice(0, limit).map((row) => {
+    const lined = [...reserved, ...standing(line.prompt), ...standing(line.fresh), ...patient];
+    return lined.slice(0, limit).map((row) => {
       row.availableAt = now + leaseMs;
       row.leaseMs = leaseMs;
       row.fence += 1;
@@ -87,7 +88,7 @@ export class MemoryJournal implements Journal {
     row.room = change.room;
     const now = this.#clock.now();
     row.availableAt = change.dueAt ?? now + row.leaseMs;
-    row.patient = change.dueAt !== undefined && change.dueAt - now > longestPromptRestMs;
+    row.line = lineAfter(change.dueAt === undefined ? undefined : change.dueAt - now);
   }
 
   async close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {

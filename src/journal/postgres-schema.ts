@@ -46,6 +46,15 @@ export const postgresMigrations: readonly string[] = [
   CREATE INDEX certprov_process_open ON certprov_process (patient, available_at, seq) INCLUDE (room)
     WHERE closed_at IS NULL;
   `,
+  // Three lines: 0 fresh, 1 prompt, 2 patient.
+  `
+  ALTER TABLE certprov_process ADD COLUMN line smallint NOT NULL DEFAULT 0;
+  UPDATE certprov_process SET line = 2 WHERE patient AND closed_at IS NULL;
+  DROP INDEX certprov_process_open;
+  CREATE INDEX certprov_process_open ON certprov_process (line, available_at, seq) INCLUDE (room)
+    WHERE closed_at IS NULL;
+  ALTER TABLE certprov_process DROP COLUMN patient;
+  `,
 ];
 
 /**

@@ -1,4 +1,4 @@
-import { longestPromptRestMs } from './lines.ts';
+import { type Line, line, longestPromptRestMs } from './lines.ts';
 
 /*
  * What PostgresJournal says to the server. Every decision about due times and leases is made with
@@ -6,24 +6,34 @@ import { longestPromptRestMs } from './lines.ts';
  */
 
 /** The first that are due in a line, locked. Rows that another instance is just taking are passed over. */
-const firstDue = (line: 'patient' | 'NOT patient', limit: string) => `
+const firstDue = (from: Line, limit: string) => `
     SELECT seq, available_at FROM certprov_process
-    WHERE closed_at IS NULL AND ${line} AND available_at <= (SELECT now FROM clock)
+    WHERE closed_at IS NULL AND line = ${from} AND available_at <= (SELECT now FROM clock)
     ORDER BY available_at, seq LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
 
 /**
  * $1 instance, $2 limit, $3 lease in ms, $4 how many of the limit are kept for the patient line. It gets whatever the
- * prompt line leaves, and that is at least what was kept, the very same rows among it.
+ * other two leave, and that is at least what was kept, the very same rows among it.
  */
 export const takeDue = `
   WITH clock AS MATERIALIZED (SELECT certprov_now() AS now),
-  reserved AS MATERIALIZED (${firstDue('patient', '$4')}
+  reserved AS MATERIALIZED (${firstDue(line.patient, '$4')}
   ),
-  prompt AS MATERIALIZED (${firstDue('NOT patient', '$2 - (SELECT count(*) FROM reserved)')}
+  prompt AS MATERIALIZED (${firstDue(line.prompt, '$2 - (SELECT count(*) FROM reserved)')}
   ),
-  patient AS MATERIALIZED (${firstDue('patient', '(SELECT $2 - count(*) FROM prompt)')}
+  fresh AS MATERIALIZED (${firstDue(
+    line.fresh,
+    '$2 - (SELECT count(*) FROM reserved) - (SELECT count(*) FROM prompt)',
+  )}
   ),
-  due AS (SELECT * FROM prompt UNION ALL SELECT * FROM patient),
+  patient AS MATERIALIZED (${firstDue(
+    line.patient,
+    '$2 - (SELECT count(*) FROM prompt) - (SELECT count(*) FROM fresh)',
+  )}
+  ),
+  due AS (
+    SELECT * FROM prompt UNION ALL SELECT * FROM fresh UNION ALL SELECT * FROM patient
+  ),
   taken AS (
     UPDATE certprov_process AS p
     SET available_at = (SELECT now FROM clock) + $3::bigint, lease_ms = $3::bigint,
@@ -54,7 +64,8 @@ export const write = `
     SET record = w.record,
       room = coalesce(w.room, p.room),
       available_at = clock.now + coalesce(w.delay_ms, p.lease_ms),
-      patient = coalesce(w.delay_ms > ${longestPromptRestMs}, false),
+      line = CASE WHEN w.delay_ms IS NULL THEN ${line.fresh}
+        WHEN w.delay_ms > ${longestPromptRestMs} THEN ${line.patient} ELSE ${line.prompt} END,
       closed_at = CASE WHEN w.outcome IS NOT NULL THEN clock.now END,
       outcome = w.outcome,
       code = w.code
@@ -69,10 +80,12 @@ export const write = `
 export const nextDue = `
   SELECT (min(available_at) - certprov_now())::float8 AS delay_ms FROM (
     SELECT min(available_at) AS available_at FROM certprov_process
-    WHERE closed_at IS NULL AND NOT patient
+    WHERE closed_at IS NULL AND line = ${line.fresh}
     UNION ALL
-    SELECT min(available_at) FROM certprov_process WHERE closed_at IS NULL AND patient
-  ) AS line`;
+    SELECT min(available_at) FROM certprov_process WHERE closed_at IS NULL AND line = ${line.prompt}
+    UNION ALL
+    SELECT min(available_at) FROM certprov_process WHERE closed_at IS NULL AND line = ${line.patient}
+  ) AS lines`;
 
 /** Both halves are answered from an index alone, as far as the table is vacuumed. */
 export const summary = `

@@ -13,7 +13,7 @@ import type {
   Room,
 } from './journal.ts';
 import { JournalError, LeaseLostError } from './journal.ts';
-import { longestPromptRestMs, Turnstile } from './lines.ts';
+import { type Line, line, lineAfter, Turnstile } from './lines.ts';
 import { sqliteJournalError } from './sqlite-error.ts';
 import { openSqliteFile } from './sqlite-file.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -37,14 +37,14 @@ const statements = {
   open: `INSERT INTO process (id, customer, room, available_at, lease_ms, fence, opened_at, record)
     VALUES (:id, :customer, 'claim', :now, 0, 0, :now, '{}') ON CONFLICT (id) DO NOTHING`,
   due: `SELECT seq FROM process
-    WHERE closed_at IS NULL AND patient = :patient AND available_at <= :now
+    WHERE closed_at IS NULL AND line = :line AND available_at <= :now
     ORDER BY available_at, seq LIMIT :limit`,
   lease: `UPDATE process
     SET available_at = :leaseEnd, lease_ms = :leaseMs, leased_by = :instance, fence = fence + 1
     WHERE seq = :seq RETURNING id, customer, opened_at, fence, record`,
   save: `UPDATE process
     SET record = :record, room = :room, available_at = coalesce(:dueAt, :now + lease_ms),
-      patient = :patient, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
+      line = :line, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
     WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
   close: `UPDATE process
     SET record = :record, closed_at = :now, outcome = :outcome, code = :code
@@ -53,8 +53,9 @@ const statements = {
   takeOver: `UPDATE process SET available_at = :now, leased_by = NULL
     WHERE closed_at IS NULL AND leased_by IS NOT NULL`,
   next: `SELECT min(at) AS at FROM (
-    SELECT min(available_at) AS at FROM process WHERE closed_at IS NULL AND patient = 0
-    UNION ALL SELECT min(available_at) FROM process WHERE closed_at IS NULL AND patient = 1)`,
+    SELECT min(available_at) AS at FROM process WHERE closed_at IS NULL AND line = 0
+    UNION ALL SELECT min(available_at) FROM process WHERE closed_at IS NULL AND line = 1
+    UNION ALL SELECT min(available_at) FROM process WHERE closed_at IS NULL AND line = 2)`,
   tally: 'SELECT room, entries FROM tally',
   prune: `DELETE FROM process WHERE seq IN (
     SELECT seq FROM process WHERE closed_at IS NOT NULL AND closed_at < :closedBefore
@@ -129,15 +130,16 @@ class SqliteJournal implements Journal {
     await this.#queue.add(() => {
       const now = this.#clock.now();
       const lease = { leaseEnd: now + leaseMs, leaseMs, instance };
-      const takeFrom = (patient: 0 | 1, most: number) => {
+      const takeFrom = (from: Line, most: number) => {
         if (most <= 0) return;
-        for (const { seq } of this.#run.due.all({ patient, now, limit: most })) {
+        for (const { seq } of this.#run.due.all({ line: from, now, limit: most })) {
           taken.push(leasedEntry(this.#run.lease.get({ ...lease, seq: seq ?? null })));
         }
       };
-      takeFrom(1, this.#turnstile.reserve(limit));
-      takeFrom(0, limit - taken.length);
-      takeFrom(1, limit - taken.length);
+      takeFrom(line.patient, this.#turnstile.reserve(limit));
+      for (const each of [line.prompt, line.fresh, line.patient]) {
+        takeFrom(each, limit - taken.length);
+      }
     }, signal);
     return taken;
   }
@@ -147,11 +149,10 @@ class SqliteJournal implements Journal {
     const { room } = change;
     const record = JSON.stringify(change.record);
     const dueAt = change.dueAt === undefined ? null : Math.ceil(change.dueAt);
-    const isPatient = dueAt !== null && dueAt - this.#clock.now() > longestPromptRestMs;
-    const patient = isPatient ? 1 : 0;
+    const next = lineAfter(dueAt === null ? undefined : dueAt - this.#clock.now());
     await this.#queue.add(() => {
       const now = this.#clock.now();
-      const { changes } = this.#run.save.run({ id, fence, record, room, dueAt, patient, now });
+      const { changes } = this.#run.save.run({ id, fence, record, room, dueAt, line: next, now });
       if (changes === 0) throw new LeaseLostError(id);
     }, signal);
   }

@@ -56,6 +56,14 @@ export const sqliteMigrations: readonly string[] = [
   DROP INDEX process_open;
   CREATE INDEX process_open ON process (patient, available_at) WHERE closed_at IS NULL;
   `,
+  // Three lines: 0 fresh, 1 prompt, 2 patient.
+  `
+  ALTER TABLE process ADD COLUMN line INTEGER NOT NULL DEFAULT 0;
+  UPDATE process SET line = 2 WHERE patient = 1 AND closed_at IS NULL;
+  DROP INDEX process_open;
+  CREATE INDEX process_open ON process (line, available_at) WHERE closed_at IS NULL;
+  ALTER TABLE process DROP COLUMN patient;
+  `,
 ];
 
 /**

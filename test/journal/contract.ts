@@ -143,19 +143,24 @@ export function describeJournal(
         expect(await taken(100)).toEqual(['n7', 'n8', 'r6']);
       });
 
-      it('serves those that rested for a second at most like new ones', async () => {
-        await open('looked', 'rested');
-        const [looked, rested] = await take(2);
-        if (looked === undefined || rested === undefined) throw new Error('Both were due.');
+      it('serves those that rested for a second at most before new ones, and all others after them', async () => {
+        await open('looked', 'rested', 'torn');
+        const [looked, rested, torn] = await take();
+        if (looked === undefined || rested === undefined || torn === undefined) {
+          throw new Error('All were due.');
+        }
         const dueIn = (ms: number) =>
           ({ record: {}, room: 'possession', dueAt: now + ms }) as const;
         const now = test.clock.now();
         await journal.save(rested, dueIn(1_500), never);
+        await journal.save(torn, { record: {}, room: 'possession' }, never);
+        await open('new');
         await journal.save(looked, dueIn(1_000), never);
         await test.advance(minute);
-        expect(await journal.nextDueAt(never)).toBe(now + 1_000);
-        expect(ids(await take(1))).toEqual(['looked']);
+        const firstThree = [...(await take(1)), ...(await take(1)), ...(await take(1))];
+        expect(ids(firstThree)).toEqual(['looked', 'new', 'torn']);
         expect(await journal.nextDueAt(never)).toBe(now + 1_500);
+        expect(ids(await take(1))).toEqual(['rested']);
       });
 
       it('takes nothing when the limit is 0', async () => {

@@ -194,7 +194,7 @@ describe('The SQLite journal refuses with a reason', () => {
     using newer = new DatabaseSync(path);
     newer.exec(`PRAGMA user_version = ${sqliteMigrations.length + 1}`);
     newer.close();
-    await refusal(/schema version 3; this version of the service knows 2/);
+    await refusal(/schema version 4; this version of the service knows 3/);
   });
 
   it('a directory in place of the file', async () => {
