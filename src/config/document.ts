@@ -1,4 +1,14 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+} from 'yaml';
 import { explainYamlError } from './explain-yaml-error.ts';
 import { type ConfigProblem, splitFix } from './problem.ts';
 
@@ -52,6 +62,7 @@ export function parseConfigDocument(text: string, file: string): ConfigDocument 
     }
     problems.push(problemAt(offset, path, message, fix));
   }
+  dropCollectionKeys(document);
   let data: unknown;
   try {
     data = withoutNulls(document.toJS({ maxAliasCount: mostAliases }));
@@ -78,6 +89,14 @@ export function parseConfigDocument(text: string, file: string): ConfigDocument 
     brokenFromLine,
     problem: (path, message, fix) => problemAt(offsetOf(document, path), path, message, fix),
   };
+}
+
+/**
+ * Takes out what has a list or a map for its key. It is among the document's errors by now; turned into data, each such
+ * key would be written as text inside the text of the next one around it, doubling with every level.
+ */
+function dropCollectionKeys(document: Document.Parsed): void {
+  visit(document, { Pair: (_at, { key }) => (isCollection(key) ? visit.REMOVE : undefined) });
 }
 
 /** `authorities.default_ca_config.roots[0]`; a key that is no plain word stands in quotes. */
@@ -132,7 +151,7 @@ function offsetOf(document: Document.Parsed, path: Path): number {
 function children(node: unknown): { name: string | number; key: unknown; value: unknown }[] {
   if (isMap(node)) {
     return node.items.map(({ key, value }) => ({
-      name: String(isScalar(key) ? key.value : key),
+      name: isScalar(key) ? String(key.value) : '?',
       key,
       value,
     }));

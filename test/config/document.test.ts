@@ -33,6 +33,16 @@ describe('parseConfigDocument', () => {
     expect(at(text, path)).toEqual(place);
   });
 
+  it('is not kept busy by maps that are keys of maps that are keys', () => {
+    // Each level used to double the text of its key: forty would have been more than there is memory.
+    const levels = 40;
+    const text = `authorities: ${'{'.repeat(levels)}a: 1${'}: 1'.repeat(levels - 1)}}\nprofiles: { p: 1 }\n`;
+    const { data, problems } = parseConfigDocument(text, 'c.yaml');
+    expect(problems).toHaveLength(levels - 1);
+    expect(problems[0]).toMatchObject({ line: 1, path: 'authorities' });
+    expect(data).toEqual({ authorities: {}, profiles: { p: 1 } });
+  });
+
   it('gives the nearest parent’s place for what is missing, and the anchor’s through an alias', () => {
     expect(at(text, ['a', 'z', 'y'])).toEqual([1, 1]);
     expect(at(text, ['none'])).toEqual([1, 1]);

@@ -68,11 +68,11 @@ async function tell(port: number, input: Uint8Array): Promise<string> {
   // Being cut off is an answer too.
   socket.on('error', () => undefined);
   const over = new AbortController();
-  const closed = once(socket, 'close', { signal: over.signal });
+  const closed = once(socket, 'close', { signal: over.signal }).catch(() => undefined);
   socket.end(input);
   await Promise.race([closed, sleep(patienceMs, undefined, { signal: over.signal })]);
   over.abort();
-  await closed.catch(() => undefined); // Given up above.
+  await closed;
   socket.destroy();
   return textOf(Buffer.concat(answer));
 }
