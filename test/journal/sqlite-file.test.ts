@@ -284,6 +284,21 @@ describe('Migrations of the SQLite journal', () => {
     ]);
   });
 
+  it('keep who rested for long behind the others, from before there were three lines', async () => {
+    using database = new DatabaseSync(path);
+    migrateSqlite(database, path, sqliteMigrations.slice(0, 2));
+    const insert = database.prepare(
+      `INSERT INTO process (id, customer, room, available_at, lease_ms, fence, opened_at, record, patient)
+       VALUES (?, 'C01', 'possession', 1, 0, 1, 1, '{}', ?)`,
+    );
+    insert.run('rested', 1);
+    insert.run('new', 0);
+    database.close();
+    await using journal = await openJournal();
+    const take = async () => (await journal.takeDue('one', 1, 60_000, signal))[0]?.processId;
+    expect([await take(), await take()]).toEqual(['new', 'rested']);
+  });
+
   it('leave the file at the version before when a step fails', async () => {
     using database = new DatabaseSync(path);
     const failing = [...sqliteMigrations, `${next}; SELECT * FROM nowhere`];
