@@ -14,6 +14,7 @@ export default defineConfig({
   test: {
     include: peers ? ['test/peers/**/*.test.ts'] : ['{test,examples}/**/*.test.ts'],
     exclude: peers ? [] : ['test/peers/**'],
+    setupFiles: ['./test/support/seed.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
     testTimeout: peers ? 120_000 : 20_000,
     hookTimeout: peers ? 120_000 : 20_000,

@@ -202,6 +202,14 @@ describe('ConfigError', () => {
     ]);
   });
 
+  it('takes a map for what it is, also where a word was to stand and a key is called toString', async () => {
+    for (const level of ['{ toString: 0 }', '[{ toString: 0 }]']) {
+      expect(await problems(file({ log: `log: { level: ${level} }` }))).toEqual([
+        expect.stringMatching(/log\.level: must be one of .*Fix: write one of them\./),
+      ]);
+    }
+  });
+
   it('proposes the nearest value', async () => {
     expect(await problems(file({ log: 'log: { level: debgu }' }))).toEqual([
       expect.stringMatching(/log\.level: must be one of .*Fix: write debug\.$/),

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { chanceOf } from '../simulator/chance.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { testSeed } from './support/seed.ts';
 import { ServiceHome, type ServiceProcess, until } from './support/service-process.ts';
 
 /*
@@ -115,7 +115,6 @@ describe.concurrent('node src/main.ts serve', { timeout: 90_000 }, () => {
   });
 
   it('is killed again and again, and ends as if nothing had happened', async () => {
-    const seed = Number(process.env['CERTPROV_TEST_SEED'] ?? randomInt(2 ** 31));
     await using simulator = await startSimulator(outside);
     await using home = await ServiceHome.make(simulator);
     const devices = 12;
@@ -128,17 +127,15 @@ describe.concurrent('node src/main.ts serve', { timeout: 90_000 }, () => {
     let service = await home.start();
     for (const round of [0, 1]) {
       // A process costs five calls. The moment is a count of calls, so that a slow machine gets it too.
-      const after = callsSoFar() + Math.floor(chanceOf(seed, round, 0, 0) * devices * 2.5);
+      const after = callsSoFar() + Math.floor(chanceOf(testSeed, round, 0, 0) * devices * 2.5);
       await until(
         () => callsSoFar() >= after,
-        () => `call ${after} (seed ${seed})`,
+        () => `call ${after} (seed ${testSeed})`,
       );
       expect((await service.kill('SIGKILL')).signal).toBe('SIGKILL');
       service = await home.start();
     }
-    await settled(simulator).catch((error: unknown) => {
-      throw new Error(`CERTPROV_TEST_SEED=${seed}`, { cause: error });
-    });
+    await settled(simulator);
     expectDelivered(simulator, devices);
     const certificates = simulator.processes().map(({ certificatePem }) => certificatePem);
     expect(new Set(certificates).size).toBe(devices);

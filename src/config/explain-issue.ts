@@ -72,7 +72,9 @@ function wrongChoice(
   source: IssueSource,
   problem: Report,
 ): ConfigProblem {
-  const near = nearestName(String(valueAt(source.data, path)), values);
+  const value = valueAt(source.data, path);
+  // A map has no text to be near to; one with a key toString cannot even be asked for it.
+  const near = typeof value === 'object' ? undefined : nearestName(String(value), values);
   return problem(
     `must be one of ${values.join(', ')}`,
     near === undefined

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { runCampaign } from '../../tools/campaign/campaign.ts';
 import { stories } from '../../tools/campaign/report.ts';
 import { judge } from '../../tools/campaign/verdict.ts';
+import { testSeed } from '../support/seed.ts';
 
 it('loses nothing and does nothing twice when an instance is killed again and again', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'certprov-campaign-'));
@@ -12,6 +13,7 @@ it('loses nothing and does nothing twice when an instance is killed again and ag
   const evidence = await runCampaign(
     {
       journal: 'sqlite',
+      seed: testSeed,
       instances: 1,
       processes: 40,
       kills: 8,

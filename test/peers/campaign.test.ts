@@ -6,6 +6,7 @@ import { runCampaign } from '../../tools/campaign/campaign.ts';
 import { stories } from '../../tools/campaign/report.ts';
 import { judge } from '../../tools/campaign/verdict.ts';
 import { requirePeer } from '../support/peer.ts';
+import { testSeed } from '../support/seed.ts';
 import { findPostgres, howToGetPostgres } from './postgres-server.ts';
 
 const isThere = async () => (await findPostgres()) !== undefined;
@@ -18,6 +19,7 @@ describe.skipIf(!there)('three instances on PostgreSQL, killed at every turn', (
     const evidence = await runCampaign(
       {
         journal: 'postgres',
+        seed: testSeed,
         instances: 3,
         processes: 80,
         kills: 12,

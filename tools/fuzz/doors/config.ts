@@ -68,6 +68,7 @@ export function config(): Door {
       '~',
       '%YAML 1.1\n',
       '{ a: b }: ',
+      '{ toString: 0 }',
     ],
     generated: fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
