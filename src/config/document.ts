@@ -17,6 +17,9 @@ export type Path = readonly PropertyKey[];
 /** Every alias multiplies what one line can make of memory; a configuration has use for a few. */
 const mostAliases = 50;
 
+/** Where YAML is broken, every further bracket is one more mistake; the first ones are what can be mended. */
+const mostYamlProblems = 100;
+
 /** The parsed file, and where in it each path stands. */
 export interface ConfigDocument {
   /** Plain data. A key with nothing after it is taken as not written. */
@@ -52,7 +55,9 @@ export function parseConfigDocument(text: string, file: string): ConfigDocument 
   };
   const problems: ConfigProblem[] = [];
   let brokenFromLine = Number.POSITIVE_INFINITY;
-  for (const error of [...document.errors, ...document.warnings]) {
+  const found = [...document.errors, ...document.warnings];
+  const inOrder = found.toSorted((one, other) => one.pos[0] - other.pos[0]);
+  for (const error of inOrder.slice(0, mostYamlProblems)) {
     const offset = error.pos[0];
     const path = pathAt(document.contents, offset);
     const { message, fix, breaks } = explainYamlError(error.code, path.at(-1));

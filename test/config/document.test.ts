@@ -33,13 +33,18 @@ describe('parseConfigDocument', () => {
     expect(at(text, path)).toEqual(place);
   });
 
+  it('names the first mistakes of a file that is nothing but brackets', () => {
+    const { problems } = parseConfigDocument(']\n'.repeat(5_000), 'c.yaml');
+    expect(problems.map(({ line }) => line)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+  });
+
   it('is not kept busy by maps that are keys of maps that are keys', () => {
     // Each level used to double the text of its key: forty would have been more than there is memory.
     const levels = 40;
     const text = `authorities: ${'{'.repeat(levels)}a: 1${'}: 1'.repeat(levels - 1)}}\nprofiles: { p: 1 }\n`;
     const { data, problems } = parseConfigDocument(text, 'c.yaml');
     expect(problems).toHaveLength(levels - 1);
-    expect(problems[0]).toMatchObject({ line: 1, path: 'authorities' });
+    expect(problems[0]).toMatchObject({ line: 1, path: 'authorities["?"]' });
     expect(data).toEqual({ authorities: {}, profiles: { p: 1 } });
   });
 

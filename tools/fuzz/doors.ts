@@ -8,7 +8,7 @@ import {
   signature,
   unrootedCertificate,
 } from './doors/certificate.ts';
-import { config } from './doors/config.ts';
+import { config, configValues } from './doors/config.ts';
 import { execAnswer } from './doors/exec-answer.ts';
 import { operation, process } from './doors/google-json.ts';
 import { health } from './doors/health.ts';
@@ -24,6 +24,7 @@ export const doors: Readonly<Record<string, () => Door | Promise<Door>>> = {
   wire,
   health,
   config,
+  'config-values': configValues,
   'exec-answer': () => execAnswer,
   certificate: () => certificate,
   'unrooted-certificate': () => unrootedCertificate,

@@ -26,6 +26,7 @@ const oddValues: readonly unknown[] = [
   [[[[]]]],
   {},
   { toString: null },
+  { toString: 0 },
   { length: 1e9 },
 ];
 

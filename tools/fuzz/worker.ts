@@ -26,6 +26,8 @@ export interface FuzzReport {
 
 /** After so many a door has enough to mend. */
 const mostFindings = 5;
+/** Inputs that are slow are slow to shorten. In milliseconds. */
+const shortenForMs = 30_000;
 
 const order: FuzzOrder = workerData;
 const header = new Int32Array(order.shared, 0, 2);
@@ -45,8 +47,10 @@ while (Date.now() < order.until || explorer.tried < door.seeds.length) {
   const found = await explorer.try(input);
   if (found === undefined || findings.has(kindOf(found.what))) continue;
   const kind = kindOf(found.what);
+  const giveUpAt = Date.now() + shortenForMs;
   const shortest = await minimise(input, async (candidate) => {
     Atomics.add(header, 0, 1);
+    if (Date.now() > giveUpAt) return false;
     const outcome = await attempt(door, candidate);
     return outcome.kind === 'finding' && kindOf(outcome.what) === kind;
   });

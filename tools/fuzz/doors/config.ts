@@ -3,10 +3,11 @@ import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { parse } from 'yaml';
 import { adapters } from '../../../adapters/index.ts';
 import { ConfigError, formatProblems, loadConfig } from '../../../src/config.ts';
 import { AdapterLoadError, adapterLoader } from '../../../src/issue/adapter-loader.ts';
-import { bytesOf, type Door, demand } from '../door.ts';
+import { bytesOf, type Door, demand, textOf } from '../door.ts';
 
 const secret = 'hunter2-hunter2';
 const example = new URL('../../../config.yaml', import.meta.url);
@@ -68,7 +69,6 @@ export function config(): Door {
       '~',
       '%YAML 1.1\n',
       '{ a: b }: ',
-      '{ toString: 0 }',
     ],
     generated: fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
@@ -100,6 +100,40 @@ export function config(): Door {
       process.emitWarning = emitWarning;
       await rm(directory, { recursive: true, force: true });
     },
+  };
+}
+
+/** One error for all of them: ways to be no JSON are nothing to learn from. */
+const noJson = new Error('The input is no JSON.');
+
+function isJson(input: Uint8Array): boolean {
+  try {
+    JSON.parse(textOf(input));
+    return true;
+  } catch {
+    return false; // Which is the answer.
+  }
+}
+
+/**
+ * The same door for files that YAML can read, so that what is tried gets as far as the options. JSON is YAML, and
+ * can be changed value by value; what is no JSON any more is not tried.
+ */
+export function configValues(): Door {
+  const { enter, isRefusal, close, dictionary } = config();
+  return {
+    name: 'config-values',
+    form: 'json',
+    seeds: [everything, readFileSync(example, 'utf8')].map((text) =>
+      bytesOf(JSON.stringify(parse(text))),
+    ),
+    dictionary,
+    enter(input) {
+      if (!isJson(input)) throw noJson;
+      return enter(input);
+    },
+    isRefusal: (error) => error === noJson || isRefusal(error),
+    ...(close === undefined ? {} : { close }),
   };
 }
 
