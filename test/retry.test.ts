@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { backoffMs, pollBackoff } from '../src/retry.ts';
+import { line, lineAfter } from '../src/journal/lines.ts';
+import { backoffMs, bugBackoff, pollBackoff, troubleBackoff } from '../src/retry.ts';
 
 describe('backoffMs', () => {
   it('doubles from the first to the most', () => {
@@ -22,5 +23,14 @@ describe('backoffMs', () => {
         return jittered >= Math.floor(whole / 2) && jittered <= whole;
       }),
     );
+  });
+
+  it('lets nobody stand in the prompt line again and again, where new processes would wait for them', () => {
+    const attempts = Array.from({ length: 100 }, (_, attempt) => attempt);
+    const promptly = (backoff: typeof pollBackoff) =>
+      attempts.filter((attempt) => lineAfter(backoffMs(backoff, attempt, () => 0)) === line.prompt);
+    expect(promptly(pollBackoff)).toEqual([0, 1]);
+    expect(promptly(troubleBackoff)).toEqual([0]);
+    expect(promptly(bugBackoff)).toEqual([]);
   });
 });

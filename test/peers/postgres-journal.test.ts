@@ -259,6 +259,24 @@ describe.skipIf(!there)('PostgreSQL', () => {
       expect(await second.open(notified('a'), signal)).toBe('known');
     });
 
+    it('keeps who rested for long behind the others, from before there were three lines', async () => {
+      const database = await newDatabase();
+      const [first = '', second = ''] = postgresMigrations;
+      await sql(
+        `CREATE TABLE certprov_schema (version integer NOT NULL);
+        ${first} ${second}
+        INSERT INTO certprov_schema VALUES (2);
+        INSERT INTO certprov_process
+          (id, customer, room, available_at, lease_ms, fence, opened_at, record, patient)
+        VALUES ('rested', 'C01', 'possession', 1, 0, 1, 1, '{}', true),
+          ('new', 'C01', 'possession', 1, 0, 1, 1, '{}', false)`,
+        database,
+      );
+      await using journal = await openJournal(database);
+      const take = async () => (await journal.takeDue('one', 1, 60_000, signal))[0]?.processId;
+      expect([await take(), await take()]).toEqual(['new', 'rested']);
+    });
+
     it('refuses a journal of a newer version', async () => {
       const database = await newDatabase();
       await (await openJournal(database))[Symbol.asyncDispose]();
