@@ -33,6 +33,7 @@ const seen = z.object({
     }),
   ),
 });
+const uploaded = z.object({ certificatePem: z.string() });
 const summed = z.record(z.string(), z.number());
 
 export type Added = z.output<typeof added>['processes'][number];
@@ -67,7 +68,7 @@ export class OutsideWorld implements AsyncDisposable {
 
   static async start(): Promise<OutsideWorld> {
     const ports = ['--port', '0', '--pubsub-port', '0', '--management-port', '0'];
-    // Uploads of the bare client's placeholder must be taken; nothing else differs from a good day.
+    // The bare client uploads another device's certificate, which must be taken; nothing else differs from a good day.
     const args = ['simulator/main.ts', ...ports, '--faults', '0', '--signing-delay', '5'];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout });
@@ -88,6 +89,11 @@ export class OutsideWorld implements AsyncDisposable {
 
   async summary(): Promise<Record<string, number>> {
     return summed.parse(await this.#request('GET', '/summary'));
+  }
+
+  /** The certificate that was uploaded for a process, PEM. */
+  async certificateOf(id: string): Promise<string> {
+    return uploaded.parse(await this.#request('GET', `/processes/${id}`)).certificatePem;
   }
 
   async processes(): Promise<Seen[]> {
