@@ -56,7 +56,7 @@ export class Intake {
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       events.emit('notification', { result: 'unwritten', processId, problem });
-      // Held back for a moment, or the queue would deliver it again at once, and again.
+      // Held back for a moment, or the queue would deliver it again at once, and again; an abort ends that.
       await clock.sleep(unwrittenPauseMs, signal).catch(() => undefined);
       delivery.release();
     }

@@ -136,7 +136,7 @@ export class LeasedVisit implements Visit, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#outer.removeEventListener('abort', this.#abort);
     this.#controller.abort(visitEnded);
-    await this.#last.catch(() => undefined);
+    await this.#last;
   }
 
   readonly #abort = (): void => this.#controller.abort(this.#outer.reason);
@@ -151,7 +151,7 @@ export class LeasedVisit implements Visit, AsyncDisposable {
       await journal.save(leased, { record, room: roomOf(record) }, this.#outer);
       this.#goodUntil = askedAt + leaseMs;
     });
-    this.#last = write.catch(() => undefined);
+    this.#last = write.catch(() => undefined); // Whoever asked for it hears of it.
     return write;
   }
 
@@ -166,6 +166,7 @@ export class LeasedVisit implements Visit, AsyncDisposable {
       // Once the drain time is over there is no time to wait for a write that may be on its way.
       if (this.#unclear !== undefined && !this.#outer.aborted) {
         if (writes >= mostWrites) throw this.#unclear;
+        // An abort ends the wait; the write is tried once more all the same.
         await this.#options.clock.sleep(unclearPauseMs, this.#outer).catch(() => undefined);
       }
       try {

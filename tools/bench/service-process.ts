@@ -9,12 +9,14 @@ import type { OutsideWorld } from './outside-world.ts';
 
 /** The service as an administrator starts it, as a process of its own, measured from outside. */
 export class ServiceProcess implements AsyncDisposable {
-  /** From the start of the process to its first ready answer, in milliseconds. */
+  /** From the start of the process until /readyz says yes, in milliseconds. */
   readonly readyAfterMs: number;
   readonly #child: ChildProcess;
+  readonly #kill: () => void;
 
-  private constructor(child: ChildProcess, readyAfterMs: number) {
+  private constructor(child: ChildProcess, kill: () => void, readyAfterMs: number) {
     this.#child = child;
+    this.#kill = kill;
     this.readyAfterMs = readyAfterMs;
   }
 
@@ -45,9 +47,10 @@ export class ServiceProcess implements AsyncDisposable {
     const log = createWriteStream(join(directory, `${name}.log`));
     child.stdout.pipe(log);
     child.stderr.pipe(log);
-    process.on('exit', () => child.kill('SIGKILL'));
+    const kill = () => void child.kill('SIGKILL');
+    process.on('exit', kill);
     await untilReady(port, child);
-    return new ServiceProcess(child, performance.now() - startedAt);
+    return new ServiceProcess(child, kill, performance.now() - startedAt);
   }
 
   get cpuMs(): number {
@@ -63,6 +66,7 @@ export class ServiceProcess implements AsyncDisposable {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       await once(this.#child, 'exit');
     }
+    process.off('exit', this.#kill);
   }
 }
 
@@ -70,7 +74,7 @@ async function untilReady(port: number, child: ChildProcess): Promise<void> {
   const deadline = performance.now() + 30_000;
   while (child.exitCode === null && performance.now() < deadline) {
     try {
-      const answer = await fetch(`http://127.0.0.1:${port}/livez`);
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
       if (answer.ok) return;
     } catch {
       // Nobody listens yet.
