@@ -44,6 +44,7 @@ export interface StreamingPullRequest {
   readonly modifyDeadlineAckIds: readonly string[];
   readonly streamAckDeadlineSeconds: number;
   readonly maxOutstandingMessages: number;
+  readonly protocolVersion: number;
 }
 
 export interface ReceivedMessage {

@@ -22,6 +22,8 @@ export class PullStream implements Taker {
   #subscription: Subscription | undefined;
   #ackDeadlineMs = 0;
   #most = mostOutstanding;
+  /** Clients of protocol version 1 take a stream without an answer within 15 s for dead. */
+  #answersPings = false;
   #outstanding = 0;
   #isFull = false;
   #ended = false;
@@ -93,8 +95,7 @@ export class PullStream implements Taker {
     this.#ackDeadlineMs = request.streamAckDeadlineSeconds * 1_000;
     if (request.maxOutstandingMessages > 0) this.#most = request.maxOutstandingMessages;
     this.#subscription = this.#broker.subscription(request.subscription);
-    // The client counts a stream as connected once it has seen headers.
-    this.#call.write({ receivedMessages: [] });
+    this.#answersPings = request.protocolVersion >= 1;
     this.#subscription.join(this);
   }
 
@@ -107,8 +108,7 @@ export class PullStream implements Taker {
       refuseDeadline(request.streamAckDeadlineSeconds, 10);
       this.#ackDeadlineMs = request.streamAckDeadlineSeconds * 1_000;
     }
-    // A client that pings takes a stream without an answer within 15 s for dead.
-    this.#call.write({ receivedMessages: [] });
+    if (this.#answersPings) this.#call.write({ receivedMessages: [] });
   }
 
   #leave(): void {

@@ -1,4 +1,4 @@
-import { type ClientConfig, PubSub } from '@google-cloud/pubsub';
+import type { ClientConfig } from '@google-cloud/pubsub';
 import { PassThroughClient } from 'google-auth-library';
 import { createAuthClient, type GoogleCredentials } from '../auth-client.ts';
 import type { Clock, Random } from '../clock.ts';
@@ -85,31 +85,26 @@ export class PubsubInbox implements Inbox {
 
   /** Deliveries of one opened subscription; throws what ended it. */
   async *#session(signal: AbortSignal, onUp: () => void): AsyncGenerator<Delivery, void, void> {
-    const pubsub = new PubSub(await untilAborted(this.#clientConfig(), signal));
+    const config = await untilAborted(this.#clientConfig(), signal);
+    const pull = new Pull(config, {
+      subscription: this.#name,
+      maxOutstanding: this.#options.maxOutstanding ?? 500,
+      closeWithinMs: this.#options.closeWithinMs ?? 5_000,
+      onUp: () => {
+        onUp();
+        this.#tellUp();
+      },
+      onTrouble: (error, forMs, count) => {
+        const atStart = this.#told === 'nothing' && count >= 2;
+        if (atStart || forMs >= patienceMs) {
+          this.#tellDown(problemOf(error, this.#name, this.#endpoint));
+        }
+      },
+    });
     try {
-      const pull = new Pull(pubsub, {
-        subscription: this.#name,
-        maxOutstanding: this.#options.maxOutstanding ?? 500,
-        closeWithinMs: this.#options.closeWithinMs ?? 5_000,
-        onUp: () => {
-          onUp();
-          this.#tellUp();
-        },
-        onTrouble: (error, forMs, count) => {
-          const atStart = this.#told === 'nothing' && count >= 2;
-          if (atStart || forMs >= patienceMs) {
-            this.#tellDown(problemOf(error, this.#name, this.#endpoint));
-          }
-        },
-      });
-      try {
-        yield* pull.deliveries(signal);
-      } finally {
-        await pull.close();
-      }
+      yield* pull.deliveries(signal);
     } finally {
-      // A client that never came to be cannot be closed; why it did not is already known.
-      await pubsub.close().catch(() => undefined);
+      await pull.close();
     }
   }
 

@@ -1,8 +1,10 @@
+import { Duplex } from 'node:stream';
 import {
+  type ClientConfig,
   type DebugMessage,
   Duration,
   type Message,
-  type PubSub,
+  PubSub,
   StatusError,
   type Subscription,
 } from '@google-cloud/pubsub';
@@ -15,7 +17,7 @@ export interface PullOptions {
   readonly maxOutstanding: number;
   /** How long the end may take, in milliseconds. */
   readonly closeWithinMs: number;
-  /** The stream stands, as far as can be told. */
+  /** The stream stands: Pub/Sub has answered on it, or has not refused it for a while. */
   readonly onUp: () => void;
   /** The stream has ended and the library opens it again; `forMs` is how long that has not helped. */
   readonly onTrouble: (error: StatusError, forMs: number, count: number) => void;
@@ -29,12 +31,18 @@ const largestOutstandingBytes = 16 * 1024 * 1024;
 /** Acknowledgements are collected for so long. */
 const batchMs = 20;
 
-/** A subscription that does not exist is answered within a round trip; silence means that it is there. */
-const quietAfterOpeningMs = 1_000;
+/** For emulators that answer no ping (Google's before 0.8.32): a subscription that is refused is refused sooner. */
+const quietAfterOpeningMs = 3_000;
 
 /** The library waits between its attempts; silence must be longer than that to mean anything. */
 const longestRetryMs = 5_000;
 const quietAfterTroubleMs = longestRetryMs + 3_000;
+
+/** Of what grpc-js tells about a call that is about to be made, what is looked at here. */
+interface OpeningCall {
+  readonly methodDefinition: { readonly path: string };
+  readonly call: unknown;
+}
 
 /**
  * One streaming pull, from opening to closing. The library opens a lost stream again by itself; what it
@@ -42,6 +50,7 @@ const quietAfterTroubleMs = longestRetryMs + 3_000;
  */
 export class Pull {
   readonly #options: PullOptions;
+  readonly #pubsub: PubSub;
   readonly #subscription: Subscription;
   /** Bounded by the flow control: what lies here is outstanding. */
   readonly #buffer: Message[] = [];
@@ -55,9 +64,11 @@ export class Pull {
   #troubleSince: number | undefined;
   #troubles = 0;
 
-  constructor(pubsub: PubSub, options: PullOptions) {
+  constructor(config: ClientConfig, options: PullOptions) {
     this.#options = options;
-    this.#subscription = pubsub.subscription(options.subscription, {
+    const ofGrpc = { 'grpc.callInvocationTransformer': this.#pinging };
+    this.#pubsub = new PubSub({ ...config, ...ofGrpc });
+    this.#subscription = this.#pubsub.subscription(options.subscription, {
       flowControl: {
         maxMessages: options.maxOutstanding,
         maxBytes: largestOutstandingBytes,
@@ -121,8 +132,30 @@ export class Pull {
       });
       clearTimeout(timer);
     }
-    await this.#subscription.close();
+    try {
+      await this.#subscription.close();
+    } finally {
+      // A client that never came to be cannot be closed; why it did not is already known.
+      await this.#pubsub.close().catch(() => undefined);
+    }
   }
+
+  /**
+   * The library does not tell when a stream stands, and Pub/Sub need not say a word on one without messages.
+   * So each stream is pinged as soon as it is opened: an empty request, which is answered on streams of
+   * protocol version 1, the library's own (StreamingPullRequest.protocol_version).
+   */
+  readonly #pinging = <C extends OpeningCall>(opening: C): C => {
+    const { call, methodDefinition } = opening;
+    if (methodDefinition.path.endsWith('/StreamingPull') && call instanceof Duplex) {
+      call.once('data', () => this.#up());
+      // The library writes its first request before it lets go.
+      setImmediate(() => {
+        if (!this.#closing && call.writable) call.write({});
+      });
+    }
+    return opening;
+  };
 
   #handOut(message: Message): Delivery {
     this.#handedOut += 1;
@@ -173,6 +206,7 @@ export class Pull {
   }
 
   #up(): void {
+    if (this.#closing || this.#failure !== undefined) return;
     clearTimeout(this.#quiet);
     this.#troubleSince = undefined;
     this.#troubles = 0;

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Agenda } from '../../simulator/agenda.ts';
 import { Faults } from '../../simulator/faults.ts';
 import { PubsubBroker } from '../../simulator/pubsub-broker.ts';
@@ -42,6 +42,7 @@ describe('the Pub/Sub inbox', () => {
     stop.abort(new Error('the test is over'));
     await server[Symbol.asyncDispose]();
     agenda[Symbol.dispose]();
+    vi.useRealTimers();
   });
 
   function open(changes: Partial<PubsubInboxOptions> = {}): AsyncIterator<Delivery> {
@@ -120,6 +121,19 @@ describe('the Pub/Sub inbox', () => {
     expect(textOf(one)).toBe('one');
     one.acknowledge();
     expect(told.at(-1)).toEqual({ up: true });
+  });
+
+  it('knows that a subscription without messages is there as soon as Pub/Sub answers', async () => {
+    broker.createSubscription(subscription, topic, 10);
+    const deliveries = open();
+    // Time stands still: silence alone never makes a stream one that stands.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const end = deliveries.next();
+    await once(events, 'inbox');
+    vi.useRealTimers();
+    expect(told).toEqual([{ up: true }]);
+    stop.abort(new Error('enough'));
+    expect(await end).toMatchObject({ done: true });
   });
 
   it('tells a lasting problem once', async () => {
