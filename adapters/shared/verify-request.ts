@@ -1,6 +1,6 @@
 import type { IssueRequest } from '../../src/issue/certificate-authority.ts';
 import { DerError, DerReader, readBitString, tag } from '../../src/x509/der.ts';
-import { isSignedBy } from '../../src/x509/public-key.ts';
+import { isSignedBy } from '../../src/x509/signed-by.ts';
 
 /** Why an order must not be certified: a CSR (RFC 2986 4) for another key, or one whose signature is not the key's. */
 export function requestProblem(request: IssueRequest): string | undefined {

@@ -1,11 +1,10 @@
-import { type KeyObject, verify } from 'node:crypto';
 import { ProvisioningError } from '../errors.ts';
 import type { SignatureAlgorithm } from '../google/provisioning-api.ts';
 import type { KeyType } from '../issue/certificate-authority.ts';
 import { readPublicKeyInfo } from '../x509/certificate.ts';
 import { DerError, DerReader, readSingle, readUnsigned, tag } from '../x509/der.ts';
 import { encode, encodeOid, encodeUnsigned } from '../x509/encode-der.ts';
-import { isSignedBy, publicKeyOf } from '../x509/public-key.ts';
+import { isSignedBy } from '../x509/signed-by.ts';
 
 /** How a kind of device key signs. */
 export interface KeyAlgorithm {
@@ -47,19 +46,13 @@ const namedCurveP256 = encodeOid('1.2.840.10045.3.1.7');
 const mostSignatureBytes = 1024;
 
 /**
- * How the key in a SubjectPublicKeyInfo (DER) signs.
+ * How the key in a SubjectPublicKeyInfo (DER) signs. Whether a point is on its curve is seen when a signature
+ * is verified with it: {@link verifySignature}.
  *
  * @throws {ProvisioningError} `key-unsupported` unless it is RSA of 2048 to 8192 bits with an odd exponent of
- *   3 or more, or a point of P-256, in canonical DER without anything behind it.
+ *   3 or more, or an uncompressed point of P-256, in canonical DER without anything behind it.
  */
 export function algorithmOfKey(subjectPublicKeyInfo: Uint8Array): KeyAlgorithm {
-  const algorithm = namedAlgorithm(subjectPublicKeyInfo);
-  // OpenSSL also sees whether a point is on the curve.
-  readKey(subjectPublicKeyInfo);
-  return algorithm;
-}
-
-function namedAlgorithm(subjectPublicKeyInfo: Uint8Array): KeyAlgorithm {
   let problem: string | undefined;
   try {
     const { algorithm, parameters, key } = readPublicKeyInfo(subjectPublicKeyInfo);
@@ -128,17 +121,13 @@ export function verifySignature(
   signature: Uint8Array,
   subjectPublicKeyInfo: Uint8Array,
 ): Uint8Array {
-  const algorithm = namedAlgorithm(subjectPublicKeyInfo);
-  const key = readKey(subjectPublicKeyInfo);
+  const algorithm = algorithmOfKey(subjectPublicKeyInfo);
   if (signature.length > 0 && signature.length <= mostSignatureBytes) {
     // For RSA the encoding is not looked at. DER may have 64 bytes too, so its length decides nothing.
-    if (isSignedBy(subjectPublicKeyInfo, toBeSigned, signature)) return signature;
-    if (
-      algorithm.keyType === 'ec' &&
-      signature.length === 64 &&
-      verify('sha256', toBeSigned, { key, dsaEncoding: 'ieee-p1363' }, signature)
-    ) {
-      return ecdsaSigValue(signature);
+    if (isGood(toBeSigned, signature, subjectPublicKeyInfo)) return signature;
+    if (algorithm.keyType === 'ec' && signature.length === 64) {
+      const value = ecdsaSigValue(signature);
+      if (isGood(toBeSigned, value, subjectPublicKeyInfo)) return value;
     }
   }
   throw new ProvisioningError(
@@ -147,9 +136,13 @@ export function verifySignature(
   );
 }
 
-function readKey(subjectPublicKeyInfo: Uint8Array): KeyObject {
+function isGood(
+  toBeSigned: Uint8Array,
+  signature: Uint8Array,
+  subjectPublicKeyInfo: Uint8Array,
+): boolean {
   try {
-    return publicKeyOf(subjectPublicKeyInfo);
+    return isSignedBy(subjectPublicKeyInfo, toBeSigned, signature);
   } catch (error) {
     throw unsupported('It is no key', error);
   }
