@@ -119,6 +119,18 @@ describe('the verdict', () => {
     expect(takeovers).toMatchObject({ deathsWithWork: 1, p50Ms: 5_500, maxMs: 5_500 });
   });
 
+  it('counts from when the process was due where the death fell into the write that lets it rest', () => {
+    const resting = { at: 900, word: 'resting', what: id, dueAt: 14_000 } as const;
+    const dying = died('a', 1_000);
+    const unsure = { ...dying, trail: [...dying.trail, resting] };
+    const { takeovers, breaches } = judge(evidence({ lived: [unsure, took('b', 16_001)] }));
+    expect(takeovers).toMatchObject({ deathsWithWork: 1, maxMs: 2_001 });
+    expect(breaches).toEqual([]);
+    expect(kinds({ lived: [unsure, took('b', 29_001)] })).toEqual(['takeover']);
+    const rested = { ...unsure, trail: [...unsure.trail, { ...resting, word: 'rest' } as const] };
+    expect(kinds({ lived: [rested, took('b', 60_000)] })).toEqual([]);
+  });
+
   it('wants every reachable point hit where there were kills enough', () => {
     const reachable = points.filter(({ reach }) => reach === 'reachable');
     expect(kinds({ kills: 2 * reachable.length })).toHaveLength(reachable.length);

@@ -41,6 +41,7 @@ export class CrashPoints implements Decorate {
   journal(journal: Journal): Journal {
     return this.#around('journal', journal, {
       whereOf: (method, args) => this.#writtenStage(method, args),
+      begun: (method, args) => this.#announce(method, args),
       done: (method, args, result) => this.#note(method, args, result),
     });
   }
@@ -75,6 +76,12 @@ export class CrashPoints implements Decorate {
     return method === 'close' && last !== undefined ? last : stageOf(change.record);
   }
 
+  #announce(method: string, args: readonly unknown[]): void {
+    if (method !== 'save') return;
+    const [{ processId }, { dueAt }] = args as Parameters<Journal['save']>;
+    if (dueAt !== undefined) this.#trail.writeResting(processId, dueAt);
+  }
+
   #note(method: string, args: readonly unknown[], result: unknown): void {
     if (method === 'takeDue') {
       for (const { processId } of result as readonly LeasedEntry[]) {
@@ -107,6 +114,7 @@ export class CrashPoints implements Decorate {
             return result;
           };
           pass('before');
+          watch.begun?.(key, args);
           const result = call(args);
           return result instanceof Promise ? result.then(after) : after(result);
         };
@@ -129,6 +137,7 @@ export class CrashPoints implements Decorate {
 
 interface Watch {
   readonly whereOf?: (method: string, args: readonly unknown[]) => Where;
+  readonly begun?: (method: string, args: readonly unknown[]) => void;
   readonly done?: (method: string, args: readonly unknown[], result: unknown) => void;
 }
 

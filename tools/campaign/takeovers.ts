@@ -1,10 +1,11 @@
 import type { Evidence } from './evidence.ts';
+import type { TrailLine } from './trail.ts';
 
 interface Takeover {
   readonly processId: string;
   /** The instance that died. */
   readonly from: string;
-  /** From the death until another instance took the process. */
+  /** From the death, or from when the process was due where its last act was to let it rest, until it was taken. */
   readonly afterMs: number;
 }
 
@@ -27,20 +28,18 @@ export function takeoversOf({ lived, outages }: Evidence): Takeovers {
   let deathsWithWork = 0;
   for (const { instance, trail, endedAt, killed } of lived) {
     if (!killed || endedAt === undefined) continue;
-    const held = new Set<string>();
-    for (const { word, what } of trail) {
-      if (word === 'take') held.add(what);
-      else if (word === 'rest' || word === 'close') held.delete(what);
-    }
+    const held = heldAtTheEnd(trail);
     if (held.size > 0) deathsWithWork += 1;
-    for (const processId of held) {
+    for (const [processId, dueAt] of held) {
       const next = takes.get(processId)?.filter((at) => at > endedAt);
       // Written as closed or resting by the dead instance's last act: nobody had to come for it soon.
       if (next === undefined || next.length === 0) continue;
       const at = Math.min(...next);
       // Nobody can take over anything while there is no database.
       const isOverOutage = outages.some(({ from, to }) => from < at && to > endedAt);
-      if (!isOverOutage) list.push({ processId, from: instance, afterMs: at - endedAt });
+      if (isOverOutage) continue;
+      const afterMs = Math.max(0, at - Math.max(endedAt, dueAt));
+      list.push({ processId, from: instance, afterMs });
     }
   }
   const sorted = list.map(({ afterMs }) => afterMs).sort((one, other) => one - other);
@@ -50,4 +49,17 @@ export function takeoversOf({ lived, outages }: Evidence): Takeovers {
     p50Ms: sorted[Math.floor(sorted.length / 2)] ?? 0,
     maxMs: sorted.at(-1) ?? 0,
   };
+}
+
+/**
+ * Ids of the processes that were under lease when the trail ends. Killed in the write that lets one rest, nobody
+ * knows whether it got through: then the process may be due only at the time given with it, else 0.
+ */
+function heldAtTheEnd(trail: readonly TrailLine[]): Map<string, number> {
+  const held = new Map<string, number>();
+  for (const { word, what, dueAt = 0 } of trail) {
+    if (word === 'take' || word === 'resting') held.set(what, dueAt);
+    else if (word === 'rest' || word === 'close') held.delete(what);
+  }
+  return held;
 }

@@ -5,13 +5,15 @@ import { openSync, readFileSync, writeSync } from 'node:fs';
  * so kill -9 loses none of it: `milliseconds word rest…`.
  */
 
-export type TrailWord = 'take' | 'rest' | 'close' | 'pass' | 'die';
+export type TrailWord = 'take' | 'resting' | 'rest' | 'close' | 'pass' | 'die';
 
 export interface TrailLine {
   readonly at: number;
   readonly word: TrailWord;
-  /** A process id for take, rest and close; a point's name for pass and die. */
+  /** A process id for take, resting, rest and close; a point's name for pass and die. */
   readonly what: string;
+  /** For resting: when the process is to be due again, if that write gets through. */
+  readonly dueAt?: number;
 }
 
 export class Trail {
@@ -24,14 +26,21 @@ export class Trail {
   write(word: TrailWord, what: string): void {
     writeSync(this.#file, `${Date.now()} ${word} ${what}\n`);
   }
+
+  writeResting(processId: string, dueAt: number): void {
+    this.write('resting', `${processId} due at ${Math.ceil(dueAt)}`);
+  }
 }
+
+const form = /^(\d+) (take|resting|rest|close|pass|die) (.+?)(?: due at (\d+))?$/;
 
 export function readTrail(path: string): TrailLine[] {
   const lines: TrailLine[] = [];
-  for (const line of readFileSync(path, 'utf8').split('\n')) {
-    const [, at, word, what] = /^(\d+) (take|rest|close|pass|die) (.+)$/.exec(line) ?? [];
+  for (const text of readFileSync(path, 'utf8').split('\n')) {
+    const [, at, word, what, dueAt] = form.exec(text) ?? [];
     if (at === undefined || word === undefined || what === undefined) continue;
-    lines.push({ at: Number(at), word: word as TrailWord, what });
+    const line = { at: Number(at), word: word as TrailWord, what };
+    lines.push(dueAt === undefined ? line : { ...line, dueAt: Number(dueAt) });
   }
   return lines;
 }
