@@ -5,14 +5,21 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { runTool, wholeNumber } from '../run-tool.ts';
 import { quantile } from './measured-process.ts';
 import { type Added, OutsideWorld } from './outside-world.ts';
 import { ServiceProcess } from './service-process.ts';
 
-/*
- * `npm run bench`: what the service costs, as ratios to the wire floor of the same run. Simulator, bare client and
- * service are processes of their own. Prints a table and writes data/bench/result.json.
- */
+const usage = `usage: npm run bench -- [options]
+
+What the service costs, as ratios to the wire floor of the same run. Simulator, bare client and service are
+processes of their own.
+
+  --certificates N  for each run of the bare client and of the service (4000)
+  --rounds N        pairs of such runs, of which the medians are shown (3)
+  --backlog N,N,…   how many processes wait for their devices, run by run (1000,10000,100000)
+  --postgres URL    an empty database, for 1, 2 and 3 instances on it; left out without
+  --json FILE       where the figures go (data/bench-result.json)`;
 
 const directory = resolve('data/bench');
 const port = 8479;
@@ -210,8 +217,9 @@ async function startFresh(world: OutsideWorld): Promise<ServiceProcess> {
   return ServiceProcess.start({ world, directory, name: 'bench', port, journal: sqlite });
 }
 
-async function bench(): Promise<void> {
+async function bench(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
+    args: [...args],
     options: {
       certificates: { type: 'string', default: '4000' },
       rounds: { type: 'string', default: '3' },
@@ -220,6 +228,12 @@ async function bench(): Promise<void> {
       json: { type: 'string', default: join('data', 'bench-result.json') },
     },
   });
+  const certificates = wholeNumber('--certificates', values.certificates, 2, 100_000);
+  const rounds = wholeNumber('--rounds', values.rounds, 1, 100);
+  const sizes = values.backlog
+    .split(',')
+    .filter(Boolean)
+    .map((size) => wholeNumber('--backlog', size, 1, 1_000_000));
   const result: Record<string, unknown> = {};
   const show = (title: string, row: object) => {
     result[title] = row;
@@ -228,12 +242,11 @@ async function bench(): Promise<void> {
   };
   const ready = { idle: await starts(5, 'idle'), busy: await starts(5, 'busy') };
   show('start to ready, milliseconds', ready);
-  const main = await throughput(Number(values.certificates), Number(values.rounds));
+  const main = await throughput(certificates, rounds);
   const { floor, worker, ...figures } = main;
   show('wire floor and worker (SQLite, local-ca, prompt devices)', { floor, worker });
   show('ratios', figures);
   show('signature there to uploaded, seconds', await latency(1_000, 500));
-  const sizes = values.backlog.split(',').filter(Boolean).map(Number);
   const backlogs: Awaited<ReturnType<typeof backlog>>[] = [];
   for (const open of sizes) backlogs.push(await backlog(open, 1_000));
   if (backlogs.length > 0) show('open processes', backlogs);
@@ -250,12 +263,7 @@ async function bench(): Promise<void> {
   await mkdir('data', { recursive: true });
   await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`);
   console.log(`\nWritten to ${values.json}.`);
+  return 0;
 }
 
-try {
-  await bench();
-  process.exit(0);
-} catch (error) {
-  console.error(error);
-  process.exit(1);
-}
+await runTool(usage, bench);

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { UsageError, wholeNumber } from '../run-tool.ts';
 
 export interface CampaignOptions {
   readonly journal: 'sqlite' | 'postgres';
@@ -20,7 +21,7 @@ export interface CampaignOptions {
   readonly leaseSeconds: number;
 }
 
-export const usage = `Usage: npm run campaign -- [options]
+export const usage = `usage: npm run campaign -- [options]
 
   --journal sqlite|postgres   default sqlite (which takes one instance only)
   --instances N               default 3 with postgres, 1 with sqlite
@@ -33,22 +34,20 @@ export const usage = `Usage: npm run campaign -- [options]
   --claim-repeated 200|400|both
   --directory DIR             default data/campaign
   --json FILE                 default DIR/result.json
-`;
 
-export class UsageError extends Error {}
+Exit status 0 when everything held, 1 for a breach, 2 for bad usage.`;
 
-export function readOptions(args: readonly string[]): CampaignOptions | 'help' {
+export function readOptions(args: readonly string[]): CampaignOptions {
   const values = parsed(args);
-  if (values.help === true) return 'help';
   const journal = oneOf('--journal', values.journal, ['sqlite', 'postgres'] as const);
   const given = values.instances ?? (journal === 'sqlite' ? '1' : '3');
-  const instances = whole('--instances', given, 1, 16);
+  const instances = wholeNumber('--instances', given, 1, 16);
   if (journal === 'sqlite' && instances > 1) {
     throw new UsageError(
       'A SQLite journal takes one instance: use --journal postgres for several.',
     );
   }
-  const dieForGood = whole('--die-for-good', values['die-for-good'], 0, instances - 1);
+  const dieForGood = wholeNumber('--die-for-good', values['die-for-good'], 0, instances - 1);
   const restarts = values['restart-postgres'] === true;
   if (restarts && journal !== 'postgres') {
     throw new UsageError('--restart-postgres needs --journal postgres.');
@@ -58,9 +57,11 @@ export function readOptions(args: readonly string[]): CampaignOptions | 'help' {
   return {
     journal,
     instances,
-    processes: whole('--processes', values.processes, 1, 100_000),
-    kills: whole('--kills', values.kills, 0, 10_000),
-    ...(values.seed === undefined ? {} : { seed: whole('--seed', values.seed, 0, 2 ** 32 - 1) }),
+    processes: wholeNumber('--processes', values.processes, 1, 100_000),
+    kills: wholeNumber('--kills', values.kills, 0, 10_000),
+    ...(values.seed === undefined
+      ? {}
+      : { seed: wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1) }),
     faults: rate('--faults', values.faults),
     dieForGood,
     postgresRestarts: restarts ? 2 : 0,
@@ -72,33 +73,22 @@ export function readOptions(args: readonly string[]): CampaignOptions | 'help' {
 }
 
 function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        journal: { type: 'string', default: 'sqlite' },
-        instances: { type: 'string' },
-        processes: { type: 'string', default: '400' },
-        kills: { type: 'string', default: '60' },
-        seed: { type: 'string' },
-        faults: { type: 'string', default: '0.05' },
-        'die-for-good': { type: 'string', default: '0' },
-        'restart-postgres': { type: 'boolean' },
-        'claim-repeated': { type: 'string', default: 'both' },
-        directory: { type: 'string', default: 'data/campaign' },
-        json: { type: 'string' },
-        help: { type: 'boolean' },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function whole(name: string, text: string, least: number, most: number): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= least && number <= most) return number;
-  throw new UsageError(`${name} takes a whole number from ${least} to ${most}.`);
+  return parseArgs({
+    args: [...args],
+    options: {
+      journal: { type: 'string', default: 'sqlite' },
+      instances: { type: 'string' },
+      processes: { type: 'string', default: '400' },
+      kills: { type: 'string', default: '60' },
+      seed: { type: 'string' },
+      faults: { type: 'string', default: '0.05' },
+      'die-for-good': { type: 'string', default: '0' },
+      'restart-postgres': { type: 'boolean' },
+      'claim-repeated': { type: 'string', default: 'both' },
+      directory: { type: 'string', default: 'data/campaign' },
+      json: { type: 'string' },
+    },
+  }).values;
 }
 
 function rate(name: string, text: string): number {

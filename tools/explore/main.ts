@@ -1,14 +1,22 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { isSafeguard, type Safeguard, safeguards } from '../../test/support/world-journal.ts';
+import { runTool, UsageError, wholeNumber } from '../run-tool.ts';
 import { runHistory, type Tally } from './history.ts';
 
-/*
- * npm run explore -- --seeds 200000            histories in which anything may happen at any call
- *                    --seed 4711               one history again, with its trace
- *                    --from 1000               the first seed
- *                    --without fencing         with a safeguard removed: the breach must be found
- */
+const usage = `usage: npm run explore -- [options]
+
+Histories in which anything may happen at any call, one for each seed.
+
+  --seeds N         how many (2000)
+  --from S          the first seed (1)
+  --seed S          one history again, with its trace
+  --without WHAT    with a safeguard removed, so that a breach must be found:
+                    ${safeguards.join(', ')}
+
+Exit status 0 when every invariant held, 1 when one was broken, and the other way round with --without.`;
+
+const mostSeed = 999_999_999;
 
 interface Wishes {
   readonly from: number;
@@ -42,20 +50,15 @@ function wishes(args: readonly string[]): Wishes {
   });
   const { without, seed } = values;
   if (without !== undefined && !isSafeguard(without)) {
-    throw new Error(`--without is one of: ${safeguards.join(', ')}`);
+    throw new UsageError(`--without is one of: ${safeguards.join(', ')}.`);
   }
   const replay = seed !== undefined;
   return {
-    from: wholeNumber('--seed or --from', seed ?? values.from),
-    count: replay ? 1 : wholeNumber('--seeds', values.seeds),
+    from: wholeNumber(replay ? '--seed' : '--from', seed ?? values.from, 0, mostSeed),
+    count: replay ? 1 : wholeNumber('--seeds', values.seeds, 1, mostSeed),
     without,
     replay,
   };
-}
-
-function wholeNumber(name: string, text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new Error(`${name} is a whole number, not ${JSON.stringify(text)}.`);
 }
 
 async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
@@ -132,12 +135,14 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-const wish = wishes(process.argv.slice(2));
-// The stacks of a hundred thousand aborted calls are the greater part of their cost.
-if (!wish.replay) Error.stackTraceLimit = 0;
-const startedAt = performance.now();
-const sum = await explore(wish);
-report(sum, wish, (performance.now() - startedAt) / 1_000);
-const found = sum.broken.length > 0;
-// With a safeguard removed, to find nothing is the failure.
-if (found !== (wish.without !== undefined)) process.exitCode = 1;
+await runTool(usage, async (args) => {
+  const wish = wishes(args);
+  // The stacks of a hundred thousand aborted calls are the greater part of their cost.
+  if (!wish.replay) Error.stackTraceLimit = 0;
+  const startedAt = performance.now();
+  const sum = await explore(wish);
+  report(sum, wish, (performance.now() - startedAt) / 1_000);
+  const found = sum.broken.length > 0;
+  // With a safeguard removed, to find nothing is the failure.
+  return found === (wish.without !== undefined) ? 0 : 1;
+});

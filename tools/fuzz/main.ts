@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { runTool, UsageError } from '../run-tool.ts';
 import { attempt } from './attempt.ts';
 import { doors, openDoor } from './doors.ts';
 import type { FuzzOrder, FuzzReport } from './worker.ts';
@@ -21,8 +22,6 @@ const directory = 'data/fuzz';
 const largestInput = 256 * 1024;
 /** No input may keep a door for so long, however slow the machine is. */
 const hangMs = 20_000;
-
-class UsageError extends Error {}
 
 interface Options {
   readonly minutes: number;
@@ -126,13 +125,8 @@ async function replay(name: string, file: string): Promise<number> {
   return outcome.kind === 'finding' ? 1 : 0;
 }
 
-try {
-  const options = readOptions(process.argv.slice(2));
+await runTool(usage, async (args) => {
+  const options = readOptions(args);
   const { door, replay: file } = options;
-  process.exitCode =
-    file === undefined || door === undefined ? await fuzz(options) : await replay(door, file);
-} catch (error) {
-  const isUsage = error instanceof UsageError || (error instanceof TypeError && 'code' in error);
-  console.error(isUsage ? `${error.message}\n\n${usage}` : error);
-  process.exitCode = isUsage ? 2 : 1;
-}
+  return file === undefined || door === undefined ? fuzz(options) : replay(door, file);
+});
