@@ -10,7 +10,10 @@ import { createLog, logEvents } from './telemetry/log.ts';
  * The command line. Exit status: 0 after a drained stop, 1 for a failure, 2 for bad usage or configuration.
  */
 
-const usage = `Usage: node src/main.ts <command> [options]
+/** As it was started: from the sources, or as the package's command. */
+const program = import.meta.filename.endsWith('.ts') ? 'node src/main.ts' : 'certprov';
+
+const usage = `Usage: ${program} <command> [options]
 
 Commands
   serve           take notifications and provision certificates until SIGTERM or SIGINT

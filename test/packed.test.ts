@@ -94,6 +94,11 @@ describe('the package that npm packs', { timeout: 60_000 }, () => {
     expect(stdout).toMatch(/wrong\.ts\(2,\d+\): error TS\d+: .*CertificateAuthority/);
   });
 
+  it('names the command in its usage', async () => {
+    const { stdout } = await node('node_modules/certprov/dist/src/main.js', '--help');
+    expect(stdout).toMatch(/^Usage: certprov <command>/);
+  });
+
   it('runs conformance over the example as an installed package', async () => {
     const own = join(home.path, 'node_modules/certprov-my-ca');
     await cp(example, own, { recursive: true });
