@@ -98,6 +98,10 @@ export const switches = {
     choices: ['granted', 'denied', 'missing'],
     meaning: 'the subscription: PERMISSION_DENIED or NOT_FOUND, open streams included',
   },
+  pubsubPings: {
+    choices: ['answered', 'ignored'],
+    meaning: 'an empty request on a StreamingPull; Google’s emulator ignored them before 0.8.32',
+  },
 } as const;
 export type SwitchName = keyof typeof switches;
 export type SwitchChoice<N extends SwitchName> = (typeof switches)[N]['choices'][number];

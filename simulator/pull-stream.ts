@@ -22,8 +22,8 @@ export class PullStream implements Taker {
   #subscription: Subscription | undefined;
   #ackDeadlineMs = 0;
   #most = mostOutstanding;
-  /** Clients of protocol version 1 take a stream without an answer within 15 s for dead. */
-  #answersPings = false;
+  /** Protocol version 1: pings are answered, and who gets no answer within 15 s takes the stream for dead. */
+  #isModern = false;
   #outstanding = 0;
   #isFull = false;
   #ended = false;
@@ -95,7 +95,7 @@ export class PullStream implements Taker {
     this.#ackDeadlineMs = request.streamAckDeadlineSeconds * 1_000;
     if (request.maxOutstandingMessages > 0) this.#most = request.maxOutstandingMessages;
     this.#subscription = this.#broker.subscription(request.subscription);
-    this.#answersPings = request.protocolVersion >= 1;
+    this.#isModern = request.protocolVersion >= 1;
     this.#subscription.join(this);
   }
 
@@ -108,7 +108,9 @@ export class PullStream implements Taker {
       refuseDeadline(request.streamAckDeadlineSeconds, 10);
       this.#ackDeadlineMs = request.streamAckDeadlineSeconds * 1_000;
     }
-    if (this.#answersPings) this.#call.write({ receivedMessages: [] });
+    if (this.#isModern && this.#faults.choice('pubsubPings') === 'answered') {
+      this.#call.write({ receivedMessages: [] });
+    }
   }
 
   #leave(): void {

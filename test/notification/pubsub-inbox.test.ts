@@ -136,6 +136,21 @@ describe('the Pub/Sub inbox', () => {
     expect(await end).toMatchObject({ done: true });
   });
 
+  it('believes after three seconds that a stream stands on which no ping is answered', async () => {
+    broker.createSubscription(subscription, topic, 10);
+    faults.set({ pubsubPings: 'ignored' });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const deliveries = open();
+    const end = deliveries.next();
+    await vi.advanceTimersByTimeAsync(2_900);
+    expect(told).toEqual([]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(told).toEqual([{ up: true }]);
+    vi.useRealTimers();
+    stop.abort(new Error('enough'));
+    expect(await end).toMatchObject({ done: true });
+  });
+
   it('tells a lasting problem once', async () => {
     const clock = new SkippingClock();
     const deliveries = open({ clock });
