@@ -17,6 +17,7 @@ Histories in which anything may happen at any call, one for each seed.
 Exit status 0 when every invariant held, 1 when one was broken, and the other way round with --without.`;
 
 const mostSeed = 999_999_999;
+const tellEveryMs = 30_000;
 
 interface Wishes {
   readonly from: number;
@@ -26,6 +27,7 @@ interface Wishes {
 }
 
 interface Sum {
+  tried: number;
   crashes: number;
   zombies: number;
   lostAnswers: number;
@@ -63,6 +65,7 @@ function wishes(args: readonly string[]): Wishes {
 
 async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
   const sum: Sum = {
+    tried: 0,
     crashes: 0,
     zombies: 0,
     lostAnswers: 0,
@@ -73,11 +76,16 @@ async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
     breaches: new Map(),
     broken: [],
   };
+  let toldAt = performance.now();
   for (let seed = from; seed < from + count; seed += 1) {
     const tally = await runHistory(seed, without, replay ? print : undefined);
     // Whatever is weakly held stays alive until the event loop turns, and a history never lets it turn.
     await turn();
     add(sum, tally, seed);
+    if (performance.now() - toldAt >= tellEveryMs) {
+      toldAt = performance.now();
+      print(`${sum.tried} of ${count}, ${sum.broken.length} with a breach`);
+    }
     // Without a safeguard the question is how many seeds find it; else the first breach ends it.
     if (tally.breaches.length > 0 && without === undefined && !replay) {
       await show(seed, tally);
@@ -90,6 +98,7 @@ async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
 }
 
 function add(sum: Sum, tally: Tally, seed: number): void {
+  sum.tried += 1;
   sum.crashes += tally.crashes;
   sum.zombies += tally.zombies;
   sum.lostAnswers += tally.lostAnswers;
@@ -116,7 +125,7 @@ async function show(seed: number, tally: Tally): Promise<void> {
 function report(sum: Sum, wish: Wishes, seconds: number): void {
   const listed = (counts: ReadonlyMap<string, number>) =>
     [...counts].map(([name, count]) => `${count} ${name}`).join(', ') || 'none';
-  print(`seeds              ${wish.from} to ${wish.from + wish.count - 1}`);
+  print(`seeds              ${wish.from} to ${wish.from + sum.tried - 1}`);
   if (wish.without !== undefined) print(`without            ${wish.without}`);
   print(`processes          ${listed(sum.outcomes)}`);
   print(`crashes            ${sum.crashes}`);
@@ -124,7 +133,7 @@ function report(sum: Sum, wish: Wishes, seconds: number): void {
   print(`lost or late       ${sum.lostAnswers}, and ${sum.failures} calls that failed`);
   print(`surplus, allowed   ${listed(sum.surplus)}`);
   print(`virtual time       ${(sum.virtualMs / 86_400_000).toFixed(1)} days`);
-  print(`histories/s        ${(wish.count / seconds).toFixed(0)}`);
+  print(`histories/s        ${(sum.tried / seconds).toFixed(0)}`);
   print(`seeds with breach  ${sum.broken.length}`);
   for (const [name, seeds] of sum.breaches) {
     print(`  ${name}: ${seeds.length} seeds, the first ${seeds.slice(0, 3).join(', ')}`);
