@@ -111,7 +111,8 @@ export class OutsideWorld implements AsyncDisposable {
           `Only ${delivered} of ${count} were delivered within ${withinMs / 1_000} s.`,
         );
       }
-      await sleep(100);
+      // Each look costs the simulator something; when what was done is told by its own clock.
+      await sleep(250);
     }
   }
 
