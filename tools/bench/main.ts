@@ -147,10 +147,7 @@ function median<Of extends Rate>(rates: readonly Of[]): Of {
   return middle;
 }
 
-/**
- * From the start of the process until /readyz says yes. The first start may find its files on the disk only. An idle
- * subscription is believed to be there after a second of silence, one with a notification waiting with it.
- */
+/** From the start of the process until /readyz says yes. The first start may find its files on the disk only. */
 async function starts(count: number, subscription: 'idle' | 'busy') {
   await using world = await OutsideWorld.start();
   const readyAfterMs: number[] = [];
