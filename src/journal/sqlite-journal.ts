@@ -32,24 +32,21 @@ export interface SqliteJournalOptions {
   readonly sync?: (file: number) => Promise<void>;
 }
 
-/**
- * Statements prepared once; `:name` parameters are bound by name. OR FAIL: an UPDATE here changes one row or
- * none, so that nothing has to be undone when it fails; else SQLite copies each page aside before it writes.
- */
+/** Statements prepared once; `:name` parameters are bound by name. */
 const statements = {
   open: `INSERT INTO process (id, customer, room, available_at, lease_ms, fence, opened_at, record)
     VALUES (:id, :customer, 'claim', :now, 0, 0, :now, '{}') ON CONFLICT (id) DO NOTHING`,
   due: `SELECT seq FROM process
     WHERE closed_at IS NULL AND line = :line AND available_at <= :now
     ORDER BY available_at, seq LIMIT :limit`,
-  lease: `UPDATE OR FAIL process
+  lease: `UPDATE process
     SET available_at = :leaseEnd, lease_ms = :leaseMs, leased_by = :instance, fence = fence + 1
     WHERE seq = :seq RETURNING id, customer, opened_at, fence, record`,
-  save: `UPDATE OR FAIL process
+  save: `UPDATE process
     SET record = :record, room = :room, available_at = coalesce(:dueAt, :now + lease_ms),
       line = :line, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
     WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
-  close: `UPDATE OR FAIL process
+  close: `UPDATE process
     SET record = :record, closed_at = :now, outcome = :outcome, code = :code
     WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
   // Nobody else can hold a lease while we hold the file: what is leased at the start was left by a crash.
