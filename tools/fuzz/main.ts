@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { runTool, UsageError } from '../run-tool.ts';
+import { runTool, UsageError, wholeNumber } from '../run-tool.ts';
 import { attempt } from './attempt.ts';
 import { doors, openDoor } from './doors.ts';
 import type { FuzzOrder, FuzzReport } from './worker.ts';
@@ -37,12 +37,12 @@ function readOptions(args: readonly string[]): Options {
     options: { minutes: text, seed: text, door: text, replay: text },
   });
   const minutes = Number(values.minutes ?? '1');
-  const seed = Number(values.seed ?? randomInt(2 ** 32));
+  const seed =
+    values.seed === undefined
+      ? randomInt(2 ** 32)
+      : wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1);
   const { door, replay } = values;
   if (!(minutes > 0 && minutes <= 10_000)) throw new UsageError('--minutes is a number above 0.');
-  if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)) {
-    throw new UsageError('--seed is an integer from 0 to 4294967295.');
-  }
   if (door !== undefined && !Object.hasOwn(doors, door)) {
     throw new UsageError(`There is no door ${door}.`);
   }
