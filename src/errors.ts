@@ -245,6 +245,20 @@ export function deviceTextOf(code: ErrorCode): string {
 export interface ProvisioningErrorOptions extends ErrorOptions {
   /** The other side asked for at least this pause, in milliseconds. */
   readonly retryAfterMs?: number;
+  /**
+   * Of an error of `issue()`: whether the order may have left and no answer to it was understood, so that the CA may
+   * have issued a certificate that nobody knows. `false` where it surely did not: there was no connection, or the CA
+   * itself said in its own words that it made nothing. Not said, it follows from the code, see {@link mayHaveIssued}.
+   */
+  readonly unanswered?: boolean;
+}
+
+/** Codes under which an order counts as unanswered where the error itself does not say. */
+const unansweredCodes: ReadonlySet<ErrorCode> = new Set(['ca-unavailable', 'ca-bad-answer']);
+
+/** Whether the CA may have carried out the order that ended with this error. */
+export function mayHaveIssued(error: ProvisioningError): boolean {
+  return error.unanswered ?? unansweredCodes.has(error.code);
 }
 
 /** An error of the table. `message` is for operators; the device sees only the table's text. */
@@ -252,11 +266,13 @@ export class ProvisioningError extends Error {
   override readonly name: string = 'ProvisioningError';
   readonly code: ErrorCode;
   readonly retryAfterMs: number | undefined;
+  readonly unanswered: boolean | undefined;
 
   constructor(code: ErrorCode, message: string, options: ProvisioningErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
+    this.unanswered = options.unanswered;
   }
 
   get disposition(): Disposition {

@@ -1,6 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import { claim } from './claim/claim.ts';
-import { DeadlineError } from './deadline.ts';
 import { deliver } from './deliver/deliver.ts';
 import { refuse } from './deliver/refuse.ts';
 import { GoogleError, isErrorCode, ProvisioningError } from './errors.ts';
@@ -172,12 +171,7 @@ export function afterTrouble(
   now: number,
 ): Step {
   if (!(error instanceof ProvisioningError)) return wait(record, 'bug', bugBackoff, limits, now);
-  return afterAnswer(error, isUnanswered(error) ? record : answered(record), limits, now);
-}
-
-/** A call that ran into its deadline may still have been carried out. */
-function isUnanswered(error: ProvisioningError): boolean {
-  return error.cause instanceof DeadlineError;
+  return afterAnswer(error, answered(record, error), limits, now);
 }
 
 function afterAnswer(

@@ -131,11 +131,21 @@ export class Authority {
     }
   }
 
-  /** An order without an answer may have brought a certificate that nobody knows: operators hear of it. */
-  reportUnknown(processId: string, requestId: string): void {
-    const message = `The answer to the order ${requestId} was lost and it is ordered again: if the authority shows a second certificate for it, revoke the one that was not delivered.`;
-    const { events } = this.#options;
-    events.emit('orphan', { processId, authority: this.reference, revoked: false, message });
+  /**
+   * An order without an answer may have brought a certificate that nobody knows: operators hear of it, unless
+   * the next order finds that one. Without an error an instance ended before it heard the answer.
+   */
+  reportUnanswered(processId: string, requestId: string, error?: ProvisioningError): void {
+    const { idempotent, findsEarlier = false } = this.features;
+    if (idempotent || findsEarlier) return;
+    const why = error === undefined ? 'was lost' : `was not understood (${error.message})`;
+    this.#options.events.emit('orphan', {
+      processId,
+      authority: this.reference,
+      requestId,
+      revoked: false,
+      message: `The answer to the order ${requestId} ${why}: if the authority shows a certificate for it that was not delivered, revoke that one.`,
+    });
   }
 
   #report(processId: string, record: ProcessRecord, revoked: boolean, message: string): void {
@@ -230,7 +240,7 @@ export class Authority {
     const { least, most } = downPauseMs;
     const retryAfterMs = least + this.#options.random() * (most - least);
     const message = `The authority ${this.reference} is down: ${down.message}`;
-    return new ProvisioningError(down.code, message, { retryAfterMs });
+    return new ProvisioningError(down.code, message, { retryAfterMs, unanswered: false });
   }
 
   #tooMany(): ProvisioningError {

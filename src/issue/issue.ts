@@ -1,4 +1,4 @@
-import { ProvisioningError } from '../errors.ts';
+import { mayHaveIssued, ProvisioningError } from '../errors.ts';
 import { LeaseLostError } from '../journal/journal.ts';
 import type { IssuedFacts, OrderFacts, ProcessRecord } from '../journal/process-record.ts';
 import { type House, type Step, type Visit, withRefusal } from '../visit.ts';
@@ -40,20 +40,27 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
     intendedAt: house.clock.now(),
     polls: 0,
   };
-  if (record.order?.asking === true && !authority.features.idempotent) {
-    authority.reportUnknown(entry.processId, placed.requestId);
-  }
+  // An instance that ended in between left it so.
+  if (record.order?.asking === true) authority.reportUnanswered(entry.processId, placed.requestId);
   const intended: ProcessRecord = { ...record, order: { ...placed, asking: true } };
   await visit.save(intended);
-  const issuance = await authority.issue(issueRequest(intended, entry), signal);
+  const issuance = await authority
+    .issue(issueRequest(intended, entry), signal)
+    .catch((error: unknown) => {
+      if (error instanceof ProvisioningError && mayHaveIssued(error)) {
+        authority.reportUnanswered(entry.processId, placed.requestId, error);
+      }
+      throw error;
+    });
   return receive(visit, answered(intended), issuance, house);
 }
 
-/** The authority's answer, or its error, is known. */
-export function answered(record: ProcessRecord): ProcessRecord {
+/** The authority's answer is known, or its error, which may mean that there was none (it was told then). */
+export function answered(record: ProcessRecord, error?: ProvisioningError): ProcessRecord {
   if (record.order?.asking === undefined) return record;
   const { asking: _known, ...placed } = record.order;
-  return { ...record, order: placed };
+  if (error === undefined || !mayHaveIssued(error)) return { ...record, order: placed };
+  return { ...record, order: { ...placed, unanswered: (placed.unanswered ?? 0) + 1 } };
 }
 
 /** Asks after an order that the authority has in hand. */

@@ -88,6 +88,8 @@ export interface OrderFacts {
    * answer came. Without idempotency the next order may bring a second certificate.
    */
   readonly asking?: true;
+  /** How many times it was asked and no answer was understood. */
+  readonly unanswered?: number;
   /** Present while the authority has the order in hand and has not decided. */
   readonly ticket?: Opaque;
   readonly polls: number;

@@ -72,10 +72,11 @@ export interface EventMap {
     readonly code?: ErrorCode;
     readonly message?: string;
   };
-  /** A certificate that was issued and will not be delivered. */
+  /** A certificate that was issued and will not be delivered, or an order whose answer nobody understood. */
   orphan: {
     readonly processId: string;
     readonly authority: string;
+    readonly requestId?: string;
     readonly serialNumber?: string;
     readonly revoked: boolean;
     readonly message: string;

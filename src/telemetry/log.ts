@@ -68,7 +68,9 @@ function logProcesses(events: Events, log: Log, now: () => number): void {
   events.on('orphan', ({ message, ...orphan }) =>
     log[orphan.revoked ? 'warn' : 'error'](
       { event: 'orphan', ...orphan },
-      `a certificate was issued and will not be delivered: ${message}`,
+      orphan.requestId === undefined
+        ? `a certificate was issued and will not be delivered: ${message}`
+        : `an order has no answer, and may have made a certificate that nobody knows: ${message}`,
     ),
   );
 }

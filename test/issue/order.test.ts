@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { DeviceKey } from '../../src/conformance/device-key.ts';
-import { DeadlineError } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { Authority } from '../../src/issue/authority.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
@@ -26,7 +25,8 @@ interface Bench {
   visit(record: ProcessRecord): Visit;
 }
 
-function bench(idempotent: boolean, failures: Error[] = []): Bench {
+/** `failures` are the journal's, `troubles` the CA's. */
+function bench(idempotent: boolean, failures: Error[] = [], troubles: Error[] = []): Bench {
   const clock = new ManualClock();
   const events = new Events();
   const orphans: EventMap['orphan'][] = [];
@@ -40,6 +40,8 @@ function bench(idempotent: boolean, failures: Error[] = []): Bench {
     check: async () => undefined,
     issue: async ({ requestId }) => {
       orders.push(requestId);
+      const trouble = troubles.shift();
+      if (trouble !== undefined) throw trouble;
       return issued;
     },
     collect: async () => issued,
@@ -120,18 +122,39 @@ describe('an order whose answer was lost', () => {
     const { house, visit, written } = bench(false);
     const step = await order(visit(proven), house, signal);
     expect(step.record.order).not.toHaveProperty('asking');
-    const error = new ProvisioningError('ca-unavailable', '503');
+    const error = new ProvisioningError('ca-unavailable', '503', { unanswered: false });
     const waiting = afterTrouble(error, written[0] ?? {}, house, 5);
     expect(waiting.record.order).not.toHaveProperty('asking');
   });
 
-  it('is not answered by a deadline that passed, nor by an error nobody foresaw', async () => {
+  const unread = new ProvisioningError('ca-bad-answer', 'not DER');
+  const noAnswer = new ProvisioningError('ca-unavailable', 'reset');
+  const odd = new ProvisioningError('ca-misconfigured', 'odd', { unanswered: true });
+  const neverLeft = new ProvisioningError('ca-unavailable', 'refused', { unanswered: false });
+  const busy = new ProvisioningError('ca-throttled', 'busy');
+
+  it.each([
+    ['an answer that cannot be read', unread, 1],
+    ['no answer', noAnswer, 1],
+    ['an error that says so', odd, 1],
+    ['no connection', neverLeft, 0],
+    ['a clear word', busy, 0],
+  ])('is told at once, with its request id: %s', async (_what, error, told) => {
+    const { house, visit, written, orphans, orders } = bench(false, [], [error]);
+    await expect(order(visit(proven), house, signal)).rejects.toThrow(error.message);
+    expect(orphans.map(({ requestId }) => requestId)).toEqual(orders.slice(0, told));
+    const { record } = afterTrouble(error, written[0] ?? {}, house, 5);
+    expect(record.order).toMatchObject(told === 0 ? { polls: 0 } : { unanswered: 1 });
+    // What was told is not told again when it is ordered again.
+    await order(visit(record), house, signal);
+    expect(orphans).toHaveLength(told);
+  });
+
+  it('is told after an error nobody foresaw, when it is ordered again', async () => {
     const { house, visit, written } = bench(false);
     await order(visit(proven), house, signal);
-    const late = new ProvisioningError('ca-unavailable', 'late', { cause: new DeadlineError() });
-    for (const error of [late, new TypeError('x')]) {
-      expect(afterTrouble(error, written[0] ?? {}, house, 5).record.order?.asking).toBe(true);
-    }
+    const { record } = afterTrouble(new TypeError('x'), written[0] ?? {}, house, 5);
+    expect(record.order?.asking).toBe(true);
   });
 });
 
