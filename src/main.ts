@@ -15,7 +15,9 @@ keepHeapSmall();
 const { adapters } = await import('../adapters/index.ts');
 const { runCommand } = await import('./command-line.ts');
 const { adapterLoader } = await import('./issue/adapter-loader.ts');
+const { settleProxyVariables } = await import('./proxy.ts');
 sizeHeapForWork();
+settleProxyVariables(process.env);
 
 // Whatever still holds the event loop open after a drained stop has nothing left to do.
 process.exit(await runCommand(process.argv.slice(2), adapterLoader(adapters)));

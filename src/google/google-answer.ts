@@ -26,7 +26,7 @@ export function errorOfAnswer(method: GoogleMethod, answer: Answer, now: number)
 
 /** The error that a missing answer means. */
 export function errorOfExchange(method: GoogleMethod, error: ExchangeError): GoogleError {
-  const problem = oneLine(error.message, 200);
+  const problem = oneLine(error.message, 500);
   return new GoogleError(
     error.tooLarge ? 'google-bad-answer' : 'google-unavailable',
     `${method}: no answer from Google (${problem})`,

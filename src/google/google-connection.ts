@@ -1,7 +1,8 @@
-import { type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
+import { buildConnector, type Dispatcher, Pool } from 'undici';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Clock, Random } from '../clock.ts';
 import { GoogleError } from '../errors.ts';
+import { isLoopback, proxyFor, throughProxy } from '../proxy.ts';
 import { type Backoff, backoffMs } from '../retry.ts';
 import type { Events, GoogleMethod } from '../telemetry/events.ts';
 import { type CallBudget, CallBudgetFullError } from './call-budget.ts';
@@ -61,13 +62,14 @@ export class GoogleConnection {
       // On HTTP/2 a server may give back a request it has not begun, and undici would send it again.
       allowH2: false,
       keepAliveTimeout: 10_000,
-      connectTimeout: this.#deadlineMs,
       // The deadline of each exchange is the stricter one.
       headersTimeout: this.#deadlineMs * 2,
       bodyTimeout: this.#deadlineMs * 2,
     };
-    this.#dispatcher =
-      loopback || !proxyIsSet() ? new Pool(this.#origin, pool) : new EnvHttpProxyAgent(pool);
+    const proxy = proxyFor(endpoint);
+    const direct = buildConnector({ allowH2: false, timeout: this.#deadlineMs });
+    const connect = proxy === undefined ? direct : throughProxy(proxy, direct, this.#deadlineMs);
+    this.#dispatcher = new Pool(this.#origin, { ...pool, connect });
   }
 
   /** Sends a call until it is answered or given up, and returns the answer's JSON object. */
@@ -174,12 +176,4 @@ function requestHeaders(authorization: string | undefined): RequestHeaders {
 
 function passesByItself(error: GoogleError): boolean {
   return error.code === 'google-unavailable' || error.code === 'google-throttled';
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
-}
-
-function proxyIsSet(): boolean {
-  return Boolean(process.env['HTTPS_PROXY'] ?? process.env['https_proxy']);
 }

@@ -2,6 +2,7 @@ import type { ClientConfig } from '@google-cloud/pubsub';
 import { PassThroughClient } from 'google-auth-library';
 import { createAuthClient, type GoogleCredentials } from '../auth-client.ts';
 import type { Clock, Random } from '../clock.ts';
+import { proxyFor } from '../proxy.ts';
 import { type Backoff, backoffMs } from '../retry.ts';
 import type { Events } from '../telemetry/events.ts';
 import { untilAborted } from '../until-aborted.ts';
@@ -120,7 +121,10 @@ export class PubsubInbox implements Inbox {
       throw new Error('google.credentials is none, and only an emulator is read without any');
     }
     const authClient = await createAuthClient(credentials, [pubsubScope]);
-    return { projectId: this.#project, ...endpoint, emulatorMode: false, authClient };
+    // gRPC reads the variables once more, with rules of its own about what needs no proxy.
+    const proxied = proxyFor(new URL('https://pubsub.googleapis.com')) === undefined ? 0 : 1;
+    const ofGrpc = { 'grpc.enable_http_proxy': proxied };
+    return { projectId: this.#project, ...endpoint, ...ofGrpc, emulatorMode: false, authClient };
   }
 
   async #pause(forMs: number, signal: AbortSignal): Promise<void> {
