@@ -64,15 +64,22 @@ export class DoubleCa {
     );
   }
 
+  /** A key and a certificate for a TLS server of this one name. */
+  serverCredentials(name: string): Credentials {
+    return this.credentials('ec', name, ['1.3.6.1.5.5.7.3.1'], [name]);
+  }
+
   /** A key and a certificate for a server or a registration authority. */
-  credentials(keyType: KeyType, name: string, extendedKeyUsages: readonly string[]): Credentials {
+  credentials(
+    keyType: KeyType,
+    name: string,
+    extendedKeyUsages: readonly string[],
+    hosts: readonly string[] = ['localhost', name],
+  ): Credentials {
     const { publicKey, privateKey: key } = newKey(keyType);
     const wanted: RequestedCertificate = {
       subject: [[{ type: '2.5.4.3', value: name }]],
-      subjectAltNames: [
-        { type: 'dns', value: 'localhost' },
-        { type: 'dns', value: name },
-      ],
+      subjectAltNames: hosts.map((value) => ({ type: 'dns', value })),
       keyUsages: ['digitalSignature'],
       extendedKeyUsages,
       validityDays: 90,

@@ -16,6 +16,8 @@ export interface ReceivedRequest {
   readonly body: string;
   /** The client's certificate, where one was shown and verified; DER. */
   readonly clientCertificate: Buffer | undefined;
+  /** What TLS's SNI said; false: nothing. */
+  readonly serverName: string | false;
 }
 
 export interface ServerAnswer {
@@ -58,6 +60,7 @@ export class ScriptedHttpServer implements AsyncDisposable {
         headers: incoming.headers,
         body: (await buffer(incoming)).toString('utf8'),
         clientCertificate: socket.authorized ? peer?.raw : undefined,
+        serverName: (socket as { servername?: string | false }).servername ?? false,
       };
       this.received.push(request);
       const at = this.#misbehaviours.findIndex(({ when }) => when(request));

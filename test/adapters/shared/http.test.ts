@@ -1,12 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adapterHttp, retryAfterOf } from '../../../adapters/shared/http.ts';
 import { systemClock } from '../../../src/clock.ts';
+import { startTunnelProxy } from '../doubles/named-tls-server.ts';
 import { ScriptedHttpServer } from '../doubles/scripted-http-server.ts';
 import { SigningCa } from '../doubles/signing-ca.ts';
 import { ManualClock } from '../manual-clock.ts';
@@ -118,7 +116,10 @@ describe.skipIf(!hasOpenssl)(
       }
       const read = (name: string) => readFileSync(at(name));
       await using server = await ScriptedHttpServer.start(
-        ({ clientCertificate }) => ({ status: clientCertificate === undefined ? 401 : 200 }),
+        // An address is no name (RFC 6066 3).
+        ({ clientCertificate, serverName }) => ({
+          status: clientCertificate === undefined ? 401 : serverName === false ? 200 : 421,
+        }),
         {
           key: read('server.key'),
           cert: read('server.pem'),
@@ -143,7 +144,7 @@ describe.skipIf(!hasOpenssl)(
 
     it('does both through a proxy too, which sees nothing of it', async () => {
       await withServer(async (url, tls) => {
-        await using proxy = await startProxy();
+        await using proxy = await startTunnelProxy();
         await using http = adapterHttp({ tls, proxy: proxy.url, clock: systemClock });
         expect(await http.request({ method: 'GET', url }, never)).toMatchObject({ status: 200 });
         expect(proxy.asked).toEqual([new URL(url).host]);
@@ -168,30 +169,3 @@ describe.skipIf(!hasOpenssl)(
     });
   },
 );
-
-/** A proxy that opens tunnels (RFC 9110 9.3.6) and does nothing else. */
-async function startProxy() {
-  const asked: string[] = [];
-  const server = createServer((_, answer) => answer.writeHead(405).end());
-  server.on('connect', (request, socket) => {
-    asked.push(request.url ?? '');
-    const { hostname, port } = new URL(`tcp://${request.url}`);
-    const target = connect(Number(port), hostname, () => {
-      socket.write('HTTP/1.1 200 OK\r\n\r\n');
-      socket.pipe(target).pipe(socket);
-    });
-    socket.on('close', () => target.destroy()).on('error', () => target.destroy());
-    target.on('error', () => socket.destroy());
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    asked,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
