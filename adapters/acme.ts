@@ -96,6 +96,7 @@ type Options = z.output<typeof options>;
 
 export default defineAdapter({
   kind: 'acme',
+  takesTemplate: false,
   options,
   async connect(given, context, signal) {
     signal.throwIfAborted();

@@ -48,7 +48,9 @@ export default defineAdapter({
   kind: 'local-ca',
   // It signs in this process, and orders of the same moment share one write to its ledger.
   concurrency: 64,
+  takesTemplate: false,
   options,
+  rootFiles: ({ directory }) => [join(directory, 'root.pem')],
   async connect({ directory, keyType, name, keys }, context, signal) {
     signal.throwIfAborted();
     const path = context.resolvePath(directory);

@@ -64,6 +64,7 @@ type Options = z.output<typeof options>;
 
 export default defineAdapter({
   kind: 'step-ca',
+  takesTemplate: false,
   options,
   async connect(given, context, signal) {
     signal.throwIfAborted();

@@ -30,6 +30,18 @@ const timeScale = 0.0001;
 /** A connection that the fault `timeout` leaves without an answer is cut after this long. */
 const holdMs = 2_000;
 
+const usage = `usage: npm run demo -- [options]
+
+A simulated Google with devices and users, the service, and a CA, on this machine alone.
+
+  --devices N     how many devices and users (12)
+  --kind KIND     the CA: ${demoKinds.join(', ')} (local-ca)
+  --faults 0..1   base rate of passing trouble at Google (0.02)
+  --seed N        fixes ids and fault decisions (drawn and printed when absent)
+
+What comes of it is under data/demo/. Exit status 0 when everybody holds a certificate, 1 when not, 2 for bad usage
+and for a CA server that is not installed.`;
+
 interface DemoOptions {
   readonly kind: DemoKind;
   readonly devices: number;
@@ -135,37 +147,52 @@ function startService(configPath: string): Service {
   };
 }
 
-function readOptions(args: readonly string[]): DemoOptions {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      kind: { type: 'string', default: 'local-ca' },
-      devices: { type: 'string', default: '12' },
-      faults: { type: 'string', default: '0.02' },
-      seed: { type: 'string' },
-    },
-  });
+class UsageError extends Error {}
+
+/** Undefined: only the usage was asked for. Throws {@link UsageError}. */
+function readOptions(args: readonly string[]): DemoOptions | undefined {
+  const values = parse(args);
+  if (values.help === true) return undefined;
   const kind = demoKinds.find((name) => name === values.kind);
-  if (kind === undefined) throw new Error(`--kind takes ${demoKinds.join(', ')}.`);
+  if (kind === undefined) throw new UsageError(`--kind takes ${demoKinds.join(', ')}.`);
   const devices = Number(values.devices);
   const faults = Number(values.faults);
   const seed = values.seed === undefined ? undefined : Number(values.seed);
   if (!Number.isInteger(devices) || devices < 1 || devices > 10_000) {
-    throw new Error('--devices takes a whole number from 1 to 10000.');
+    throw new UsageError('--devices takes a whole number from 1 to 10000.');
   }
-  if (!(faults >= 0 && faults <= 1)) throw new Error('--faults takes a number from 0 to 1.');
+  if (!(faults >= 0 && faults <= 1)) throw new UsageError('--faults takes a number from 0 to 1.');
   if (seed !== undefined && !Number.isSafeInteger(seed)) {
-    throw new Error('--seed takes a whole number.');
+    throw new UsageError('--seed takes a whole number.');
   }
   return { kind, devices, faults, ...(seed === undefined ? {} : { seed }) };
+}
+
+function parse(args: readonly string[]) {
+  const options = {
+    kind: { type: 'string', default: 'local-ca' },
+    devices: { type: 'string', default: '12' },
+    faults: { type: 'string', default: '0.02' },
+    seed: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  } as const;
+  try {
+    return parseArgs({ args: [...args], options }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 // The service is a process of its own and has to be ended too.
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => process.exit(1));
 
 try {
-  process.exitCode = await demo(readOptions(process.argv.slice(2)));
+  const options = readOptions(process.argv.slice(2));
+  if (options === undefined) console.log(usage);
+  else process.exitCode = await demo(options);
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = error instanceof MissingServerError ? 2 : 1;
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(error instanceof UsageError ? `${message}\n\n${usage}` : message);
+  const isTheirs = error instanceof UsageError || error instanceof MissingServerError;
+  process.exitCode = isTheirs ? 2 : 1;
 }

@@ -1,50 +1,49 @@
 import { parseArgs } from 'node:util';
+import manifest from '../package.json' with { type: 'json' };
 import { systemClock } from './clock.ts';
 import { type Config, ConfigError, formatProblems, loadConfig } from './config.ts';
 import { AdapterLoadError, type LoadAdapter } from './issue/adapter-loader.ts';
 import { openService } from './service.ts';
 import { Events } from './telemetry/events.ts';
 import { createLog, logEvents } from './telemetry/log.ts';
+import { type CommandName, commandTexts, usage, usageOf } from './usage.ts';
+import { nearestName } from './x509/nearest-name.ts';
 
 /*
  * The command line. Exit status: 0 after a drained stop, 1 for a failure, 2 for bad usage or configuration.
  */
 
-/** As it was started: from the sources, or as the package's command. */
-const program = import.meta.filename.endsWith('.ts') ? 'node src/main.ts' : 'certprov';
+type Run = (values: Values, loadAdapter: LoadAdapter) => Promise<number>;
 
-const usage = `Usage: ${program} <command> [options]
+const commands: Readonly<Record<CommandName, Run>> = {
+  serve: withConfig(serve),
+  'check-config': withConfig(checkConfig),
+  conformance: conform,
+};
 
-Commands
-  serve           take notifications and provision certificates until SIGTERM or SIGINT
-  check-config    report every problem of the configuration, without using the network
-  conformance     run the adapters' contract over one kind of CA; orders real certificates from it
-
-Options of serve and check-config
-  --config FILE   the configuration (default: config.yaml)
-
-Options of conformance
-  --kind KIND     a built-in kind, a path (./my-ca.ts), or an installed package
-  --options FILE  YAML with the options of that kind; secrets and paths start at this file
-  --roots FILE    PEM with the CA's root certificates, to which issued ones must chain
-  --harness FILE  a module that sets up a CA and makes it misbehave (docs/adapters.md)
-
-  --help          this text
-`;
-
-/** A command with the options that belong to it. */
-const commands = {
-  serve: { run: withConfig(serve), options: ['config'] },
-  'check-config': { run: withConfig(checkConfig), options: ['config'] },
-  conformance: { run: conform, options: ['kind', 'options', 'roots', 'harness'] },
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+const optionTypes = {
+  config: text,
+  kind: text,
+  options: text,
+  roots: text,
+  harness: text,
+  only: text,
+  timeout: text,
 } as const;
 
-type Command = keyof typeof commands;
-type Values = Readonly<
-  Partial<Record<'config' | 'kind' | 'options' | 'roots' | 'harness', string>>
->;
+type Values = Readonly<Partial<Record<keyof typeof optionTypes, string>>>;
 
-class UsageError extends Error {}
+/** Bad usage. Where the command is known, its own options are shown. */
+class UsageError extends Error {
+  readonly usage: string;
+
+  constructor(message: string, command?: CommandName) {
+    super(message);
+    this.usage = command === undefined ? usage : usageOf(command);
+  }
+}
 
 /** Runs one command; resolves with the exit status. `loadAdapter` knows the built-in kinds. */
 export async function runCommand(
@@ -52,45 +51,57 @@ export async function runCommand(
   loadAdapter: LoadAdapter,
 ): Promise<number> {
   try {
-    const { command, values } = readArguments(args);
-    if (command !== undefined) return await commands[command].run(values, loadAdapter);
-    process.stdout.write(usage);
+    const task = readArguments(args);
+    if (typeof task !== 'string') return await commands[task.command](task.values, loadAdapter);
+    process.stdout.write(task);
     return 0;
   } catch (error) {
-    if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${usage}`);
+    if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${error.usage}`);
     else if (error instanceof ConfigError) process.stderr.write(`${formatProblems(error)}\n`);
     else throw error;
     return 2;
   }
 }
 
-function readArguments(args: readonly string[]): { command?: Command; values: Values } {
-  let parsed: ReturnType<typeof parse>;
-  try {
-    parsed = parse(args);
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-  const { help, ...values } = parsed.values;
-  if (help === true) return { values };
-  const [command, ...more] = parsed.positionals;
+/** A command, or a text to be shown. */
+function readArguments(
+  args: readonly string[],
+): string | { readonly command: CommandName; readonly values: Values } {
+  const named = args.find(isCommand);
+  const { values: given, positionals } = parse(args, named);
+  const { help, version, ...values } = given;
+  if (help === true) return named === undefined ? usage : usageOf(named);
+  if (version === true) return `certprov ${manifest.version}, Node ${process.version}\n`;
+  const [command, ...more] = positionals;
   if (command === undefined) throw new UsageError('A command is missing.');
-  if (!isCommand(command)) throw new UsageError(`There is no command "${command}".`);
-  if (more.length > 0) throw new UsageError(`"${more.join(' ')}" is one argument too many.`);
-  const known: readonly string[] = commands[command].options;
+  if (!isCommand(command)) throw new UsageError(unknownCommand(command));
+  if (more.length > 0) {
+    throw new UsageError(`"${more.join(' ')}" is one argument too many.`, command);
+  }
+  const known = Object.keys(commandTexts[command].options);
   const strange = Object.keys(values).find((name) => !known.includes(name));
-  if (strange !== undefined) throw new UsageError(`${command} has no option --${strange}.`);
+  if (strange !== undefined)
+    throw new UsageError(`${command} has no option --${strange}.`, command);
   return { command, values };
 }
 
-function parse(args: readonly string[]) {
-  const text = { type: 'string' } as const;
-  const options = { config: text, kind: text, options: text, roots: text, harness: text } as const;
-  const help = { type: 'boolean' } as const;
-  return parseArgs({ args: [...args], options: { ...options, help }, allowPositionals: true });
+function parse(args: readonly string[], command: CommandName | undefined) {
+  const options = { ...optionTypes, help: { ...flag, short: 'h' }, version: flag } as const;
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // Node goes on to explain positional arguments that look like options: nobody meant one.
+    throw new UsageError(message.replace(/ To specify a positional .*$/s, ''), command);
+  }
 }
 
-function isCommand(name: string): name is Command {
+function unknownCommand(name: string): string {
+  const near = nearestName(name, Object.keys(commands));
+  return `There is no command "${name}".${near === undefined ? '' : ` Did you mean ${near}?`}`;
+}
+
+function isCommand(name: string): name is CommandName {
   return Object.hasOwn(commands, name);
 }
 
@@ -99,18 +110,27 @@ function withConfig(run: (config: Config) => Promise<number>) {
     run(await loadConfig(config, { loadAdapter, env: process.env }));
 }
 
-async function conform({ kind, ...rest }: Values, loadAdapter: LoadAdapter): Promise<number> {
-  if (kind === undefined) throw new UsageError('conformance needs --kind.');
+async function conform({ kind, timeout, ...rest }: Values, loadAdapter: LoadAdapter) {
+  if (kind === undefined) throw new UsageError('conformance needs --kind.', 'conformance');
+  const longest = timeout === undefined ? {} : { longestCaseMs: caseMs(timeout) };
   // Loaded only here: the service has no use for it.
   const { CannotRunError, conformance } = await import('./conformance/command.ts');
   const print = (text: string) => process.stdout.write(text);
   try {
-    return await conformance({ kind, ...rest }, loadAdapter, print);
+    return await conformance({ kind, ...rest, ...longest }, loadAdapter, print);
   } catch (error) {
     if (!(error instanceof CannotRunError || error instanceof AdapterLoadError)) throw error;
     process.stderr.write(`${error.message}\n`);
     return 2;
   }
+}
+
+/** Milliseconds, of seconds as they are written. */
+function caseMs(seconds: string): number {
+  const number = /^\d{1,5}(\.\d+)?$/.test(seconds) ? Number(seconds) : Number.NaN;
+  if (number > 0 && number <= 86_400) return number * 1_000;
+  const problem = `--timeout takes a number of seconds up to 86400, not "${seconds}".`;
+  throw new UsageError(problem, 'conformance');
 }
 
 async function checkConfig(config: Config): Promise<number> {

@@ -1,16 +1,28 @@
 #!/usr/bin/env node
-import { enableCompileCache } from 'node:module';
-import { join } from 'node:path';
-import { keepHeapSmall, sizeHeapForWork } from './heap.ts';
 
 /*
- * The process. What it compiles is kept beside its dependencies, where only who installs it writes, and not in a
+ * The process. Its first lines are plain JavaScript without an import: an older Node, which could not even link what
+ * follows, is to say so in a sentence.
+ */
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 24 || (major === 24 && minor < 12)) {
+  process.stderr.write(
+    `certprov needs Node 24.12: this is ${process.version} (${process.execPath}). Install a newer one; in the project's sources npm ci brings it, and npm start and npm run certprov -- COMMAND use it.\n`,
+  );
+  process.exit(2);
+}
+
+/*
+ * What it compiles is kept beside its dependencies, where only who installs it writes, and not in a
  * directory for temporary files that others may write to: the next start takes two thirds of the time and leaves
  * twenty megabytes of parsing out. Where it cannot be written, it is done without. It serves what is loaded after it;
  * where NODE_COMPILE_CACHE names it from outside, as the deploy files do, it serves this file too, and Node's own
  * TypeScript parser, another thirteen megabytes, is never loaded.
  */
+const { enableCompileCache } = await import('node:module');
+const { join } = await import('node:path');
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/certprov'));
+const { keepHeapSmall, sizeHeapForWork } = await import('./heap.ts');
 keepHeapSmall();
 const { adapters } = await import('../adapters/index.ts');
 const { runCommand } = await import('./command-line.ts');

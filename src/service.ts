@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { GoogleCredentials } from './auth-client.ts';
 import type { Clock, Random } from './clock.ts';
+import { readRootFile } from './config/root-file.ts';
 import type { AuthorityConfig, Config } from './config.ts';
 import { CallBudget } from './google/call-budget.ts';
 import { ChromeManagement } from './google/chrome-management.ts';
@@ -72,7 +73,8 @@ export async function openService(config: Config, context: ServiceContext): Prom
   for (const [reference, authority] of config.authorities) {
     const adapter = opened.use(await connect(reference, authority, config, context));
     const decorated = decorate.authority(adapter);
-    authorities.set(reference, authorityOf(reference, authority, decorated, config, context));
+    const complete = { ...authority, roots: await allRoots(reference, authority) };
+    authorities.set(reference, authorityOf(reference, complete, decorated, config, context));
   }
   const api = decorate.api(opened.use(openApi(config, context)));
   const inbox = decorate.inbox(opened.use(openInbox(config, context)));
@@ -155,6 +157,22 @@ async function connect(
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`The authority ${reference} (${authority.kind}) cannot be used: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Those of the configuration, and those that the kind has made just now. */
+async function allRoots(
+  reference: string,
+  { roots, lateRootFiles }: AuthorityConfig,
+): Promise<readonly Uint8Array[]> {
+  try {
+    const late = await Promise.all(lateRootFiles.map(readRootFile));
+    return [...roots, ...late.flat()];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`The roots of the authority ${reference} cannot be read: ${reason}`, {
       cause: error,
     });
   }

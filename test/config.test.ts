@@ -279,6 +279,45 @@ describe('ConfigError', () => {
     expect(await problems(file({ google }))).toEqual([]);
   });
 
+  it('means adcs by acds', async () => {
+    await writeFile(join(directory, 'c.yaml'), file().replace('kind: toy', 'kind: acds'));
+    const loadAdapter = adapterLoader(adapters);
+    const loading = loadConfig(join(directory, 'c.yaml'), { loadAdapter, env: {} });
+    await expect(loading).rejects.toThrow(/kind acds is not known\. Did you mean adcs\?/);
+  });
+
+  it('takes for roots what local-ca will make at its first start, and nothing else', async () => {
+    const text = file().replace(
+      /kind: toy.*\n.*/,
+      'kind: local-ca\n    roots: [data/local-ca/root.pem]',
+    );
+    const loadAdapter = adapterLoader(adapters);
+    await writeFile(join(directory, 'c.yaml'), text);
+    const { authorities } = await loadConfig(join(directory, 'c.yaml'), { loadAdapter, env: {} });
+    const lateRootFiles = [join(directory, 'data/local-ca/root.pem')];
+    expect(authorities.get('ca')).toMatchObject({ roots: [], lateRootFiles });
+    await writeFile(join(directory, 'c.yaml'), text.replace('root.pem', 'rot.pem'));
+    const loading = loadConfig(join(directory, 'c.yaml'), { loadAdapter, env: {} });
+    await expect(loading).rejects.toThrow(/no root certificate could be read from .*rot\.pem/);
+  });
+
+  it('finds a template that no authority has a use for', async () => {
+    const profiles = 'profiles:\n  p:\n    subject: CN=x\n    template: Wi-Fi';
+    const loadAdapter = adapterLoader(adapters);
+    const problem = async (authorities: string) => {
+      await writeFile(join(directory, 'c.yaml'), file({ profiles, authorities }));
+      const path = join(directory, 'c.yaml');
+      return loadConfig(path, { loadAdapter, env: {} }).catch((error: Error) => error.message);
+    };
+    const local = 'authorities:\n  a: { kind: local-ca }';
+    const cfssl = '  b: { kind: cfssl, options: { url: "http://127.0.0.1:8888" } }';
+    expect(await problem(local)).toMatch(
+      /profiles\.p\.template: is for a CA that chooses by one, and none here does \(local-ca\)\. Fix: remove it/,
+    );
+    expect(await problem(`${local}\n${cfssl}`)).toMatchObject({ directory });
+    expect(await problem(`${local}\n  b: { kind: cfssl }`)).not.toContain('template');
+  });
+
   it('refuses a roots file without a certificate', async () => {
     await writeFile(join(directory, 'empty.pem'), 'nothing\n');
     const authorities = `${base.authorities}\n    roots: [empty.pem]`;

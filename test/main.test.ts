@@ -1,7 +1,13 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapters } from '../adapters/index.ts';
+import manifest from '../package.json' with { type: 'json' };
+import { runCommand } from '../src/command-line.ts';
+import { adapterLoader } from '../src/issue/adapter-loader.ts';
 import { runMain } from './support/service-process.ts';
 
 let directory: string;
@@ -76,33 +82,91 @@ describe.concurrent('node src/main.ts check-config', { timeout: 60_000 }, () => 
   });
 });
 
-describe.concurrent('bad usage ends with status 2', { timeout: 60_000 }, () => {
+/** What a command writes and its exit status, in this process. */
+async function run(...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+  const written = { stdout: '', stderr: '' };
+  const restore = (['stdout', 'stderr'] as const).map((name) => {
+    const { write } = process[name];
+    process[name].write = (chunk: string | Uint8Array) => {
+      written[name] += chunk;
+      return true;
+    };
+    return () => {
+      process[name].write = write;
+    };
+  });
+  try {
+    return { status: await runCommand(args, adapterLoader(adapters)), ...written };
+  } finally {
+    for (const again of restore) again();
+  }
+}
+
+describe('bad usage ends with status 2', () => {
   it.each([
-    [[], 'A command is missing.'],
-    [['provision'], 'There is no command "provision".'],
-    [['serve', 'now'], '"now" is one argument too many.'],
-    [['serve', '--colour'], "'--colour'"],
-    [['serve', '--config'], "'--config <value>' argument missing"],
-    [['serve', '--kind', 'local-ca'], 'serve has no option --kind.'],
-    [['conformance'], 'conformance needs --kind.'],
-  ])('%j', async (args, why) => {
-    const { status, stdout, stderr } = await runMain(args);
+    [[], 'A command is missing.', 'Usage: npm run certprov -- <command>'],
+    [['provision'], 'There is no command "provision".', '<command>'],
+    [['check-confg'], 'Did you mean check-config?', '<command>'],
+    [['serve', 'now'], '"now" is one argument too many.', '-- serve [options]'],
+    [['serve', '--colour'], "Unknown option '--colour'.\n", '-- serve [options]'],
+    [['serve', '--config'], "'--config <value>' argument missing", '-- serve [options]'],
+    [['serve', '--kind', 'local-ca'], 'serve has no option --kind.', '-- serve [options]'],
+    [['conformance'], 'conformance needs --kind.', '--harness FILE'],
+    [['conformance', '--kind', 'x', '--timeout', 'soon'], 'not "soon"', '--timeout SECONDS'],
+    [['serve', '--config', 'absent.yaml'], 'absent.yaml', 'Fix: '],
+  ])('%j', async (args, why, shown) => {
+    const { status, stdout, stderr } = await run(...args);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toContain(why);
-    expect(stderr).toContain('Usage: node src/main.ts <command>');
+    expect(stderr).toContain(shown);
   });
+});
 
-  it('a configuration that is not there', async () => {
-    const path = join(directory, 'absent.yaml');
-    const { status, stderr } = await runMain(['serve', '--config', path]);
-    expect(status).toBe(2);
-    expect(stderr).toContain(path);
-    expect(stderr).toMatch(/Fix: \S/);
-  });
-
-  it('--help is no bad usage', async () => {
-    const { status, stdout, stderr } = await runMain(['--help']);
+describe('the command line says of itself', () => {
+  it.each([
+    [['--help'], /^Usage: npm run certprov -- <command>.*check-config.*--version/s],
+    [['-h'], /^Usage: npm run certprov -- <command>/s],
+    [['--version'], /^certprov \d+\.\d+\.\d+, Node v24\.\d+\.\d+\n$/s],
+    [['serve', '--help'], /^Usage: npm run certprov -- serve.*--config FILE/s],
+    [['check-config', '-h'], /^Usage: npm run certprov -- check-config.*--config FILE/s],
+    [['conformance', '--help'], /^Usage: npm run certprov -- conformance.*--only TEXT/s],
+    [['--help', 'conformance'], /^Usage: npm run certprov -- conformance/s],
+  ])('%j', async (args, expected) => {
+    const { status, stdout, stderr } = await run(...args);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(stdout).toContain('check-config');
+    expect(stdout).toMatch(expected);
+  });
+});
+
+/** The first Node on the path that is older than ours, where there is one. */
+const older = [...new Set((process.env['PATH'] ?? '').split(':'))]
+  .map((path) => join(path, 'node'))
+  .find((file) => existsSync(file) && /^v(1\d|2[0-3])\./.test(versionOf(file)));
+
+function versionOf(node: string): string {
+  return spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout ?? '';
+}
+
+describe('an older Node gets one sentence', { timeout: 60_000 }, () => {
+  const sentence =
+    /^certprov needs Node 24\.12: this is v\S+ \(\S+\)\. [^\n]*npm ci [^\n]*npm start[^\n]*\n$/;
+
+  it('that can read TypeScript', () => {
+    const pretend = `Object.defineProperty(process.versions, 'node', { value: '24.11.1' })`;
+    const args = ['--import', `data:text/javascript,${pretend}`, 'src/main.ts', 'serve'];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect(stderr).toMatch(sentence);
+    expect(status).toBe(2);
+  });
+
+  it('that cannot', ({ skip }) => {
+    if (older === undefined) return skip('there is no older Node on this machine');
+    const { status, stderr } = spawnSync(older, ['certprov.js', '--help'], { encoding: 'utf8' });
+    expect(stderr).toMatch(sentence);
+    expect(status).toBe(2);
+  });
+
+  it('which names what package.json asks for', () => {
+    expect(manifest.engines.node).toBe('>=24.12.0');
   });
 });

@@ -1,19 +1,15 @@
-import { X509Certificate } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { AuthorityConfig, ResolveContext } from '../config.ts';
 import type { AdapterDefinition } from '../issue/certificate-authority.ts';
-import { readCertificates } from '../x509/pem.ts';
 import { authority } from './authority-schema.ts';
 import type { Path } from './document.ts';
 import { resolveOptions } from './resolve-options.ts';
+import { readRootFile } from './root-file.ts';
 import { asRecord, validFields } from './valid-fields.ts';
 
 /** Calls at once to an authority that is somewhere else. */
 export const defaultConcurrency = 8;
-
-/** A file with root certificates is a few of them. In bytes. */
-const largestRootsBytes = 1024 * 1024;
 
 /** Loads each authority's adapter and lets it check its options; wrong ones are reported and left out. */
 export async function resolveAuthorities(
@@ -39,7 +35,11 @@ export async function resolveAuthorities(
       definition === undefined
         ? undefined
         : await resolveOptions(definition, fields.options, [...path, 'options'], context);
-    const roots = await readRoots(fields.roots ?? [], path, context);
+    const own = ownRootFiles(definition, options, context);
+    const rootFiles = (fields.roots ?? []).map((name) => resolve(context.directory, name));
+    // What the kind makes at its first start need not be there before.
+    const isLate = (file: string) => own.includes(file) && !existsSync(file);
+    const roots = await readRoots(rootFiles, isLate, path, context);
     const { kind, concurrency, timeoutSeconds, mayDrop } = fields;
     const requestsPerSecond = fields.requestsPerSecond ?? definition?.requestsPerSecond;
     if (kind === undefined || definition === undefined || options === undefined) continue;
@@ -51,6 +51,7 @@ export async function resolveAuthorities(
       concurrency: concurrency ?? definition.concurrency ?? defaultConcurrency,
       timeoutSeconds,
       roots,
+      lateRootFiles: rootFiles.filter(isLate),
       mayDrop,
       ...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
     });
@@ -76,36 +77,38 @@ async function load(
   }
 }
 
+/** Absolute paths of the root certificates that the kind makes itself. */
+function ownRootFiles(
+  definition: AdapterDefinition | undefined,
+  options: { readonly value: unknown } | undefined,
+  { directory }: ResolveContext,
+): readonly string[] {
+  if (options === undefined) return [];
+  const names = definition?.rootFiles?.(options.value) ?? [];
+  return names.map((name) => resolve(directory, name));
+}
+
 async function readRoots(
   files: readonly string[],
+  isLate: (file: string) => boolean,
   authorityPath: Path,
   context: ResolveContext,
 ): Promise<Uint8Array[]> {
   const roots: Uint8Array[] = [];
-  for (const [index, name] of files.entries()) {
-    const file = resolve(context.directory, name);
+  for (const [index, file] of files.entries()) {
+    if (isLate(file)) continue;
     try {
-      const certificates = readCertificates(await readLimited(file));
-      for (const der of certificates) new X509Certificate(der);
-      roots.push(...certificates);
+      roots.push(...(await readRootFile(file)));
     } catch (error) {
       report(
         context,
         [...authorityPath, 'roots', index],
         `no root certificate could be read from ${file} (${messageOf(error).replace(/\.$/, '')})`,
-        "name a PEM file with the CA's root certificate; for local-ca it is there after the first start",
+        "name a PEM file with the CA's root certificate",
       );
     }
   }
   return roots;
-}
-
-async function readLimited(file: string): Promise<Uint8Array> {
-  await using handle = await open(file, 'r');
-  const buffer = Buffer.alloc(largestRootsBytes + 1);
-  const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-  if (bytesRead > largestRootsBytes) throw new Error('it is larger than 1 MiB');
-  return new Uint8Array(buffer.subarray(0, bytesRead));
 }
 
 function report(context: ResolveContext, path: Path, message: string, fix: string): void {

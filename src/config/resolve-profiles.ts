@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { ResolveContext } from '../config.ts';
+import type { AuthorityConfig, ResolveContext } from '../config.ts';
 import { ProvisioningError } from '../errors.ts';
 import type { CertificateProfile } from '../issue/profile.ts';
 import { SidFile, sidKeys } from '../issue/sid-file.ts';
@@ -7,9 +7,14 @@ import type { ConfigFile } from './schema.ts';
 import { asRecord } from './valid-fields.ts';
 
 /** Rules about a profile as a whole, and about the file that it names. */
-export function checkProfiles(raw: unknown, context: ResolveContext): void {
+export function checkProfiles(
+  raw: unknown,
+  authorities: ReadonlyMap<string, AuthorityConfig>,
+  context: ResolveContext,
+): void {
   for (const [name, entry] of Object.entries(asRecord(raw))) {
-    const { subject, subjectAltNames, sid } = asRecord(entry);
+    const { subject, subjectAltNames, sid, template } = asRecord(entry);
+    if (template !== undefined) checkTemplate(['profiles', name, 'template'], authorities, context);
     checkSidFile(['profiles', name, 'sid', 'file'], asRecord(sid), context);
     const nameless =
       (subject ?? '') === '' && (subjectAltNames === undefined || isEmptyList(subjectAltNames));
@@ -22,6 +27,19 @@ export function checkProfiles(raw: unknown, context: ResolveContext): void {
       ),
     );
   }
+}
+
+/** Any profile may come with any authority, so it is wrong only where none of them takes a template. */
+function checkTemplate(
+  path: readonly string[],
+  authorities: ReadonlyMap<string, AuthorityConfig>,
+  { document, report }: ResolveContext,
+): void {
+  const all = [...authorities.values()];
+  if (all.length === 0 || all.some(({ definition }) => definition.takesTemplate !== false)) return;
+  const kinds = [...new Set(all.map(({ kind }) => kind))].toSorted().join(', ');
+  const problem = `is for a CA that chooses by one, and none here does (${kinds})`;
+  report(document.problem(path, problem, 'remove it: subject, usages and validityDays say it all'));
 }
 
 function checkSidFile(

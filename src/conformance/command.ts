@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { mkdtempDisposable, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
 import { type ConfigDocument, parseConfigDocument } from '../config/document.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { readConfigText } from '../config/read-text.ts';
@@ -12,7 +13,7 @@ import { readCertificates } from '../x509/pem.ts';
 import { adapterHarness, type CaUnderTest } from './adapter-harness.ts';
 import { cameText } from './breach.ts';
 import { contractCases } from './cases.ts';
-import type { AdapterHarness } from './harness.ts';
+import type { AdapterHarness, ContractCase } from './harness.ts';
 import { Judge } from './judge.ts';
 import { OutputWatch } from './output-watch.ts';
 import { rowText, tallyText } from './report.ts';
@@ -31,6 +32,10 @@ export interface ConformanceArguments {
   readonly harness?: string;
   /** PEM with the CA's root certificates. */
   readonly roots?: string;
+  /** Only the cases whose name has this text, in any case. */
+  readonly only?: string;
+  /** How long each case may take, in real milliseconds. */
+  readonly longestCaseMs?: number;
 }
 
 /** The contract cannot be run: no plug-in, no harness, or it does not connect. The message says why. */
@@ -52,12 +57,14 @@ export async function conformance(
   loadAdapter: LoadAdapter,
   print: (text: string) => void,
 ): Promise<number> {
+  const chosen = chosenCases(given.only);
   const definition = await loadAdapter(given.kind, process.cwd());
-  const setUp = await preparedSetUp(given, definition);
+  await using home = await homeOf(given);
+  const setUp = await preparedSetUp(given, definition, home.path);
   await connectOnce(definition, setUp);
   print(`The adapters' contract over ${definition.kind} (${given.kind})\n\n`);
-  const judge = new Judge(setUp);
-  for (const contractCase of contractCases) {
+  const judge = new Judge(setUp, given.longestCaseMs);
+  for (const contractCase of chosen) {
     print(rowText(contractCase.name, await judge.run(contractCase), judge.secrets));
   }
   print(rowText(silenceName, judge.conclude(), judge.secrets));
@@ -65,17 +72,38 @@ export async function conformance(
   return judge.verdicts.some(({ kind }) => kind === 'failed') ? 1 : 0;
 }
 
+function chosenCases(only = ''): readonly ContractCase[] {
+  const wanted = only.toLowerCase();
+  const chosen = contractCases.filter(({ name }) => name.toLowerCase().includes(wanted));
+  if (chosen.length > 0) return chosen;
+  const names = contractCases.map(({ name }) => `  ${name}`).join('\n');
+  throw new CannotRunError(`--only ${only}: no case has this in its name. There are:\n${names}`);
+}
+
+interface Home extends AsyncDisposable {
+  readonly path: string;
+}
+
+/**
+ * Where relative paths start: at the options' file or the harness. Without either nobody has said where a kind
+ * may keep its files, so they go into a directory of the run's own.
+ */
+async function homeOf({ options, harness }: ConformanceArguments): Promise<Home> {
+  const beside = options ?? harness;
+  if (beside === undefined) return mkdtempDisposable(join(tmpdir(), 'certprov-conformance-'));
+  return { path: dirname(resolve(beside)), [Symbol.asyncDispose]: () => Promise.resolve() };
+}
+
 async function preparedSetUp(
   given: ConformanceArguments,
   definition: AdapterDefinition,
+  directory: string,
 ): Promise<() => Promise<AdapterHarness>> {
   const { options: file, harness, roots } = given;
   const document = parseConfigDocument(
     file === undefined ? '{}' : await readConfigText(file, '--options'),
     file ?? '--options',
   );
-  const beside = file ?? harness;
-  const directory = beside === undefined ? process.cwd() : dirname(resolve(beside));
   const setUpCa = harness === undefined ? async () => ({}) : await harnessModule(harness);
   const options = asRecord(document.data);
   await checkOptions(definition, await setUpCa(), options, { document, directory });

@@ -11,11 +11,14 @@ import { runCase, SecretTold, silence, type Verdict } from './run-case.ts';
 export class Judge {
   readonly verdicts: Verdict[] = [];
   readonly #setUp: () => Promise<AdapterHarness>;
+  readonly #longestCaseMs: number | undefined;
   readonly #secrets = new Set<string>();
   readonly #told: string[] = [];
 
-  constructor(setUp: () => Promise<AdapterHarness>) {
+  /** `longestCaseMs`: how long each case may take. */
+  constructor(setUp: () => Promise<AdapterHarness>, longestCaseMs?: number) {
     this.#setUp = setUp;
+    this.#longestCaseMs = longestCaseMs;
   }
 
   /** All that are known so far. */
@@ -30,7 +33,9 @@ export class Judge {
       secrets = harness.secrets;
       return harness;
     };
-    const { verdict, output } = await watched(() => runCase(contractCase, setUp));
+    const { verdict, output } = await watched(() =>
+      runCase(contractCase, setUp, this.#longestCaseMs),
+    );
     for (const secret of secrets) this.#secrets.add(secret);
     if (secrets.some((secret) => output.includes(secret))) {
       this.#told.push(`a secret was written to stdout or stderr in “${contractCase.name}”`);

@@ -195,6 +195,10 @@ export interface AdapterDefinition<Options extends z.ZodType = z.ZodType> {
   readonly concurrency?: number;
   /** The server's own quota, kept where the administrator does not set requestsPerSecond; none by default. */
   readonly requestsPerSecond?: number;
+  /** False where a profile's `template` means nothing to this kind; the configuration then may not name one. */
+  readonly takesTemplate?: boolean;
+  /** Files with root certificates that connect() makes, as the options name them: `roots` may list them before. */
+  rootFiles?(options: z.output<Options>): readonly string[];
   /** Makes ready, without needing the CA to be up. */
   connect(
     options: z.output<Options>,

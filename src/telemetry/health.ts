@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Metrics } from './metrics.ts';
 
@@ -59,7 +59,7 @@ export async function startServer(options: ServerOptions): Promise<TelemetryServ
   server.maxConnections = 100;
   server.maxRequestsPerSocket = 1_000;
   server.listen(options.port, options.host);
-  await once(server, 'listening');
+  await listening(server, options);
   const { port } = server.address() as AddressInfo;
   return {
     port,
@@ -71,6 +71,28 @@ export async function startServer(options: ServerOptions): Promise<TelemetryServ
     },
   };
 }
+
+/** @throws what is wrong with the address, by the keys of the configuration that give it. */
+async function listening(server: Server, { host, port }: ServerOptions): Promise<void> {
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const known = addressProblems.get(code);
+    if (known === undefined) throw error;
+    throw new Error(`${host}:${port} (server.host, server.port) ${known}`, { cause: error });
+  }
+}
+
+const addressProblems: ReadonlyMap<unknown, string> = new Map([
+  [
+    'EADDRINUSE',
+    'is in use already, perhaps by another instance of the service. End that one, or choose another server.port.',
+  ],
+  ['EACCES', 'may not be used by this user: choose a server.port above 1023.'],
+  ['EADDRNOTAVAIL', 'is no address of this machine: correct server.host.'],
+  ['ENOTFOUND', 'is no address: the name server.host is not known.'],
+]);
 
 function respond(options: ServerOptions): RequestListener {
   return (request, response) => {

@@ -36,7 +36,7 @@ it('the unit’s configuration can be used, and writes only to its state directo
 it('the unit starts the service and leaves it the time to drain', async () => {
   const unit = settings();
   expect(unit.get('ExecStart')).toEqual([
-    '/usr/bin/node src/main.ts serve --config /etc/certprov/config.yaml',
+    '/opt/certprov/node_modules/.bin/node src/main.ts serve --config /etc/certprov/config.yaml',
   ]);
   const { limits } = await load();
   const patience = Number(unit.get('TimeoutStopSec')?.[0]);

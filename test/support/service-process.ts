@@ -63,7 +63,8 @@ const profiles = {
   },
 };
 
-const localCa = { kind: 'local-ca', options: { directory: './ca' } };
+/** Its root is named before the first start has made it. */
+const localCa = { kind: 'local-ca', options: { directory: './ca' }, roots: ['./ca/root.pem'] };
 
 /** A directory with a configuration, in which services are started one after another or side by side. */
 export class ServiceHome implements AsyncDisposable {

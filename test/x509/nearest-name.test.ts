@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { nearestName } from '../../src/x509/nearest-name.ts';
 
-const known = ['subject', 'subjectAltNames', 'keyUsages', 'validityDays'];
+const known = ['subject', 'subjectAltNames', 'keyUsages', 'validityDays', 'acme', 'adcs'];
 
 it.each([
   ['subjct', 'subject'],
@@ -9,6 +9,7 @@ it.each([
   ['subjectAltName', 'subjectAltNames'],
   ['valid', 'validityDays'],
   ['subject', 'subject'],
+  ['acds', 'adcs'],
   ['colour', undefined],
   ['', undefined],
   ['x'.repeat(100_000), undefined],
