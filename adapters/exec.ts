@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
@@ -16,8 +17,9 @@ import { secretReference } from '../src/issue/secret.ts';
 import type { Opaque } from '../src/journal/process-record.ts';
 import { encodePem } from '../src/x509/pem.ts';
 import { issuanceOf, stderrOf } from './exec/answer.ts';
-import { RequestFile } from './exec/request-file.ts';
-import { type CommandResult, CommandRunner } from './shared/run-command.ts';
+import { RequestDirectory, sweepRequestDirectories } from './exec/request-directory.ts';
+import { requestJson } from './exec/request-json.ts';
+import { type CommandResult, CommandRunner, type HeldByCommand } from './shared/run-command.ts';
 
 /*
  * A CA behind a command. The contract with the command is in docs/adapters.md: the CSR (PEM) on stdin, what is asked for in
@@ -85,6 +87,7 @@ export default defineAdapter({
   options,
   async connect(given, context, signal) {
     signal.throwIfAborted();
+    await sweepRequestDirectories(context.clock.now());
     const secrets: string[] = [];
     const env: Record<string, string> = {};
     for (const [name, value] of Object.entries(given.env)) {
@@ -105,6 +108,9 @@ class ExecAuthority implements CertificateAuthority {
   readonly #secrets: readonly string[];
   readonly #context: ConnectContext;
   readonly #runner: CommandRunner;
+  readonly #timeoutMs: number;
+  /** Tells the same order of two commands apart. */
+  readonly #fingerprint: string;
 
   constructor(
     given: Options,
@@ -117,6 +123,10 @@ class ExecAuthority implements CertificateAuthority {
     this.#secrets = secrets;
     this.#context = context;
     this.#runner = new CommandRunner(context.clock);
+    this.#timeoutMs = given.timeoutSeconds * 1_000;
+    const [program = '', ...rest] = given.command;
+    const words = JSON.stringify([this.#locate(program), ...rest]);
+    this.#fingerprint = hash('sha256', words, 'hex').slice(0, 16);
     const { revokeCommand } = given;
     this.features = {
       idempotent: given.idempotent,
@@ -167,13 +177,21 @@ class ExecAuthority implements CertificateAuthority {
     signal.throwIfAborted();
     const { command, pollSeconds } = this.#options;
     const csr = encodePem('CERTIFICATE REQUEST', request.csr);
-    await using file = await RequestFile.write(request, csr);
+    const directory = await RequestDirectory.take(
+      {
+        key: `${request.requestId}-${this.#fingerprint}`,
+        requestJson: requestJson(request, csr),
+        timeoutMs: this.#timeoutMs,
+        clock: this.#context.clock,
+      },
+      signal,
+    );
     const variables = {
       CERTPROV_REQUEST_ID: request.requestId,
-      CERTPROV_REQUEST_FILE: file.path,
+      CERTPROV_REQUEST_FILE: directory.requestFile,
       ...(ticket === undefined ? {} : { CERTPROV_TICKET: ticket }),
     };
-    const result = await this.#run(command, csr, variables, signal);
+    const result = await this.#run(command, csr, variables, signal, directory);
     const secrets = ticket === undefined ? this.#secrets : [...this.#secrets, ticket];
     return issuanceOf(result, {
       program: command[0] ?? '',
@@ -198,6 +216,7 @@ class ExecAuthority implements CertificateAuthority {
     input: string,
     variables: Readonly<Record<string, string>>,
     signal: AbortSignal,
+    held?: HeldByCommand,
   ): Promise<CommandResult> {
     const [program = '', ...rest] = words;
     return this.#runner.run(
@@ -207,7 +226,8 @@ class ExecAuthority implements CertificateAuthority {
         directory: this.#context.resolvePath('.'),
         environment: { ...this.#environment, ...variables },
         input,
-        timeoutMs: this.#options.timeoutSeconds * 1_000,
+        timeoutMs: this.#timeoutMs,
+        ...(held === undefined ? {} : { held }),
       },
       signal,
     );

@@ -12,6 +12,9 @@ const longestQuote = 2_000;
 /** Shorter ones would blot out half of every message and protect nothing. */
 const shortestSecret = 4;
 
+/** A shell ends so when its command was killed: what that one had done is not known. */
+const killedFrom = 128;
+
 export interface AnswerContext {
   /** For messages. */
   readonly program: string;
@@ -43,6 +46,7 @@ export function issuanceOf(result: CommandResult, context: AnswerContext): Issua
       throw new ProvisioningError(
         'ca-unavailable',
         `${context.program} failed with status ${result.exitCode}: ${said || 'nothing on stderr'}`,
+        { unanswered: result.exitCode >= killedFrom },
       );
     }
   }

@@ -1,11 +1,16 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import { signalGroup } from './process-group.ts';
 
 const stdoutLimitBytes = 1024 * 1024;
 const stderrTailBytes = 64 * 1024;
-/** How long a command may tidy up after SIGTERM before SIGKILL. */
+/** How long a command, and what it left running, may tidy up after SIGTERM before SIGKILL. */
 const graceMs = 2_000;
+/** How often it is looked at whether anything of the group is left. */
+const lookMs = 100;
+/** How long output is read after the command's end where something that escaped its group holds the pipes. */
+const drainMs = 1_000;
 
 export interface Command {
   /** A name to be found in the environment's PATH, or an absolute path. */
@@ -18,6 +23,15 @@ export interface Command {
   /** Written to stdin, which is then closed. A command that does not read it is in its right. */
   readonly input: string;
   readonly timeoutMs: number;
+  readonly held?: HeldByCommand;
+}
+
+/** What belongs to a command for as long as anything of its process group runs. */
+export interface HeldByCommand {
+  /** Called as soon as it runs. `pid` is its process and its group. */
+  started(pid: number): void;
+  /** Called once, when nothing is left of it, also when it could not be started. */
+  release(): Promise<void>;
 }
 
 export interface CommandResult {
@@ -28,14 +42,24 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+interface Running {
+  readonly pid: number;
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly command: Command;
+  readonly exited: Promise<void>;
+  /** Nothing is left of it, as far as we can tell. */
+  readonly over: PromiseWithResolvers<void>;
+}
+
 /**
- * Runs commands without a shell, each in a process group of its own, so that nothing it started is left
- * when it ends, is aborted or takes too long. Disposing kills what still runs.
+ * Runs commands without a shell, each in a process group of its own. A command is over when it exits, whatever
+ * it left running; that is ended too, as is all of it when it is aborted or takes too long. Disposing kills
+ * what still runs.
  */
 export class CommandRunner implements AsyncDisposable {
   readonly #clock: Clock;
-  readonly #running = new Map<ChildProcessWithoutNullStreams, Promise<void>>();
-  #disposed = false;
+  readonly #running = new Set<Running>();
+  readonly #closing = new AbortController();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -48,20 +72,39 @@ export class CommandRunner implements AsyncDisposable {
    * or was killed; `ca-bad-answer`: more than 1 MiB on stdout.
    */
   async run(command: Command, signal: AbortSignal): Promise<CommandResult> {
-    signal.throwIfAborted();
-    if (this.#disposed) throw new ProvisioningError('ca-unavailable', 'The authority is closed.');
-    const child = start(command);
-    const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    this.#running.set(child, closed);
+    const running = await this.#start(command, signal);
     const over = new AbortController();
     try {
+      command.held?.started(running.pid);
       return await Promise.race([
-        answer(child, command),
+        this.#answer(running, over.signal),
         this.#deadline(command, signal, over.signal),
       ]);
     } finally {
       over.abort();
-      this.#stop(child, closed);
+      const stopped = this.#stop(running);
+      // What has gone already is let go of before the caller goes on; the rest in the background.
+      if (signalGroup(running.pid, 0) === 'gone') await stopped;
+    }
+  }
+
+  async #start(command: Command, signal: AbortSignal): Promise<Running> {
+    try {
+      signal.throwIfAborted();
+      if (this.#closing.signal.aborted) {
+        throw notCarriedOut('ca-unavailable', 'The authority is closed.');
+      }
+      const child = spawned(command);
+      const failed = new Promise<unknown>((resolve) => child.on('error', resolve));
+      const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      const { pid } = child;
+      if (pid === undefined) throw notStarted(command, await failed);
+      const running = { pid, child, command, exited, over: Promise.withResolvers<void>() };
+      this.#running.add(running);
+      return running;
+    } catch (error) {
+      await command.held?.release();
+      throw error;
     }
   }
 
@@ -78,38 +121,64 @@ export class CommandRunner implements AsyncDisposable {
     );
   }
 
-  /** Ends the group in the background: the caller has its answer already. */
-  async #stop(child: ChildProcessWithoutNullStreams, closed: Promise<void>): Promise<void> {
-    if (!hasEnded(child)) {
-      const over = new AbortController();
-      signalGroup(child, 'SIGTERM');
-      await Promise.race([
-        closed,
-        this.#clock.sleep(graceMs, over.signal).catch((error: unknown) => {
-          if (!over.signal.aborted) throw error;
-        }),
-      ]);
-      over.abort();
+  /** The exit counts, not the end of the pipes: a process that was left in the background may hold these. */
+  async #answer({ child, command, pid }: Running, over: AbortSignal): Promise<CommandResult> {
+    const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    const ended = new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
+      child.once('exit', (exitCode, killedBy) => resolve([exitCode, killedBy])),
+    );
+    const { output, tooMuch } = collect(child, command);
+    const [exitCode, killedBy] = await Promise.race([ended, tooMuch]);
+    signalGroup(pid, 'SIGTERM');
+    await Promise.race([closed, tooMuch, this.#pause(drainMs, over)]);
+    if (exitCode === null) {
+      throw new ProvisioningError('ca-unavailable', `${command.program} was ended by ${killedBy}`);
     }
-    await this.#kill(child, closed);
+    return { exitCode, ...output() };
   }
 
-  /** Also reaches what a command left behind in its group, and lets go of pipes held by what escaped it. */
-  async #kill(child: ChildProcessWithoutNullStreams, closed: Promise<void>): Promise<void> {
-    const ours = signalGroup(child, 'SIGKILL');
+  /** Ends what is left of the group, and then lets go of everything. Never rejects. */
+  async #stop(running: Running): Promise<void> {
+    const { pid, child, command, exited } = running;
+    const until = this.#clock.now() + graceMs;
+    if (signalGroup(pid, 'SIGTERM') === 'sent') {
+      if (!hasExited(child)) await Promise.race([exited, this.#pause(graceMs)]);
+      while (signalGroup(pid, 0) === 'sent' && this.#clock.now() < until) {
+        if (!(await this.#pause(lookMs))) break;
+      }
+    }
+    const isForbidden = signalGroup(pid, 'SIGKILL') === 'forbidden';
     for (const stream of child.stdio) stream?.destroy();
-    if (ours) await closed;
-    else child.unref();
-    this.#running.delete(child);
+    if (isForbidden) {
+      // It runs as another user, so nobody waits for it; what it holds stays held until it ends.
+      child.unref();
+      running.over.resolve();
+    }
+    await exited;
+    // Nothing is lost when this fails: what is left behind is swept at the next start.
+    await command.held?.release().catch(() => undefined);
+    running.over.resolve();
+    this.#running.delete(running);
+  }
+
+  /** False when it was cut short. */
+  async #pause(forMs: number, over: AbortSignal = this.#closing.signal): Promise<boolean> {
+    const signal = AbortSignal.any([over, this.#closing.signal]);
+    return this.#clock.sleep(forMs, signal).then(
+      () => true,
+      () => false,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed = true;
-    await Promise.all([...this.#running].map(([child, closed]) => this.#kill(child, closed)));
+    this.#closing.abort();
+    const running = [...this.#running];
+    for (const { pid } of running) signalGroup(pid, 'SIGKILL');
+    await Promise.all(running.map(({ over }) => over.promise));
   }
 }
 
-function start(command: Command): ChildProcessWithoutNullStreams {
+function spawned(command: Command): ChildProcessWithoutNullStreams {
   try {
     return spawn(command.program, command.arguments, {
       cwd: command.directory,
@@ -123,15 +192,16 @@ function start(command: Command): ChildProcessWithoutNullStreams {
   }
 }
 
-function answer(child: ChildProcessWithoutNullStreams, command: Command): Promise<CommandResult> {
-  const { promise, resolve, reject } = Promise.withResolvers<CommandResult>();
-  const output: Buffer[] = [];
-  let outputBytes = 0;
+/** Feeds the command and gathers what it says. `tooMuch` only ever rejects. */
+function collect(child: ChildProcessWithoutNullStreams, command: Command) {
+  const { promise: tooMuch, reject } = Promise.withResolvers<never>();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
   let stderr = Buffer.alloc(0);
   child.stdout.on('data', (chunk: Buffer) => {
-    outputBytes += chunk.length;
-    if (outputBytes <= stdoutLimitBytes) output.push(chunk);
-    else reject(tooMuch(command));
+    bytes += chunk.length;
+    if (bytes <= stdoutLimitBytes) chunks.push(chunk);
+    else reject(outputTooLong(command));
   });
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = Buffer.concat([stderr, chunk]).subarray(-stderrTailBytes);
@@ -139,21 +209,14 @@ function answer(child: ChildProcessWithoutNullStreams, command: Command): Promis
   // EPIPE: the command ended, or closed its stdin, without reading the request. Its exit status counts.
   child.stdin.on('error', () => undefined);
   child.stdin.end(command.input);
-  child.once('error', (error) => reject(notStarted(command, error)));
-  child.once('close', (exitCode, killedBy) => {
-    if (exitCode === null) {
-      reject(
-        new ProvisioningError('ca-unavailable', `${command.program} was ended by ${killedBy}`),
-      );
-    } else {
-      const stdout = Buffer.concat(output).toString('utf8');
-      resolve({ exitCode, stdout, stderr: stderr.toString('utf8') });
-    }
+  const output = () => ({
+    stdout: Buffer.concat(chunks).toString('utf8'),
+    stderr: stderr.toString('utf8'),
   });
-  return promise;
+  return { output, tooMuch };
 }
 
-function tooMuch(command: Command): ProvisioningError {
+function outputTooLong(command: Command): ProvisioningError {
   return new ProvisioningError(
     'ca-bad-answer',
     `${command.program} wrote more than ${stdoutLimitBytes / 1024 / 1024} MiB to stdout`,
@@ -165,26 +228,21 @@ const passingErrors = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
 function notStarted(command: Command, cause: unknown): ProvisioningError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';
-  return new ProvisioningError(
+  return notCarriedOut(
     passingErrors.has(code) ? 'ca-unavailable' : 'ca-misconfigured',
     `${command.program} cannot be started in ${command.directory}: ${code}. Check that program and directory exist and that the file is executable.`,
-    { cause },
+    cause,
   );
 }
 
-function hasEnded(child: ChildProcessWithoutNullStreams): boolean {
-  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+function notCarriedOut(
+  code: 'ca-unavailable' | 'ca-misconfigured',
+  message: string,
+  cause?: unknown,
+) {
+  return new ProvisioningError(code, message, { cause, unanswered: false });
 }
 
-/** False when there is nothing that we could end: it never started, or it runs as another user (sudo). */
-function signalGroup(child: ChildProcessWithoutNullStreams, name: NodeJS.Signals): boolean {
-  if (child.pid === undefined) return false;
-  try {
-    return process.kill(-child.pid, name);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ESRCH') return true; // The group has gone, which is what was wanted.
-    if (code === 'EPERM') return false;
-    throw error;
-  }
+function hasExited(child: ChildProcessWithoutNullStreams): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
 }

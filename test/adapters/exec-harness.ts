@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import exec from '../../adapters/exec.ts';
+import { identityOf } from '../../adapters/shared/process-group.ts';
 import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
@@ -60,10 +61,12 @@ export async function execHarness(): Promise<AdapterHarness> {
   };
 }
 
+/** A process that has ended and was not yet reaped is dead. */
 export function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
+    process.kill(pid, 0);
   } catch {
     return false;
   }
+  return !existsSync('/proc/self/stat') || identityOf(pid).startedAt !== '';
 }

@@ -1,9 +1,14 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { hash } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as sleepFor } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import exec from '../../adapters/exec.ts';
+import { identityOf } from '../../adapters/shared/process-group.ts';
 import { DeviceKey } from '../../src/conformance/device-key.ts';
+import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
 import type {
   CertificateAuthority,
   IssueRequest,
@@ -47,6 +52,20 @@ function orderFor(key: DeviceKey): IssueRequest {
   };
 }
 
+async function gone(pid: number): Promise<void> {
+  await expect.poll(() => isAlive(pid), { interval: 10, timeout: 10_000 }).toBe(false);
+}
+
+/** Lets time pass until the work is done. */
+async function until(work: Promise<unknown>, pass: () => void): Promise<void> {
+  let done = false;
+  const settled = () => {
+    done = true;
+  };
+  void work.then(settled, settled);
+  for (; !done; await sleepFor(10)) pass();
+}
+
 describe('a CA behind a command', () => {
   let home: Awaited<ReturnType<typeof temporaryDirectory>>;
   let opened: CertificateAuthority[];
@@ -54,12 +73,19 @@ describe('a CA behind a command', () => {
 
   beforeEach(async () => {
     home = await temporaryDirectory();
+    vi.stubEnv('TMPDIR', home.path);
     opened = [];
   });
   afterEach(async () => {
     for (const ca of opened) await ca[Symbol.asyncDispose]();
+    vi.unstubAllEnvs();
     await home[Symbol.asyncDispose]();
   });
+
+  /** Where requests lie while their commands run. */
+  function requests(): string {
+    return join(home.path, `certprov-exec-${process.getuid?.()}`);
+  }
 
   async function open(given: object, settings: Parameters<typeof connectContext>[1] = {}) {
     const context = connectContext(home.path, settings);
@@ -247,6 +273,129 @@ describe('a CA behind a command', () => {
     clock.advance(2_000);
     await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
     expect(clock.sleeping).toBe(0);
+  });
+
+  it.each([
+    ['in its group', 'sleep 60 & echo $! > pid'],
+    [
+      'deaf to SIGTERM',
+      `(trap '' TERM; echo $$ > up; sleep 60; sleep 60) & echo $! > pid; until [ -s up ]; do :; done`,
+    ],
+    [
+      'outside its group',
+      'setsid sh -c "echo up > up; sleep 60" & echo $! > pid; until [ -s up ]; do :; done',
+    ],
+  ])(
+    'takes the exit of a command for its end, although a child %s holds its output',
+    async (where, left) => {
+      const clock = new ManualClock();
+      const code = `${left}; echo 'not today' >&2; exit 4`;
+      const ca = await open({ command: ['sh', '-c', code] }, { clock });
+      const answer = ca.issue(order, never);
+      const reached = until(answer, () => clock.advance(100));
+      expect(await answer).toEqual({ kind: 'rejected', reason: 'not today' });
+      await reached;
+      const pid = Number(await readFile(join(home.path, 'pid'), 'utf8'));
+      if (where === 'outside its group') {
+        process.kill(pid, 'SIGKILL');
+      } else {
+        await until(gone(pid), () => clock.advance(100));
+      }
+      const released = expect.poll(() => readdir(requests()), { interval: 10 }).toEqual([]);
+      await until(released, () => clock.advance(100));
+    },
+  );
+
+  it.each([
+    ['ran out of time', 'sleep 60', { timeoutSeconds: 0.05 }, true],
+    ['was killed', 'kill -9 $$', {}, true],
+    ['was killed inside a shell', 'exit 137', {}, true],
+    ['gave garbage', 'echo garbage', {}, true],
+    ['said that it failed', 'exit 7', {}, false],
+    ['could not be started', undefined, {}, false],
+  ])(
+    'says whether an order may have been carried out whose command %s',
+    async (_how, code, more, may) => {
+      const command = code === undefined ? ['./missing'] : ['sh', '-c', code];
+      const ca = await open({ command, ...more });
+      const error = await ca.issue(order, never).catch((caught: unknown) => caught);
+      if (!(error instanceof ProvisioningError)) throw error;
+      expect(mayHaveIssued(error)).toBe(may);
+    },
+  );
+
+  describe('after a service that was killed', () => {
+    const dead = { pid: 4_194_304, startedAt: 'another boot 1' };
+    let left: ChildProcess;
+    beforeEach(async () => {
+      left = spawn('sleep', ['60'], { detached: true, stdio: 'ignore' });
+      await once(left, 'spawn');
+    });
+    afterEach(() => left.kill('SIGKILL'));
+
+    async function leave(name: string, run: object): Promise<void> {
+      await mkdir(join(requests(), name), { recursive: true, mode: 0o700 });
+      await chmod(requests(), 0o700);
+      await writeFile(join(requests(), name, 'run.json'), JSON.stringify(run));
+    }
+
+    it('never runs an order beside its earlier run, and ends that one when its time is over', async () => {
+      const clock = new ManualClock();
+      const ca = await open({ command: ['sh', '-c', 'exit 4'] }, { clock });
+      expect(await ca.issue(order, never)).toMatchObject({ kind: 'rejected' });
+      const name = `${order.requestId}-${hash('sha256', '["sh","-c","exit 4"]', 'hex').slice(0, 16)}`;
+      const command = identityOf(Number(left.pid));
+      await leave(name, { service: dead, command, until: clock.now() + 7_000 });
+      const busy = {
+        code: 'ca-throttled',
+        message: expect.stringContaining(`process ${left.pid}`),
+      };
+      const refused = ca.issue(order, never);
+      await until(refused, () => clock.advance(1_000));
+      await expect(refused).rejects.toMatchObject(busy);
+      expect(left.signalCode).toBeNull();
+      const ended = once(left, 'exit');
+      const repeated = ca.issue(order, never);
+      await until(repeated, () => clock.advance(1_000));
+      expect(await ended).toEqual([null, 'SIGTERM']);
+      expect(await repeated).toMatchObject({ kind: 'rejected' });
+    });
+
+    it('sweeps at the start what is ours and dead, and nothing else', async () => {
+      const until = Date.now() + 60_000;
+      await leave('of-a-dead-service', { service: dead, until });
+      await leave('of-a-dead-command', {
+        service: dead,
+        command: { ...dead, pid: left.pid },
+        until,
+      });
+      await leave('of-a-running-command', {
+        service: dead,
+        command: identityOf(Number(left.pid)),
+        until,
+      });
+      await leave('of-a-running-service', { service: identityOf(process.pid), until });
+      for (const [directory, file] of [
+        ['certprov-Ab3dEf', 'request.json'],
+        ['certprov-xyz123', 'somebody-elses.json'],
+      ] as const) {
+        await mkdir(join(home.path, directory));
+        await writeFile(join(home.path, directory, file), '{}');
+        await utimes(join(home.path, directory, file), 1, 1);
+      }
+      await open({ command: ['node'] });
+      const others = (await readdir(home.path)).filter((name) => name !== basename(requests()));
+      expect(others).toEqual(['certprov-xyz123']);
+      expect(await readdir(requests())).toEqual(['of-a-running-command', 'of-a-running-service']);
+    });
+
+    it('writes no request where another user could read it', async () => {
+      await mkdir(requests(), { mode: 0o755 });
+      await expect(open({ command: ['node'] })).rejects.toMatchObject({
+        code: 'ca-misconfigured',
+        message: expect.stringContaining('not a directory of ours alone'),
+      });
+    });
   });
 
   it('refuses a ticket that no command gave', async () => {
