@@ -80,8 +80,7 @@ const statusNames: Readonly<Record<number, string>> = {
   401: 'UNAUTHENTICATED',
   403: 'PERMISSION_DENIED',
   404: 'NOT_FOUND',
-  409: 'ABORTED',
-  413: 'INVALID_ARGUMENT',
+  409: 'ALREADY_EXISTS',
   429: 'RESOURCE_EXHAUSTED',
   500: 'INTERNAL',
   503: 'UNAVAILABLE',
@@ -89,7 +88,8 @@ const statusNames: Readonly<Record<number, string>> = {
 
 /** Google's error form. */
 export function errorJson(code: number, message: string): Json {
-  return { error: { code, message, status: statusNames[code] ?? 'UNKNOWN' } };
+  const status = statusNames[code];
+  return { error: { code, message, ...(status === undefined ? {} : { status }) } };
 }
 
 /** RFC 3339 with microseconds, as Google prints it. */

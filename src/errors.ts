@@ -26,7 +26,7 @@ export const errorTable = {
     disposition: 'retry',
     deviceText: 'The certificate service could not be reached in time.',
     meaning:
-      'Google did not answer (connection error, time-out, 408 or 5xx). It passes by itself; if it stays, look at the network, the proxy and Google’s status page.',
+      'Google did not answer (connection error, time-out, 408, 5xx) or gave the call up (409 ABORTED). It passes by itself; if it stays, look at the network, the proxy and Google’s status page.',
   },
   'google-throttled': {
     disposition: 'retry',
@@ -50,19 +50,25 @@ export const errorTable = {
     disposition: 'retry',
     deviceText: 'The certificate request no longer exists.',
     meaning:
-      'Google answered 404: the process has gone (device wiped, profile deleted, too old). The process is closed as gone; no action.',
+      'Google answered 404, twice with a pause between: the process has gone (device wiped, profile deleted, too old). The process is closed as gone; no action.',
   },
   'google-rejected': {
     disposition: 'refuse',
     deviceText: `The certificate request was not accepted. ${askAdmin}`,
     meaning:
-      'Google answered 400 or another 4xx to a call, and looking at the process again does not explain it. The log line has Google’s words.',
+      'Google answered 400 or another 4xx to a call, twice with a pause between, and looking at the process does not explain it. The log line has Google’s words.',
+  },
+  'google-intercepted': {
+    disposition: 'retry',
+    deviceText: 'The certificate service could not be reached in time.',
+    meaning:
+      'Something between us and Google answered in its place: a proxy, a captive portal, a load balancer. What counts as Google’s word is its own error JSON alone. It is waited out and decides nothing; the log line and /readyz have the status and who answered (server, via). Let the machine through, or correct HTTPS_PROXY.',
   },
   'google-bad-answer': {
     disposition: 'retry',
     deviceText: 'The certificate service gave an answer that could not be read.',
     meaning:
-      'Google’s answer was not the documented JSON, or too large. Check that google.endpoint is right and that no proxy rewrites answers.',
+      'Google’s answer was JSON, but not the documented one. Check that google.endpoint is right and that no proxy rewrites answers.',
   },
   'process-incomplete': {
     disposition: 'refuse',

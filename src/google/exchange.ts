@@ -4,6 +4,9 @@ import type { Dispatcher } from 'undici';
 export interface Answer {
   readonly status: number;
   readonly retryAfter: string | undefined;
+  /** The headers `server` and `via`: who answered, where it was not Google. */
+  readonly server?: string | undefined;
+  readonly via?: string | undefined;
   /** UTF-8. */
   readonly body: string;
 }
@@ -65,6 +68,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   #settled = false;
   #status = 0;
   #retryAfter: string | undefined;
+  #server: string | undefined;
+  #via: string | undefined;
   #first: Buffer | undefined;
   #more: Buffer[] | undefined;
   #length = 0;
@@ -118,6 +123,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status;
     const retryAfter = headers['retry-after'];
     if (typeof retryAfter === 'string') this.#retryAfter = retryAfter;
+    this.#server = headers['server']?.toString();
+    this.#via = headers['via']?.toString();
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -139,6 +146,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#resolve({
       status: this.#status,
       retryAfter: this.#retryAfter,
+      server: this.#server,
+      via: this.#via,
       body: body === undefined ? '' : body.toString('utf8'),
     });
   }

@@ -1,6 +1,13 @@
 import { GoogleError, type GoogleErrorCode } from '../errors.ts';
 import type { GoogleMethod } from '../telemetry/events.ts';
 import type { Answer, ExchangeError } from './exchange.ts';
+import {
+  describeStranger,
+  type GoogleWords,
+  memberOf,
+  parsed,
+  wordsOfGoogle,
+} from './google-words.ts';
 import { oneLine } from './one-line.ts';
 
 /** Nobody is made to wait longer than this by a Retry-After. */
@@ -9,29 +16,37 @@ const longestRetryAfterMs = 60 * 60_000;
 /** The error that an answer outside of 2xx means. `now` is in milliseconds since the epoch. */
 export function errorOfAnswer(method: GoogleMethod, answer: Answer, now: number): GoogleError {
   const { status } = answer;
-  const said = googleWords(answer.body);
+  const words = wordsOfGoogle(answer);
   const retryAfterMs = retryAfterOf(answer.retryAfter, now);
-  return new GoogleError(
-    codeOfStatus(status, answer.body),
-    `${method}: Google answered ${status}${said}`,
-    {
-      status,
-      // A 4xx means that nothing was done; 408 is a matter of time like 5xx, and what is neither came from
-      // somebody on the way.
-      unclear: changesSomething(method) && !(status >= 400 && status < 500 && status !== 408),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    },
-  );
+  const code = words === undefined ? codeOfStranger(status) : codeOfGoogle(status, words);
+  return new GoogleError(code, `${method}: ${describe(answer, words)}`, {
+    status,
+    unclear: changesSomething(method) && (words === undefined || !isSurelyUndone(status, words)),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
 }
 
 /** The error that a missing answer means. */
 export function errorOfExchange(method: GoogleMethod, error: ExchangeError): GoogleError {
   const problem = oneLine(error.message, 500);
   return new GoogleError(
-    error.tooLarge ? 'google-bad-answer' : 'google-unavailable',
+    error.tooLarge ? 'google-intercepted' : 'google-unavailable',
     `${method}: no answer from Google (${problem})`,
     { unclear: changesSomething(method) && error.sent, cause: error },
   );
+}
+
+/** Whether, while answers are like this, nobody can be served: the call's own process has no part in it. */
+export function isTroubleForAll({ code }: GoogleError): boolean {
+  switch (code) {
+    case 'google-unavailable':
+    case 'google-intercepted':
+    case 'google-unauthenticated':
+    case 'google-forbidden':
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** get and operation only look: there is nothing they could have done without our knowing. */
@@ -39,40 +54,54 @@ function changesSomething(method: GoogleMethod): boolean {
   return method !== 'get' && method !== 'operation';
 }
 
-function codeOfStatus(status: number, body: string): GoogleErrorCode {
+/** A 4xx of Google's means that nothing was done, but for those that say that a call was given up half-way. */
+function isSurelyUndone(status: number, { name }: GoogleWords): boolean {
+  return status < 500 && status !== 408 && status !== 499 && name !== 'ABORTED';
+}
+
+function codeOfGoogle(status: number, { name, message, details }: GoogleWords): GoogleErrorCode {
   switch (status) {
     case 401:
       return 'google-unauthenticated';
     case 403:
       // Some of Google's APIs refuse with 403 what is over a quota.
-      return /rateLimitExceeded|RATE_LIMIT_EXCEEDED/i.test(body)
+      return /rateLimitExceeded|RATE_LIMIT_EXCEEDED/i.test(`${message} ${JSON.stringify(details)}`)
         ? 'google-throttled'
         : 'google-forbidden';
     case 404:
     case 410:
       return 'google-not-found';
+    case 407:
     case 408:
+    case 413:
+    case 499:
       return 'google-unavailable';
     case 429:
       return 'google-throttled';
     default:
-      if (status >= 500) return 'google-unavailable';
-      return status >= 400 ? 'google-rejected' : 'google-bad-answer';
+      return status >= 500 || name === 'ABORTED' ? 'google-unavailable' : 'google-rejected';
   }
+}
+
+/** Whatever somebody else answers is waited out; it decides nothing. */
+function codeOfStranger(status: number): GoogleErrorCode {
+  if (status === 429) return 'google-throttled';
+  return status >= 500 || status === 408 ? 'google-unavailable' : 'google-intercepted';
 }
 
 /** The JSON object of a 2xx; an error is given back when there is none. */
 export function jsonOf(method: GoogleMethod, answer: Answer): object {
-  try {
-    const json: unknown = JSON.parse(answer.body);
-    if (typeof json === 'object' && json !== null) return json;
-  } catch {
-    // The parser would quote what a proxy sent; the error below says enough.
-  }
+  const json = parsed(answer.body);
+  const isAnswer =
+    typeof json === 'object' &&
+    json !== null &&
+    !Array.isArray(json) &&
+    (method === 'operation' || memberOf(json, 'error') === undefined);
+  if (isAnswer) return json;
   const { status } = answer;
   return new GoogleError(
-    'google-bad-answer',
-    `${method}: Google answered ${status} with something that is not a JSON object`,
+    'google-intercepted',
+    `${method}: ${describeStranger(answer)}, and what came with it is not Google’s answer to ${method}`,
     { status, unclear: changesSomething(method) },
   );
 }
@@ -88,28 +117,31 @@ export function asUnclear(error: GoogleError): GoogleError {
   });
 }
 
-/** What stands in Google's `{ error: { status, message } }`, for operators. */
-function googleWords(body: string): string {
-  let json: unknown;
-  try {
-    json = JSON.parse(body);
-  } catch {
-    // A proxy's page is not worth quoting.
-    return ', without an explanation of Google’s';
-  }
-  const error = memberOf(json, 'error');
-  const status = memberOf(error, 'status');
-  const message = memberOf(error, 'message');
-  const words = `${typeof status === 'string' ? ` ${status}` : ''}${
-    typeof message === 'string' ? `: ${message}` : ''
-  }`;
-  return words === '' ? '' : ` ${oneLine(words, 400)}`;
+/** For operators. */
+function describe(answer: Answer, words: GoogleWords | undefined): string {
+  if (words === undefined) return describeStranger(answer);
+  const { name, message } = words;
+  const said = message === undefined ? '' : `: ${oneLine(message, 400)}`;
+  const hint = answer.status === 403 ? forbiddenHint(words) : '';
+  return `Google answered ${answer.status}${name === undefined ? '' : ` ${name}`}${said}${hint}`;
 }
 
-function memberOf(json: unknown, key: string): unknown {
-  return typeof json === 'object' && json !== null && Object.hasOwn(json, key)
-    ? Reflect.get(json, key)
-    : undefined;
+/** What of Google's reasons for a 403 (google.rpc.ErrorInfo) has a remedy of its own. */
+function forbiddenHint({ message, details }: GoogleWords): string {
+  const reasons = `${message} ${JSON.stringify(details)}`;
+  if (/rateLimitExceeded|RATE_LIMIT_EXCEEDED/i.test(reasons)) return '';
+  if (/SERVICE_DISABLED|accessNotConfigured/.test(reasons)) {
+    return '. Enable the Chrome Management API in the project of the service account (gcloud services enable chromemanagement.googleapis.com)';
+  }
+  if (
+    /SCOPE_INSUFFICIENT|insufficientPermissions|insufficient authentication scopes/.test(reasons)
+  ) {
+    return '. The credentials lack the scope https://www.googleapis.com/auth/chrome.management.certprov.provisioningprocess: give it to the machine or the delegation they come from';
+  }
+  if (/BILLING_DISABLED|USER_PROJECT_DENIED/.test(reasons)) {
+    return '. Give the service account the role roles/serviceusage.serviceUsageConsumer in its project, and see that billing is enabled there';
+  }
+  return '. In the Admin console allow the service account to manage certificate provisioning processes (Devices → Networks → Certificates → certificate provisioning adapters)';
 }
 
 /** Seconds or an HTTP date (RFC 9110 10.2.3), as milliseconds from now, at most an hour. */

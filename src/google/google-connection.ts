@@ -8,7 +8,13 @@ import type { Events, GoogleMethod } from '../telemetry/events.ts';
 import { type CallBudget, CallBudgetFullError } from './call-budget.ts';
 import type { TokenSource } from './credentials.ts';
 import { ExchangeError, exchange } from './exchange.ts';
-import { asUnclear, errorOfAnswer, errorOfExchange, jsonOf } from './google-answer.ts';
+import {
+  asUnclear,
+  errorOfAnswer,
+  errorOfExchange,
+  isTroubleForAll,
+  jsonOf,
+} from './google-answer.ts';
 
 export interface GoogleConnectionOptions {
   readonly tokens: TokenSource;
@@ -83,7 +89,7 @@ export class GoogleConnection {
       startedAt ??= clock.now();
       const answer = await this.#attempt(call, header, signal);
       if (!(answer instanceof GoogleError)) return answer;
-      if (answer.status === 401 && header !== undefined && !freshToken) {
+      if (answer.code === 'google-unauthenticated' && header !== undefined && !freshToken) {
         freshToken = true;
         this.#options.tokens.invalidate(header);
         continue;
@@ -137,6 +143,11 @@ export class GoogleConnection {
         : { origin: this.#origin, path, method: 'POST', headers, body };
     const startedAt = performance.now();
     let status: number | 'error' = 'error';
+    let problem: string | undefined;
+    const noted = (error: GoogleError) => {
+      if (isTroubleForAll(error)) problem = error.message;
+      return error;
+    };
     try {
       const answer = await exchange(
         this.#dispatcher,
@@ -146,14 +157,18 @@ export class GoogleConnection {
         signal,
       );
       status = answer.status;
-      if (status < 200 || status > 299) return errorOfAnswer(method, answer, clock.now());
-      return jsonOf(method, answer);
+      if (status < 200 || status > 299) {
+        return noted(errorOfAnswer(method, answer, clock.now()));
+      }
+      const json = jsonOf(method, answer);
+      return json instanceof GoogleError ? noted(json) : json;
     } catch (error) {
-      if (error instanceof ExchangeError) return errorOfExchange(method, error);
+      if (error instanceof ExchangeError) return noted(errorOfExchange(method, error));
       throw error;
     } finally {
       const seconds = (performance.now() - startedAt) / 1000;
-      events.emit('googleRequest', { method, status, seconds });
+      const trouble = problem === undefined ? {} : { problem };
+      events.emit('googleRequest', { method, status, seconds, ...trouble });
     }
   }
 }

@@ -58,6 +58,8 @@ export interface EventMap {
     /** The HTTP status, or `error` when no answer came. */
     readonly status: number | 'error';
     readonly seconds: number;
+    /** Why nobody can be served while it stays like this; absent also where one process alone was refused. */
+    readonly problem?: string;
   };
   caRequest: {
     readonly authority: string;

@@ -1,8 +1,9 @@
 import type { Authority } from '../issue/authority.ts';
 import type { Events } from './events.ts';
 import type { PartState, Readiness } from './health.ts';
+import { scrub } from './scrub.ts';
 
-/** Unanswered calls to Google in a row after which it counts as out of reach. */
+/** Calls in a row that Google did not answer, or not for anybody, after which it counts as out of reach. */
 const googleFailuresToDown = 5;
 
 /** Listens to what happens and says what /readyz shows. */
@@ -23,7 +24,10 @@ export class ServiceState {
     events.on('inbox', ({ up, problem }) => {
       this.#inbox = partState(up, problem);
     });
-    events.on('googleRequest', ({ status }) => this.#heard(status));
+    events.on('googleRequest', ({ status, problem }) => {
+      // A call that we gave up ourselves says nothing about Google.
+      if (status !== 'error' || problem !== undefined) this.#heard(problem);
+    });
   }
 
   readiness(authorities: ReadonlyMap<string, Authority>): Readiness {
@@ -40,11 +44,11 @@ export class ServiceState {
     };
   }
 
-  #heard(status: number | 'error'): void {
-    const isFailure = status === 'error' || status >= 500 || status === 401 || status === 403;
-    this.#googleFailures = isFailure ? this.#googleFailures + 1 : 0;
-    const detail = status === 'error' ? 'Google does not answer' : `Google answers ${status}`;
-    this.#google = partState(this.#googleFailures < googleFailuresToDown, detail);
+  /** One call that fails says little; what it was is shown at once all the same. */
+  #heard(problem: string | undefined): void {
+    this.#googleFailures = problem === undefined ? 0 : this.#googleFailures + 1;
+    const ready = this.#googleFailures < googleFailuresToDown;
+    this.#google = problem === undefined ? { ready } : { ready, detail: scrub(problem) };
   }
 }
 

@@ -86,55 +86,145 @@ describe('the six methods', () => {
   });
 });
 
+const html =
+  (status: number, headers: Record<string, string> = {}): Reply =>
+  (response) =>
+    response
+      .writeHead(status, {
+        'content-type': 'text/html',
+        server: 'squid/5.7',
+        via: '1.1 px',
+        ...headers,
+      })
+      .end('<html><title>SECRET</title></html>');
+
 describe('an error', () => {
   it.each([
-    [400, 'google-rejected', false],
-    [401, 'google-unauthenticated', false],
-    [403, 'google-forbidden', false],
-    [404, 'google-not-found', false],
-    [409, 'google-rejected', false],
-    [410, 'google-not-found', false],
-    [302, 'google-bad-answer', true],
-    [408, 'google-unavailable', true],
-    [429, 'google-throttled', false],
-    [500, 'google-unavailable', true],
-    [503, 'google-unavailable', true],
-  ])('of status %i is %s', async (status, code, unclear) => {
-    await using google = await fakeGoogle([refusal(status, 'STATUS', 'Google’s\n\u001b[31mwords')]);
+    [400, 'INVALID_ARGUMENT', 'google-rejected', false],
+    [400, 'FAILED_PRECONDITION', 'google-rejected', false],
+    [401, 'UNAUTHENTICATED', 'google-unauthenticated', false],
+    [403, 'PERMISSION_DENIED', 'google-forbidden', false],
+    [404, 'NOT_FOUND', 'google-not-found', false],
+    [408, undefined, 'google-unavailable', true],
+    [409, 'ALREADY_EXISTS', 'google-rejected', false],
+    [409, 'ABORTED', 'google-unavailable', true],
+    [410, undefined, 'google-not-found', false],
+    [413, undefined, 'google-unavailable', false],
+    [429, 'RESOURCE_EXHAUSTED', 'google-throttled', false],
+    [499, 'CANCELLED', 'google-unavailable', true],
+    [500, 'INTERNAL', 'google-unavailable', true],
+    [503, 'UNAVAILABLE', 'google-unavailable', true],
+    [504, 'DEADLINE_EXCEEDED', 'google-unavailable', true],
+  ])('of Google’s own, %i %s, is %s', async (status, name, code, unclear) => {
+    const message = 'Google’s\n\u001b[31mwords';
+    await using google = await fakeGoogle([
+      json(status, { error: { code: status, status: name, message } }),
+    ]);
     const error = await errorOf(google.api.claim(process, 'i', never));
     expect(error).toMatchObject({ code, status, unclear });
-    expect(error.message).toBe(`claim: Google answered ${status} STATUS: Google’s [31mwords`);
+    const said = name === undefined ? '' : ` ${name}`;
+    expect(error.message).toContain(`claim: Google answered ${status}${said}: Google’s [31mwords`);
   });
 
-  it('quotes no more than a line, and nothing of a proxy’s page', async () => {
+  it.each([302, 400, 401, 403, 404, 407, 409, 410, 411, 413, 451])(
+    'page with %i is nobody’s verdict, and says who answered',
+    async (status) => {
+      const tokens = new NumberedTokens();
+      await using google = await fakeGoogle([html(status)], { tokens });
+      for (const call of [
+        google.api.claim(process, 'i', never),
+        google.api.signData(process, new Uint8Array([1]), algorithm, noGuard, never),
+      ]) {
+        const error = await errorOf(call);
+        expect(error).toMatchObject({ code: 'google-intercepted', status, unclear: true });
+        expect(error.message).toMatch(
+          RegExp(
+            `: something between us and Google answers: ${status} .*, server: squid/5.7, via: 1.1 px$`,
+          ),
+        );
+        expect(error.message).not.toContain('SECRET');
+      }
+      expect(await errorOf(google.api.get(process, never))).toMatchObject({ unclear: false });
+      expect(google.problems.length).toBe(3);
+      expect(google.seen.length).toBe(3);
+    },
+  );
+
+  it.each([408, 500, 502, 503, 504])('page with %i is an outage', async (status) => {
+    await using google = await fakeGoogle([html(status)]);
+    expect(await errorOf(google.api.claim(process, 'i', never))).toMatchObject({
+      code: 'google-unavailable',
+      unclear: true,
+      message: expect.stringContaining(`answers: ${status}`),
+    });
+  });
+
+  const notFound = { code: 404, message: 'gone', status: 'NOT_FOUND' };
+  it.each<[string, string]>([
+    ['nothing', ''],
+    ['half of it', JSON.stringify({ error: notFound }).slice(0, -3)],
+    ['another gateway’s JSON', '{"message":"no Route matched with those values"}'],
+    ['a text where the error should be', '{"error":"Not Found"}'],
+    ['a list', JSON.stringify([{ error: notFound }])],
+    ['a code of another status', JSON.stringify({ error: { ...notFound, code: 400 } })],
+    ['a code that is a text', JSON.stringify({ error: { ...notFound, code: '404' } })],
+    ['a name of another status', JSON.stringify({ error: { ...notFound, status: 'UNAVAILABLE' } })],
+    [
+      'a name that Google does not know',
+      JSON.stringify({ error: { ...notFound, status: 'toString' } }),
+    ],
+    ['a message that is none', JSON.stringify({ error: { ...notFound, message: {} } })],
+  ])('404 with %s is not Google’s', async (_what, body) => {
+    await using google = await fakeGoogle([(response) => response.writeHead(404).end(body)]);
+    expect(await errorOf(google.api.get(process, never))).toMatchObject({
+      code: 'google-intercepted',
+    });
+  });
+
+  it('quotes no more than a line', async () => {
     await using google = await fakeGoogle([
-      refusal(400, 'S', 'x'.repeat(10_000)),
-      (response) => response.writeHead(403).end('<html>secret</html>'),
+      refusal(400, 'INVALID_ARGUMENT', 'x'.repeat(10_000)),
+      html(403, { server: 'y'.repeat(5_000) }),
     ]);
     expect((await errorOf(google.api.get(process, never))).message.length).toBeLessThan(500);
-    expect((await errorOf(google.api.get(process, never))).message).not.toContain('secret');
+    expect((await errorOf(google.api.get(process, never))).message.length).toBeLessThan(300);
+  });
+
+  it.each([
+    ['SERVICE_DISABLED', /Enable the Chrome Management API/],
+    ['ACCESS_TOKEN_SCOPE_INSUFFICIENT', /lack the scope https/],
+    ['USER_PROJECT_DENIED', /serviceUsageConsumer/],
+    ['x', /In the Admin console allow the service account/],
+  ])('403 with the reason %s says what to mend', async (reason, hint) => {
+    const error = { code: 403, status: 'PERMISSION_DENIED', message: 'no', details: [{ reason }] };
+    await using google = await fakeGoogle([json(403, { error })]);
+    expect((await errorOf(google.api.get(process, never))).message).toMatch(hint);
+    expect(google.problems[0]).toMatch(hint);
   });
 
   it('of a quota that Google reports with 403 is throttling', async () => {
-    await using google = await fakeGoogle([refusal(403, 'X', 'rateLimitExceeded')]);
+    await using google = await fakeGoogle([refusal(403, 'PERMISSION_DENIED', 'rateLimitExceeded')]);
     expect(await errorOf(google.api.get(process, never))).toMatchObject({
       code: 'google-throttled',
     });
   });
 
   it.each<[string, Reply]>([
+    ['a page', html(200)],
     ['no JSON', (response) => response.end('<html>')],
     ['nothing', (response) => response.end()],
     ['no object', (response) => response.end('"x"')],
+    ['a list', json(200, [])],
+    ['an error', json(200, { error: { code: 404, message: 'gone', status: 'NOT_FOUND' } })],
     ['more than a megabyte', (response) => response.end('x'.repeat(1_200_000))],
   ])('follows a 200 with %s', async (_what, reply) => {
     await using google = await fakeGoogle([reply]);
     expect(await errorOf(google.api.claim(process, 'i', never))).toMatchObject({
-      code: 'google-bad-answer',
+      code: 'google-intercepted',
       unclear: true,
     });
     expect(await errorOf(google.api.get(process, never))).toMatchObject({
-      code: 'google-bad-answer',
+      code: 'google-intercepted',
       unclear: false,
     });
   });
@@ -142,8 +232,8 @@ describe('an error', () => {
 
 describe('a repeat', () => {
   it.each<[string, Reply]>([
-    ['500', json(500, {})],
-    ['408', json(408, {})],
+    ['500', refusal(500, 'INTERNAL', 'x')],
+    ['408', json(408, { error: { code: 408 } })],
     ['429', json(429, {}, { 'retry-after': '2' })],
     ['a reset connection', reset],
     [
@@ -162,7 +252,7 @@ describe('a repeat', () => {
   });
 
   it('is made twice at most', async () => {
-    await using google = await fakeGoogle([json(503, {})]);
+    await using google = await fakeGoogle([refusal(503, 'UNAVAILABLE', 'x')]);
     await errorOf(google.api.get(process, never));
     expect(google.statuses).toEqual([503, 503, 503]);
   });
@@ -180,7 +270,7 @@ describe('a repeat', () => {
   });
 
   it('that is refused after a lost answer says that it may be the echo of success', async () => {
-    await using google = await fakeGoogle([reset, refusal(400, 'S', 'claimed')]);
+    await using google = await fakeGoogle([reset, refusal(400, 'FAILED_PRECONDITION', 'claimed')]);
     expect(await errorOf(google.api.claim(process, 'i', never))).toMatchObject({
       code: 'google-rejected',
       status: 400,
@@ -189,7 +279,10 @@ describe('a repeat', () => {
   });
 
   it('that is refused after a clear refusal to serve is clear', async () => {
-    await using google = await fakeGoogle([json(429, {}), refusal(400, 'S', 'claimed')]);
+    await using google = await fakeGoogle([
+      refusal(429, 'RESOURCE_EXHAUSTED', 'x'),
+      refusal(400, 'FAILED_PRECONDITION', 'claimed'),
+    ]);
     expect(await errorOf(google.api.claim(process, 'i', never))).toMatchObject({ unclear: false });
   });
 
@@ -207,13 +300,13 @@ describe('a repeat', () => {
 
 describe('signData', () => {
   it.each<[string, Reply, boolean]>([
-    ['500', json(500, {}), true],
+    ['500', refusal(500, 'INTERNAL', 'x'), true],
     ['a reset connection', reset, true],
     ['silence', silence, true],
     ['an answer that is not an operation', json(200, {}), true],
-    ['429', json(429, {}), false],
-    ['400', json(400, {}), false],
-    ['401 without credentials', json(401, {}), false],
+    ['429', refusal(429, 'RESOURCE_EXHAUSTED', 'x'), false],
+    ['400', refusal(400, 'INVALID_ARGUMENT', 'x'), false],
+    ['401 without credentials', refusal(401, 'UNAUTHENTICATED', 'x'), false],
   ])('is sent once and not again after %s', async (_what, reply, unclear) => {
     await using google = await fakeGoogle([reply], { deadlineMs: 300 });
     const data = new Uint8Array([1]);
@@ -242,7 +335,10 @@ describe('signData', () => {
 
   it('is not sent when the guard throws, and asks it again before the repeat with a fresh token', async () => {
     const tokens = new NumberedTokens();
-    await using google = await fakeGoogle([json(401, {}), json(200, sample.running)], { tokens });
+    await using google = await fakeGoogle(
+      [refusal(401, 'UNAUTHENTICATED', 'x'), json(200, sample.running)],
+      { tokens },
+    );
     let asked = 0;
     const refuse = () => {
       throw new Error('the lease is lost');
@@ -267,7 +363,7 @@ describe('signData', () => {
 describe('a 401', () => {
   it('is answered once with a fresh token', async () => {
     const tokens = new NumberedTokens();
-    await using google = await fakeGoogle([json(401, {})], { tokens });
+    await using google = await fakeGoogle([refusal(401, 'UNAUTHENTICATED', 'x')], { tokens });
     expect(await errorOf(google.api.get(process, never))).toMatchObject({
       code: 'google-unauthenticated',
     });

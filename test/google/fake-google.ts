@@ -48,7 +48,11 @@ export async function fakeGoogle(
   const clock = new SkippingClock();
   const events = new Events();
   const statuses: (number | 'error')[] = [];
-  events.on('googleRequest', ({ status }) => statuses.push(status));
+  const problems: string[] = [];
+  events.on('googleRequest', ({ status, problem }) => {
+    statuses.push(status);
+    if (problem !== undefined) problems.push(problem);
+  });
   const api = new ChromeManagement({
     endpoint,
     tokens: options.tokens ?? anonymous,
@@ -65,6 +69,8 @@ export async function fakeGoogle(
     seen,
     server,
     statuses,
+    /** What /readyz is told. */
+    problems,
     async [Symbol.asyncDispose]() {
       await api[Symbol.asyncDispose]();
       server.closeAllConnections();

@@ -8,7 +8,7 @@ import {
 } from '../../simulator/device-spec.ts';
 import { Devices, type Signing } from '../../simulator/devices.ts';
 import { type FaultChanges, Faults, type Method } from '../../simulator/faults.ts';
-import { Google } from '../../simulator/google.ts';
+import { failed, Google } from '../../simulator/google.ts';
 import type { DeviceKey } from '../../simulator/key-pool.ts';
 import { noCalls, type SimulatedProcess } from '../../simulator/simulated-process.ts';
 import { narrowProcess } from '../../src/claim/process.ts';
@@ -179,8 +179,8 @@ export class WorldGoogle {
   ): { readonly status: number; readonly body: string } {
     const process = this.processes.get(processId);
     const outage = this.outage(method);
-    if (outage !== undefined) return this.#saw(method, processId, { status: outage, body: '{}' });
-    if (process === undefined) return this.#saw(method, processId, { status: 404, body: '{}' });
+    if (outage !== undefined) return this.#saw(method, processId, failed(outage, 'An outage.'));
+    if (process === undefined) return this.#saw(method, processId, failed(404, 'No such process.'));
     process.calls[method] += 1;
     return this.#saw(method, processId, this.#google.carryOut(method, process, operation, body));
   }
@@ -299,7 +299,7 @@ class WorldApi implements ProvisioningApi {
     if (trouble === 'fails' || trouble === 'fails-after') {
       return errorOfAnswer(
         method,
-        { status, body: '{}', retryAfter: undefined },
+        { ...failed(status, 'A fate.'), retryAfter: undefined },
         this.#clock.now(),
       );
     }
