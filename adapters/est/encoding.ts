@@ -2,7 +2,7 @@ import { ProvisioningError } from '../../src/errors.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { DerError, tag } from '../../src/x509/der.ts';
 import { decodePem, PemError } from '../../src/x509/pem.ts';
-import { certificatesOfPkcs7 } from '../shared/pkcs7.ts';
+import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
 
 /** Base64 in lines of 76 columns, ended by CRLF (RFC 7030 4, RFC 2045 6.8). */
 export function encodeBase64Lines(der: Uint8Array): string {

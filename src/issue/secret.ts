@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { plainText, TextError } from '../plain-text.ts';
 import type { SecretReference } from './certificate-authority.ts';
 
 /*
@@ -20,10 +21,15 @@ export const secretReference = z
   .union(
     [
       z.strictObject({
-        env: z.string().min(1).describe('The name of an environment variable.'),
+        env: z
+          .string()
+          .min(1)
+          .describe(
+            'The name of an environment variable; line breaks at its end are not part of the secret.',
+          ),
       }),
       z.strictObject({
-        file: z.string().min(1).describe('A file; its final line break is not part of the secret.'),
+        file: z.string().min(1).describe('A file (UTF-8); line breaks at its end are not part of the secret.'),
       }),
     ],
     {
@@ -46,8 +52,10 @@ export class SecretError extends Error {
 }
 
 /**
- * The secret's text without its final line break. A relative file starts at `directory`.
- * @throws {SecretError} when the variable is not set, the file cannot be read, or there is nothing in it.
+ * The secret's text without a byte order mark and without line breaks at its end: editors and `echo` leave
+ * them there, and no password has them. A relative file starts at `directory`.
+ *
+ * @throws {SecretError} when the variable is not set, the file cannot be read, is no UTF-8, or nothing is in it.
  */
 export async function readSecret(
   reference: SecretReference,
@@ -55,8 +63,8 @@ export async function readSecret(
   directory: string,
 ): Promise<string> {
   if ('env' in reference) {
-    const secret = env[reference.env];
-    if (secret === undefined || secret === '') {
+    const secret = bare(env[reference.env] ?? '');
+    if (secret === '') {
       throw new SecretError(
         `the environment variable ${reference.env} is not set. Fix: set it where the service is started.`,
       );
@@ -64,19 +72,36 @@ export async function readSecret(
     return secret;
   }
   const file = resolve(directory, reference.file);
-  const secret = (await readText(file)).replace(/\r?\n$/, '');
+  const secret = bare(textIn(file, await readLimited(file)));
   if (secret === '') {
     throw new SecretError(`the file ${file} is empty. Fix: write the secret into it.`);
   }
   return secret;
 }
 
-async function readText(file: string): Promise<string> {
+function bare(text: string): string {
+  return text.replace(/^\uFEFF/, '').replace(/[\r\n]+$/, '');
+}
+
+/** A password in another encoding would be sent as another password, and be refused for it. */
+function textIn(file: string, bytes: Uint8Array): string {
+  try {
+    return plainText(bytes);
+  } catch (error) {
+    if (!(error instanceof TextError)) throw error;
+    throw new SecretError(
+      `the file ${file} cannot be used: ${error.message}. Fix: save it in UTF-8.`,
+      { cause: error },
+    );
+  }
+}
+
+async function readLimited(file: string): Promise<Uint8Array> {
   try {
     await using handle = await open(file, 'r');
     const buffer = Buffer.alloc(longestSecretBytes + 1);
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-    if (bytesRead <= longestSecretBytes) return buffer.toString('utf8', 0, bytesRead);
+    if (bytesRead <= longestSecretBytes) return buffer.subarray(0, bytesRead);
   } catch (error) {
     throw new SecretError(
       `the file ${file} cannot be read (${reasonOf(error)}). Fix: correct the path, or make it readable for the service's user.`,

@@ -1,4 +1,5 @@
 import { DerError, readSingle, tag } from './der.ts';
+import { certificatesOfPkcs7, isPkcs7 } from './pkcs7.ts';
 
 /** One block of a PEM text. */
 export interface PemBlock {
@@ -25,37 +26,39 @@ export function encodePem(label: string, der: Uint8Array): string {
 
 /**
  * The blocks of a PEM text (RFC 7468), at least one. Text between blocks is skipped, as `openssl x509 -text`
- * writes it; inside a block only base64 is allowed.
+ * writes it; inside a block only base64 is allowed. A byte order mark, and line breaks that were written as
+ * `\n` to fit into one line of an environment file, are understood.
  *
- * @param label when given, every block must have it.
+ * @param label when given, every block must have it; `CERTIFICATE` has the old names of RFC 7468 5.1, too.
  * @throws {PemError}
  */
-export function decodePem(text: string, label?: string): PemBlock[] {
-  if (text.length > mostCharacters) {
+export function decodePem(given: string, label?: string): PemBlock[] {
+  if (given.length > mostCharacters) {
     throw new PemError(`The PEM text is longer than ${mostCharacters} characters.`);
   }
+  const text = unfoldPem(given);
   const blocks: PemBlock[] = [];
   let open: { readonly label: string; readonly line: number; base64: string } | undefined;
   for (const [index, whole] of text.split(/\r\n|\n|\r/).entries()) {
     const line = whole.trim();
-    const boundary = /^-----(BEGIN|END) ([A-Z0-9][A-Z0-9 ]*)-----$/.exec(line);
+    const boundary = boundaryForm.exec(line);
     if (boundary === null) {
-      if (line.startsWith('-----')) throw problem(index, 'is not a whole BEGIN or END line');
+      if (tornBoundary.test(line)) throw problem(index, 'is not a whole BEGIN or END line');
       if (open !== undefined) open.base64 += base64Line(line, index);
       continue;
     }
     const [, side, found = ''] = boundary;
     if (side === 'BEGIN') {
       if (open !== undefined) throw problem(index, `begins a block inside ${open.label}`);
-      if (label !== undefined && found !== label) {
-        throw problem(index, `begins a ${found} where only ${label} belongs`);
+      if (label !== undefined && usualLabel(found) !== label) {
+        throw problem(index, `begins a ${found} where only ${label} belongs${adviceFor(found)}`);
       }
       if (blocks.length === mostBlocks) throw problem(index, `begins block ${mostBlocks + 1}`);
       open = { label: found, line: index, base64: '' };
     } else {
       if (open === undefined) throw problem(index, 'ends a block that did not begin');
       if (open.label !== found) throw problem(index, `ends ${found}, but ${open.label} is open`);
-      blocks.push({ label: found, der: decodeBase64(open.base64, open.line) });
+      blocks.push({ label: usualLabel(found), der: decodeBase64(open.base64, open.line) });
       open = undefined;
     }
   }
@@ -66,17 +69,75 @@ export function decodePem(text: string, label?: string): PemBlock[] {
   return blocks;
 }
 
+/** RFC 7468 3: a label is printable ASCII; a dash or a space stands between its words. */
+const boundaryForm = /^-----(BEGIN|END) ([!-,.-~]+(?:[- ][!-,.-~]+)*)-----$/;
+/** Too few dashes, or none at the end: to skip it would lose a block. */
+const tornBoundary = /^-{3,}\s*(?:BEGIN|END)\b/;
+
+/** RFC 7468 5.1 and 8. */
+const oldLabels: Readonly<Record<string, string>> = {
+  'X509 CERTIFICATE': 'CERTIFICATE',
+  'X.509 CERTIFICATE': 'CERTIFICATE',
+};
+
+function usualLabel(label: string): string {
+  return oldLabels[label] ?? label;
+}
+
+function adviceFor(label: string): string {
+  return label === 'TRUSTED CERTIFICATE'
+    ? '; it is OpenSSL’s own form with its settings of trust, which would be lost: write the certificate alone with openssl x509 -in OLD -out NEW'
+    : '';
+}
+
 /**
- * Certificates from a file or an answer: one in DER, or one or more in PEM. The result is DER each,
- * in their order; whether they are certificates is for `readCertificate` to say.
+ * PEM as it is to be read: without a byte order mark, without quotes around the whole, and with real line
+ * breaks in the place of `\n`. Environment files and JSON leave these behind, and OpenSSL reads none of them.
  *
- * @throws {PemError} when it is neither.
+ * @throws {PemError} when it was UTF-16.
+ */
+export function unfoldPem(given: string): string {
+  if (given.includes('-\0') || given.includes('\0-')) {
+    throw new PemError(
+      'The PEM text is UTF-16, as PowerShell’s > writes it. Convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW, or in PowerShell: Get-Content OLD | Set-Content -Encoding ascii NEW.',
+    );
+  }
+  const text = given.replace(/^(?:\uFEFF|\xEF\xBB\xBF)/, '');
+  if (!/-----(?:\\r)?\\n/.test(text)) return text;
+  return text
+    .trim()
+    .replace(/^(["'])(.*)\1$/s, '$2')
+    .replaceAll(/(?:\\r)?\\n/g, '\n');
+}
+
+/**
+ * Certificates from a file or an answer: one in DER, one or more in PEM, or a PKCS#7 bag of them (.p7b) in
+ * either form. The result is DER each, in their order; whether they are certificates is for `readCertificate` to say.
+ *
+ * @throws {PemError} when it is none of these.
  */
 export function readCertificates(input: Uint8Array | string): Uint8Array[] {
   // The digit 0 is the same byte as a SEQUENCE's tag, but no PEM text starts with it.
-  if (typeof input !== 'string' && input[0] === tag.sequence) return [wholeDer(input)];
+  if (typeof input !== 'string' && input[0] === tag.sequence) {
+    return isPkcs7(input) ? bagOf(input) : [wholeDer(input)];
+  }
   const text = typeof input === 'string' ? input : Buffer.from(input).toString('latin1');
-  return decodePem(text, 'CERTIFICATE').map((block) => block.der);
+  const isBag = /-----BEGIN (?:PKCS7|CMS|PKCS #7 SIGNED DATA)-----/.test(text);
+  // Windows writes a bag of certificates under the label of a single one.
+  return decodePem(text, isBag ? undefined : 'CERTIFICATE').flatMap(({ label, der }) =>
+    label !== 'CERTIFICATE' || isPkcs7(der) ? bagOf(der) : [der],
+  );
+}
+
+function bagOf(input: Uint8Array): Uint8Array[] {
+  try {
+    const found = certificatesOfPkcs7(input);
+    if (found.length > 0) return found;
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+    throw new PemError(`The PKCS#7 bag cannot be read. ${error.message}.`, { cause: error });
+  }
+  throw new PemError('The PKCS#7 bag holds no certificate.');
 }
 
 function wholeDer(input: Uint8Array): Uint8Array {

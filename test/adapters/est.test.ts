@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import est from '../../adapters/est.ts';
-import { certificatesOfPkcs7 } from '../../adapters/shared/pkcs7.ts';
+import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
 import { DeviceKey } from '../../src/conformance/device-key.ts';
 import type {
   CertificateAuthority,

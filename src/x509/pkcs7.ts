@@ -1,10 +1,19 @@
-import { DerError, readOid, tag } from '../../src/x509/der.ts';
+import { DerError, readOid, tag } from './der.ts';
+import { encodeOid } from './encode-der.ts';
 
 const signedData = '1.2.840.113549.1.7.2';
 const certificateSet = 0xa0;
 /** A leaf and any sensible chain; cacerts may list a few hierarchies. */
 const mostCertificates = 100;
 const deepest = 16;
+
+/** Whether this is SignedData, and not, for example, a bare certificate. The length may have any form. */
+export function isPkcs7(bytes: Uint8Array): boolean {
+  const oid = encodeOid(signedData);
+  return [2, 3, 4, 5, 6].some(
+    (at) => Buffer.compare(bytes.subarray(at, at + oid.length), oid) === 0,
+  );
+}
 
 /**
  * The certificates (DER) of a degenerate SignedData, in the order in which they are there.

@@ -1,0 +1,36 @@
+import { open } from 'node:fs/promises';
+import { z } from 'zod';
+import { readCertificate } from '../x509/certificate.ts';
+import { readCertificates } from '../x509/pem.ts';
+
+/*
+ * Files with certificates that options name. The schema carries the mark `certificates`, by which check-config
+ * finds them in the options of any kind and reads them: what cannot be used shall be told there and not at the
+ * first call.
+ */
+
+/** A file of CA certificates is a few of them; a whole system's are under 300 KiB. In bytes. */
+const largestBytes = 1024 * 1024;
+
+/** The path of a file with certificates: PEM, DER, or a bag of them (.p7b). */
+export const certificateFile = z.string().min(1).meta({ certificates: true });
+
+/**
+ * The certificates in a file, DER each; every one can be read.
+ *
+ * @param path absolute.
+ * @throws {Error} with a sentence that says what is wrong, without the path.
+ */
+export async function readCertificateFile(path: string): Promise<Uint8Array[]> {
+  const certificates = readCertificates(await readLimited(path));
+  for (const der of certificates) readCertificate(der);
+  return certificates;
+}
+
+async function readLimited(path: string): Promise<Uint8Array> {
+  await using handle = await open(path, 'r');
+  const buffer = Buffer.alloc(largestBytes + 1);
+  const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+  if (bytesRead > largestBytes) throw new Error('it is larger than 1 MiB');
+  return new Uint8Array(buffer.subarray(0, bytesRead));
+}
