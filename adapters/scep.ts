@@ -60,7 +60,7 @@ export default defineAdapter({
       ra:
         ra &&
         configuredTransport(
-          await readFile(context.resolvePath(ra.certificateFile), 'utf8'),
+          await readFile(context.resolvePath(ra.certificateFile)),
           await context.readSecret(ra.key),
         ),
     };

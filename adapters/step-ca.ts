@@ -213,7 +213,7 @@ class StepCa implements CertificateAuthority {
     signal: AbortSignal,
   ): Promise<void> {
     signal.throwIfAborted();
-    const serial = BigInt(`0x${readCertificate(certificate).serialNumber}`).toString();
+    const serial = decimalOf(readCertificate(certificate).serialNumber);
     const order = { serial, reasonCode: reasonCodes[reason], reason, passive: true };
     try {
       await this.#post('/1.0/revoke', { subject: serial }, order, signal);
@@ -270,4 +270,9 @@ function issued({ crt, ca, certChain }: z.output<typeof signed>): Issuance {
       { cause: error },
     );
   }
+}
+
+/** A serial number in hexadecimal, perhaps with a minus. */
+function decimalOf(hex: string): string {
+  return hex.startsWith('-') ? `-${BigInt(`0x${hex.slice(1)}`)}` : `${BigInt(`0x${hex}`)}`;
 }

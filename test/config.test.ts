@@ -1,18 +1,21 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { adapters } from '../adapters/index.ts';
 import { type Config, ConfigError, formatProblems, loadConfig } from '../src/config.ts';
 import { adapterLoader } from '../src/issue/adapter-loader.ts';
 import { type AdapterDefinition, defineAdapter } from '../src/issue/certificate-authority.ts';
+import { certificateFile } from '../src/issue/pem-file.ts';
 import { secretReference } from '../src/issue/secret.ts';
 
 const toy = defineAdapter({
   kind: 'toy',
   options: z.strictObject({
     url: z.url().describe('Where it is.'),
+    caFile: certificateFile.optional().describe('Its CAs.'),
     password: secretReference.optional().describe('The password.'),
     accounts: z
       .array(z.strictObject({ token: secretReference.describe('Its token.') }))
@@ -324,6 +327,21 @@ describe('ConfigError', () => {
     expect(await problems(file({ authorities }))).toEqual([
       expect.stringMatching(/authorities\.ca\.roots\[0\]: no root certificate .*\.\/empty\.pem/),
     ]);
+  });
+
+  it('reads the files of certificates that options name: .p7b is one, UTF-16 and nothing are not', async () => {
+    const found = (name: string) =>
+      problems(
+        file({
+          authorities: `authorities: { ca: { kind: toy, options: { url: "https://x.example", caFile: ${name} } } }`,
+        }),
+      );
+    const fixtures = fileURLToPath(new URL('fixtures/pem/', import.meta.url));
+    expect(await found(`${fixtures}ca.p7b`)).toEqual([]);
+    expect(await found(`${fixtures}ca-utf16.pem`)).toEqual([
+      expect.stringMatching(/authorities\.ca\.options\.caFile: .*is UTF-16, as PowerShell/),
+    ]);
+    expect(await found('none.pem')).toEqual([expect.stringMatching(/caFile: .*ENOENT/)]);
   });
 
   it('looks into the file of SIDs that a profile names', async () => {

@@ -9,7 +9,7 @@ import {
   readSmallInteger,
   tag,
 } from '../../src/x509/der.ts';
-import { encode, encodeUnsigned } from '../../src/x509/encode-der.ts';
+import { encode } from '../../src/x509/encode-der.ts';
 import { encodeExtensions } from '../../src/x509/extensions.ts';
 import { encodeAlgorithm, hashOfSignature, readAlgorithm } from './algorithms.ts';
 import { listOf } from './message.ts';
@@ -127,11 +127,10 @@ const reasonCodes: Readonly<Record<RevocationReason, number>> = {
  * CertTemplate ::= SEQUENCE { serialNumber [1] IMPLICIT INTEGER, issuer [3] Name, … }   (RFC 4211 5)
  */
 export function encodeRevocation(certificate: Uint8Array, reason: RevocationReason): Uint8Array {
-  const { serialNumber, issuer } = readCertificate(certificate);
-  const serial = new DerReader(encodeUnsigned(Buffer.from(serialNumber, 'hex')), 'The serial');
+  const { serialNumberBytes, issuer } = readCertificate(certificate);
   const template = encode(
     tag.sequence,
-    encode(contextTag(1, 'primitive'), serial.next(tag.integer).content),
+    encode(contextTag(1, 'primitive'), serialNumberBytes),
     encode(contextTag(3, 'constructed'), issuer),
   );
   const reasonCode = encode(0x0a, Uint8Array.of(reasonCodes[reason])); // ENUMERATED

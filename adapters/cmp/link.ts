@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
@@ -7,6 +7,7 @@ import { tag } from '../../src/x509/der.ts';
 import { encodeName, parseName } from '../../src/x509/distinguished-name.ts';
 import { encode } from '../../src/x509/encode-der.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
+import { readPrivateKey } from '../../src/x509/private-key.ts';
 import { connectHttp } from '../shared/connection.ts';
 import type { CmpOptions } from './options.ts';
 import { type Credentials, type Responder, signatureOf } from './protection.ts';
@@ -70,8 +71,7 @@ async function certificatesIn(file: string): Promise<Uint8Array[]> {
 
 async function keyIn(file: string, passphrase: string | undefined): Promise<KeyObject> {
   try {
-    const key = await readFile(file, 'utf8');
-    const read = createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
+    const read = readPrivateKey(await readFile(file), passphrase);
     signatureOf(read);
     return read;
   } catch (error) {

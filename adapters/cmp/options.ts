@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { certificateFile } from '../../src/issue/pem-file.ts';
 import { secretReference } from '../../src/issue/secret.ts';
 import { NameError, parseName } from '../../src/x509/distinguished-name.ts';
 import { connectionOptions } from '../shared/connection.ts';
@@ -43,7 +44,7 @@ export const cmpOptions = z
       .max(100_000)
       .default(1_000)
       .describe('Protection by a secret: how often it is hashed for each message.'),
-    signerCertFile: file
+    signerCertFile: certificateFile
       .optional()
       .describe(
         'Protection by signature: a PEM file with our certificate (the registration authority’s) and its intermediates behind it.',
@@ -56,7 +57,7 @@ export const cmpOptions = z
     signerKeyPassphrase: secretReference
       .optional()
       .describe('The passphrase of `signerKeyFile`, when it has one.'),
-    responderRoots: file
+    responderRoots: certificateFile
       .optional()
       .describe(
         'A PEM file with the certificates that the signer of the CA’s answers is, or chains to. Needed when answers are signed.',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
+import { certificateFile } from '../../src/issue/pem-file.ts';
 import { secretReference } from '../../src/issue/secret.ts';
 import { untilAborted } from '../../src/until-aborted.ts';
 import { type AdapterHttp, retryAfterOf } from '../shared/http.ts';
@@ -25,9 +26,7 @@ export const authOptions = z
     clientSecret: secretReference.optional().describe('For `oauth`.'),
     scope: z.string().min(1).optional().describe('For `oauth`, where the provider wants one.'),
     audience: z.string().min(1).optional().describe('For `oauth`, where the provider wants one.'),
-    caFile: z
-      .string()
-      .min(1)
+    caFile: certificateFile
       .optional()
       .describe(
         'For `oauth`: PEM file of the CAs that the provider’s certificate may chain to, instead of the system’s.',

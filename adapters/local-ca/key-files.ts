@@ -1,13 +1,9 @@
-import {
-  createPrivateKey,
-  generateKeyPairSync,
-  type KeyObject,
-  type X509Certificate,
-} from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, type X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { KeyType } from '../../src/issue/certificate-authority.ts';
+import { readPrivateKey } from '../../src/x509/private-key.ts';
 import { explained, writeDurably } from './durable-file.ts';
 import type { CaRole, KeyStore } from './key-store.ts';
 
@@ -59,5 +55,5 @@ export class KeyFiles implements KeyStore {
 }
 
 function readKey(file: string): KeyObject {
-  return explained(file, () => createPrivateKey(readFileSync(file)));
+  return explained(file, () => readPrivateKey(readFileSync(file)));
 }

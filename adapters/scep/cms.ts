@@ -20,7 +20,7 @@ import {
   readOid,
   tag,
 } from '../../src/x509/der.ts';
-import { encode, encodeOid, encodeSetOf, encodeUnsigned } from '../../src/x509/encode-der.ts';
+import { encode, encodeOid, encodeSetOf } from '../../src/x509/encode-der.ts';
 import { type Cipher, cipherOf, type DigestName, digestOf, oidOfDigest } from './algorithms.ts';
 import { berToDer, contentOfPiece } from './ber.ts';
 
@@ -278,8 +278,8 @@ function encryptedContent(element: DerElement): Uint8Array {
 }
 
 /** IssuerAndSerialNumber ::= SEQUENCE { issuer Name, serialNumber INTEGER }        (RFC 5652 10.2.4) */
-function issuerAndSerialNumber({ issuer, serialNumber }: CertificateFacts): Uint8Array {
-  return encode(tag.sequence, issuer, encodeUnsigned(Buffer.from(serialNumber, 'hex')));
+function issuerAndSerialNumber({ issuer, serialNumberBytes }: CertificateFacts): Uint8Array {
+  return encode(tag.sequence, issuer, encode(tag.integer, serialNumberBytes));
 }
 
 /** The certificates of a degenerate SignedData, each one readable. */

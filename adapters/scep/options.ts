@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { certificateFile } from '../../src/issue/pem-file.ts';
 import { secretReference } from '../../src/issue/secret.ts';
 import { connectionOptions } from '../shared/connection.ts';
 
 const httpUrl = z.url({ protocol: /^https?$/ });
-const path = z.string().min(1);
 
 function isSecure(url: string): boolean {
   return new URL(url).protocol === 'https:';
@@ -31,7 +31,9 @@ const ndes = z.strictObject({
 });
 
 const ra = z.strictObject({
-  certificateFile: path.describe('PEM file with the RA certificate (RSA) that the CA knows.'),
+  certificateFile: certificateFile.describe(
+    'PEM file with the RA certificate (RSA) that the CA knows.',
+  ),
   key: secretReference.describe('Its private key, PEM, not encrypted.'),
 });
 

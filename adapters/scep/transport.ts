@@ -16,6 +16,7 @@ import { encodeName } from '../../src/x509/distinguished-name.ts';
 import { encode, encodeBitString, encodeOid, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
+import { readPrivateKey } from '../../src/x509/private-key.ts';
 
 /*
  * The device's key signs nothing but its CSR, so messages are signed with a key of ours, and replies are
@@ -89,21 +90,27 @@ function encodeTime(at: number): Uint8Array {
 }
 
 /** @throws {Error} when they are not an RSA key and its certificate. The message has nothing of the key. */
-export function configuredTransport(certificatePem: string, keyPem: string): Transport {
-  const [der] = readCertificates(certificatePem);
+export function configuredTransport(certificateFile: Uint8Array, keyPem: string): Transport {
+  const [der] = readCertificates(certificateFile);
   if (der === undefined) throw new Error('There is no certificate in ra.certificateFile.');
-  let key: KeyObject;
-  try {
-    key = createPrivateKey(keyPem);
-  } catch {
-    throw new Error('ra.key is not a private key (PEM, not encrypted).');
-  }
+  const key = privateKeyIn(keyPem);
   const certificate = new X509Certificate(der);
   if (key.asymmetricKeyType !== 'rsa') throw new Error('The key in ra.key is not an RSA key.');
   if (!certificate.checkPrivateKey(key)) {
     throw new Error('The key in ra.key does not belong to the certificate in ra.certificateFile.');
   }
   return { key, certificate: readCertificate(der) };
+}
+
+function privateKeyIn(pem: string): KeyObject {
+  try {
+    return readPrivateKey(pem);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`ra.key is not a private key (PEM, not encrypted): ${reason}.`, {
+      cause: error,
+    });
+  }
 }
 
 /** For the journal. Secret. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
+import { certificateFile } from '../../src/issue/pem-file.ts';
 import { secretReference } from '../../src/issue/secret.ts';
 import { type AdapterHttp, type AdapterTls, adapterHttp, isLoopback } from './http.ts';
 
@@ -11,16 +12,12 @@ import { type AdapterHttp, type AdapterTls, adapterHttp, isLoopback } from './ht
 /** Whom an adapter trusts, and how it shows who it is. */
 const tlsOptions = z
   .strictObject({
-    caFile: z
-      .string()
-      .min(1)
+    caFile: certificateFile
       .optional()
       .describe(
-        'PEM file with the CAs that the server’s certificate must chain to, instead of the usual public ones.',
+        'File with the CAs (PEM, DER or .p7b) that the server’s certificate must chain to, instead of the usual public ones.',
       ),
-    certFile: z
-      .string()
-      .min(1)
+    certFile: certificateFile
       .optional()
       .describe('PEM file with our own client certificate, followed by its chain.'),
     keyFile: z

@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, createSecureContext } from 'node:tls';
@@ -7,6 +7,8 @@ import packageJson from '../../package.json' with { type: 'json' };
 import type { Clock } from '../../src/clock.ts';
 import { DeadlineError, withDeadline } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import { encodePem, readCertificates } from '../../src/x509/pem.ts';
+import { privateKeyPem, readPrivateKey } from '../../src/x509/private-key.ts';
 import { connector } from './connector.ts';
 
 /*
@@ -175,7 +177,7 @@ type Secure = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 're
 
 function secureContext(tls: AdapterTls = {}): Secure {
   const { caFile, certFile, keyFile, passphrase, unverified } = tls;
-  const ca = tls.ca ?? (caFile === undefined ? undefined : fileOf(caFile));
+  const ca = tls.ca ?? (caFile === undefined ? undefined : certificatesIn(caFile));
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new ProvisioningError(
       'ca-misconfigured',
@@ -185,8 +187,8 @@ function secureContext(tls: AdapterTls = {}): Secure {
   const context = {
     ...(ca === undefined ? {} : { ca }),
     ...(unverified === true ? { rejectUnauthorized: false } : {}),
-    ...(certFile === undefined ? {} : { cert: fileOf(certFile) }),
-    ...(keyFile === undefined ? {} : { key: fileOf(keyFile) }),
+    ...(certFile === undefined ? {} : { cert: certificatesIn(certFile) }),
+    ...(keyFile === undefined ? {} : { key: readable(keyFile, privateKeyPem) }),
     ...(passphrase === undefined ? {} : { passphrase }),
   };
   try {
@@ -208,20 +210,40 @@ function checkPair({
   key,
   passphrase,
 }: {
-  cert?: Buffer;
-  key?: Buffer;
+  cert?: string;
+  key?: string;
   passphrase?: string;
 }) {
   if (cert === undefined || key === undefined) return;
-  const privateKey = createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
+  const privateKey = readPrivateKey(key, passphrase);
   if (!new X509Certificate(cert).checkPrivateKey(privateKey)) {
     throw new Error('they do not belong together');
   }
 }
 
-function fileOf(path: string): Buffer {
+/** PEM, whatever form the file has: OpenSSL would pass over DER and others without a word, and trust nobody. */
+function certificatesIn(path: string): string {
+  return readable(path, readCertificates)
+    .map((der) => encodePem('CERTIFICATE', der))
+    .join('');
+}
+
+function readable<Result>(path: string, read: (bytes: Uint8Array) => Result): Result {
+  const bytes = fileOf(path);
   try {
-    return readFileSync(path);
+    return read(bytes);
+  } catch (error) {
+    throw new ProvisioningError(
+      'ca-misconfigured',
+      `The file ${path} cannot be used: ${codeOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+function fileOf(path: string): Uint8Array {
+  try {
+    return new Uint8Array(readFileSync(path));
   } catch (error) {
     throw new ProvisioningError(
       'ca-misconfigured',

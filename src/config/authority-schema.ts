@@ -49,7 +49,7 @@ export const authority = z.strictObject({
     .max(100)
     .default([])
     .describe(
-      'PEM files; what this authority issues must chain to a certificate in them. Recommended. Without them the chain is not checked.',
+      'Files with certificates (PEM, DER or .p7b); what this authority issues must chain to one of them. Recommended. Without them the chain is not checked.',
     ),
   mayDrop: z
     .array(z.enum(droppableParts))

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { plainText } from '../plain-text.ts';
 import { ConfigError } from './problem.ts';
 
 /** A configuration is a few pages; more is some other file. In bytes. */
@@ -15,7 +16,7 @@ export async function readConfigText(path: string, option: string): Promise<stri
     const buffer = Buffer.alloc(largestFileBytes + 1);
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
     if (bytesRead <= largestFileBytes) {
-      return new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, bytesRead));
+      return plainText(buffer.subarray(0, bytesRead));
     }
     reason = `is larger than ${largestFileBytes / 1024} KiB`;
   } catch (error) {

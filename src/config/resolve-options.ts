@@ -1,6 +1,8 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { ResolveContext } from '../config.ts';
 import type { AdapterDefinition } from '../issue/certificate-authority.ts';
+import { readCertificateFile } from '../issue/pem-file.ts';
 import { isSecretReference, readSecret } from '../issue/secret.ts';
 import type { Path } from './document.ts';
 import { explainIssues } from './explain-issue.ts';
@@ -23,7 +25,7 @@ export async function resolveOptions(
 ): Promise<{ readonly value: unknown } | undefined> {
   const data = raw ?? {};
   const schema = jsonSchemaOf(definition);
-  await checkSecrets(data, [], { path, schema, context });
+  await checkFiles(data, [], { path, schema, context });
   try {
     const checked = await definition.options.safeParseAsync(data);
     if (checked.success) return { value: checked.data };
@@ -55,19 +57,26 @@ function jsonSchemaOf(definition: AdapterDefinition): Schema {
   }
 }
 
-interface SecretSearch {
+interface FileSearch {
   /** The path of the options in the file. */
   readonly path: Path;
   readonly schema: Schema;
   readonly context: OptionsContext;
 }
 
-/** Looks whether every secret that the options refer to is there; the adapter reads it later. */
-async function checkSecrets(value: unknown, inside: Path, search: SecretSearch): Promise<void> {
-  if (typeof value !== 'object' || value === null || inside.length > deepestOptions) return;
+/**
+ * Looks whether every secret and every file of certificates that the options refer to can be read; the adapter
+ * reads it later.
+ */
+async function checkFiles(value: unknown, inside: Path, search: FileSearch): Promise<void> {
   const { context } = search;
-  const isSecret = schemasAt(search.schema, inside).some(({ secret }) => secret === true);
-  if (isSecret && isSecretReference(value)) {
+  const hasMark = (mark: 'secret' | 'certificates') =>
+    schemasAt(search.schema, inside).some((schema) => schema[mark] === true);
+  if (typeof value === 'string' && hasMark('certificates')) {
+    await checkCertificates(value, [...search.path, ...inside], context);
+  }
+  if (typeof value !== 'object' || value === null || inside.length > deepestOptions) return;
+  if (hasMark('secret') && isSecretReference(value)) {
     try {
       await readSecret(value, context.env, context.directory);
     } catch (error) {
@@ -76,7 +85,21 @@ async function checkSecrets(value: unknown, inside: Path, search: SecretSearch):
     return;
   }
   for (const [key, inner] of Object.entries(value)) {
-    await checkSecrets(inner, [...inside, Array.isArray(value) ? Number(key) : key], search);
+    await checkFiles(inner, [...inside, Array.isArray(value) ? Number(key) : key], search);
+  }
+}
+
+async function checkCertificates(name: string, path: Path, context: OptionsContext): Promise<void> {
+  const file = resolve(context.directory, name);
+  try {
+    await readCertificateFile(file);
+  } catch (error) {
+    report(
+      context,
+      path,
+      `no certificate could be read from ${file} (${messageOf(error).replace(/\.$/, '')})`,
+      'name a file with certificates in PEM, DER or PKCS#7 (.p7b), readable for the user of the service',
+    );
   }
 }
 

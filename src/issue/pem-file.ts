@@ -1,6 +1,6 @@
+import { X509Certificate } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
-import { readCertificate } from '../x509/certificate.ts';
 import { readCertificates } from '../x509/pem.ts';
 
 /*
@@ -16,14 +16,14 @@ const largestBytes = 1024 * 1024;
 export const certificateFile = z.string().min(1).meta({ certificates: true });
 
 /**
- * The certificates in a file, DER each; every one can be read.
+ * The certificates in a file, DER each; every one can be used for TLS.
  *
  * @param path absolute.
  * @throws {Error} with a sentence that says what is wrong, without the path.
  */
 export async function readCertificateFile(path: string): Promise<Uint8Array[]> {
   const certificates = readCertificates(await readLimited(path));
-  for (const der of certificates) readCertificate(der);
+  for (const der of certificates) new X509Certificate(der);
   return certificates;
 }
 

@@ -29,7 +29,10 @@ export const secretReference = z
           ),
       }),
       z.strictObject({
-        file: z.string().min(1).describe('A file (UTF-8); line breaks at its end are not part of the secret.'),
+        file: z
+          .string()
+          .min(1)
+          .describe('A file (UTF-8); line breaks at its end are not part of the secret.'),
       }),
     ],
     {

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { ProvisioningError } from '../errors.ts';
+import { plainText } from '../plain-text.ts';
 import { isSid } from '../x509/microsoft-extensions.ts';
 import type { Subject } from './certificate-authority.ts';
 
@@ -84,7 +85,7 @@ function readLimited(path: string): string {
     if (size > largestFileBytes) {
       throw new Error(`it has ${size} bytes; ${largestFileBytes} are read at most.`);
     }
-    return readFileSync(descriptor, 'utf8');
+    return plainText(readFileSync(descriptor));
   } finally {
     closeSync(descriptor);
   }
@@ -99,10 +100,7 @@ function parse(text: string, key: SidKey): Map<string, string> {
     );
   }
   const sids = new Map<string, string>();
-  for (const [index, line] of text
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .entries()) {
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const fields = line.split(',').map((field) => field.trim().replace(/^"(.*)"$/, '$1'));
     const [name = '', sid = ''] = fields;

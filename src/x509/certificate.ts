@@ -28,8 +28,13 @@ import {
 export interface CertificateFacts {
   /** The whole certificate. */
   readonly der: Uint8Array;
-  /** Upper-case hexadecimal, an even number of digits, without a sign byte: as openssl prints it. */
+  /**
+   * Upper-case hexadecimal, an even number of digits, without a sign byte, and with a minus where it is negative
+   * (RFC 5280 4.1.2.2 has no such ones, and there are): as openssl prints it.
+   */
   readonly serialNumber: string;
+  /** The content of its INTEGER, as it is in the certificate. */
+  readonly serialNumberBytes: Uint8Array;
   readonly subject: DistinguishedName;
   /** The issuer's name, DER. */
   readonly issuer: Uint8Array;
@@ -96,7 +101,7 @@ function parse(der: Uint8Array): CertificateFacts {
       ? 0
       : readSmallInteger(readSingle(wrapped.content, tag.integer, 'The version'));
   if (version > 2) throw new DerError(`The version is ${version + 1}`);
-  const serialNumber = formatSerial(readInteger(tbs.next(tag.integer)));
+  const serialNumberBytes = readInteger(tbs.next(tag.integer));
   const innerAlgorithm = tbs.next(tag.sequence);
   if (Buffer.compare(innerAlgorithm.bytes, outerAlgorithm.bytes) !== 0) {
     throw new DerError('The certificate names two different signature algorithms');
@@ -116,7 +121,8 @@ function parse(der: Uint8Array): CertificateFacts {
   const list = extensions === undefined ? [] : decodeExtensions(extensions.content);
   return {
     der: whole.bytes,
-    serialNumber,
+    serialNumber: formatSerial(serialNumberBytes),
+    serialNumberBytes,
     subject,
     issuer,
     notBefore,
@@ -160,8 +166,14 @@ function decodeBasicConstraints(value: Uint8Array): {
 }
 
 function formatSerial(content: Uint8Array): string {
-  const digits = content.length > 1 && content[0] === 0 ? content.subarray(1) : content;
-  return Buffer.from(digits).toString('hex').toUpperCase();
+  const hex = Buffer.from(content).toString('hex');
+  if ((content[0] ?? 0) < 0x80) return evenDigits(BigInt(`0x${hex || '0'}`));
+  return `-${evenDigits((1n << BigInt(content.length * 8)) - BigInt(`0x${hex}`))}`;
+}
+
+function evenDigits(number: bigint): string {
+  const digits = number.toString(16).toUpperCase();
+  return digits.length % 2 === 0 ? digits : `0${digits}`;
 }
 
 /**

@@ -36,7 +36,8 @@ interface Link {
 /**
  * Looks for a chain from a certificate to one of the roots, with the validity of every link, its CA flag,
  * key usage and path length (RFC 5280 6.1), and verifies every signature but a root's own. A root is trusted
- * because it was given; it need not be self-signed, but must be valid now. Revocation, policies and name
+ * because it was given; it need not be self-signed nor say that it is a CA's (RFC 5280 6.1.4(k) asks that of those
+ * below it: roots of version 1 cannot), but must be valid now and may not say the contrary. Revocation, policies and name
  * constraints are not looked at.
  *
  * @param intermediates DER each, in any order; what does not belong to the chain does no harm.
@@ -112,10 +113,14 @@ function search(leaf: Link, issuers: readonly Link[], now: number): ChainResult 
 }
 
 /** Why a certificate may not be the issuer of the last one of `path`. */
-function issuerProblem({ facts }: Link, path: readonly Link[], now: number): string | undefined {
+function issuerProblem(
+  { facts, isRoot }: Link,
+  path: readonly Link[],
+  now: number,
+): string | undefined {
   if (now < facts.notBefore) return 'is not valid yet';
   if (now > facts.notAfter) return 'has expired';
-  if (!facts.isCa) return 'is no CA';
+  if (!facts.isCa && !(isRoot && saysNothing(facts))) return 'is no CA';
   if (facts.keyUsages !== undefined && !facts.keyUsages.includes('keyCertSign')) {
     return 'may not sign certificates';
   }
@@ -128,6 +133,10 @@ function issuerProblem({ facts }: Link, path: readonly Link[], now: number): str
     ({ type, critical }) => critical && !knownCritical.has(type),
   );
   return unknown === undefined ? undefined : `has the unknown critical extension ${unknown.type}`;
+}
+
+function saysNothing({ extensions }: CertificateFacts): boolean {
+  return extensions.every(({ type }) => type !== extensionOid.basicConstraints);
 }
 
 function describe({ facts }: Link): string {

@@ -4,7 +4,6 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import est from '../../adapters/est.ts';
-import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
 import { DeviceKey } from '../../src/conformance/device-key.ts';
 import type {
   CertificateAuthority,
@@ -13,6 +12,7 @@ import type {
 import { contextTag, tag } from '../../src/x509/der.ts';
 import { encode, encodeOid, encodeText } from '../../src/x509/encode-der.ts';
 import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';
+import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
 import { describeAdapter } from './contract.ts';
 import { small } from './doubles/est-cmp-ca.ts';
 import { type EstWord, pkcs7, pkcs7Ber } from './doubles/est-server.ts';

@@ -15,18 +15,24 @@ afterEach(() => rm(directory, { recursive: true }));
 describe('readSecret', () => {
   it('reads an environment variable', async () => {
     expect(await readSecret({ env: 'A' }, { A: 'x' }, directory)).toBe('x');
+    expect(await readSecret({ env: 'A' }, { A: '\uFEFF x \r\n' }, directory)).toBe(' x ');
   });
 
   it.each([
     ['x\n', 'x'],
     ['x\r\n', 'x'],
-    ['x\n\n', 'x\n'],
+    ['x\n\n', 'x'],
+    ['\uFEFFx\r\n', 'x'],
+    ['kö\n', 'kö'],
     ['  x y ', '  x y '],
-  ])('reads a file without its final line break alone: %j', async (content, secret) => {
-    await writeFile(join(directory, 'secret'), content);
-    expect(await readSecret({ file: 'secret' }, {}, directory)).toBe(secret);
-    expect(await readSecret({ file: join(directory, 'secret') }, {}, '/')).toBe(secret);
-  });
+  ])(
+    'reads a file without byte order mark and final line breaks, and nothing else: %j',
+    async (content, secret) => {
+      await writeFile(join(directory, 'secret'), content);
+      expect(await readSecret({ file: 'secret' }, {}, directory)).toBe(secret);
+      expect(await readSecret({ file: join(directory, 'secret') }, {}, '/')).toBe(secret);
+    },
+  );
 
   it('says what is missing and what mends it', async () => {
     await writeFile(join(directory, 'empty'), '\n');
@@ -39,6 +45,22 @@ describe('readSecret', () => {
     await expect(read({ file: '.' })).rejects.toThrow(/EISDIR/);
     await expect(read({ file: 'empty' })).rejects.toThrow(/is empty/);
     await expect(read({ file: 'large' })).rejects.toThrow(/larger than 64 KiB/);
+  });
+
+  it.each([
+    ['UTF-16', Buffer.from('\uFEFFx\r\n', 'utf16le')],
+    ['UTF-16, without a mark', Buffer.from('hunter2', 'utf16le')],
+    ['UTF-8', Buffer.from('kö', 'latin1')],
+  ])('refuses a file in another encoding: %s', async (words, bytes) => {
+    await writeFile(join(directory, 'secret'), bytes);
+    const reading = readSecret({ file: 'secret' }, {}, directory);
+    await expect(reading).rejects.toThrow(words.slice(0, 6).trim());
+    await expect(reading).rejects.toThrow(/Fix: save it in UTF-8/);
+    await expect(reading).rejects.not.toThrow(/hunter/);
+  });
+
+  it('takes a variable that holds nothing but a line break for not set', async () => {
+    await expect(readSecret({ env: 'A' }, { A: '\r\n' }, directory)).rejects.toThrow(/not set/);
   });
 });
 

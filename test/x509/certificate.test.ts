@@ -1,7 +1,9 @@
 import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { readCertificate, readPublicKeyInfo } from '../../src/x509/certificate.ts';
+import { readCertificate, readPublicKeyInfo, serialNumberOf } from '../../src/x509/certificate.ts';
 import { decodeName, formatName } from '../../src/x509/distinguished-name.ts';
+import { readCertificates } from '../../src/x509/pem.ts';
 import {
   type Authority,
   dayMs,
@@ -70,6 +72,13 @@ describe('readCertificate', () => {
       pathLength: 2,
       keyUsages: ['keyCertSign', 'cRLSign'],
     });
+  });
+
+  it('shows a negative serial number as openssl does', () => {
+    const pem = readFileSync(new URL('../fixtures/x509/leaf-negserial.pem', import.meta.url));
+    const [der = new Uint8Array()] = readCertificates(pem);
+    expect(readCertificate(der)).toMatchObject({ serialNumber: '-43219876DCBA0000' });
+    expect(serialNumberOf(der)).toBe('-43219876DCBA0000');
   });
 
   it('gives the serial number as Node does', () => {

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chainsTo } from '../../src/x509/chain.ts';
+import { readCertificates } from '../../src/x509/pem.ts';
 import {
   type Authority,
   dayMs,
@@ -30,7 +32,27 @@ async function problemOver(options: Parameters<typeof makeCa>[0], at = now): Pro
   return result.trusted ? 'trusted' : result.problem;
 }
 
+function fixture(name: string): Uint8Array {
+  const [der] = readCertificates(
+    readFileSync(new URL(`../fixtures/x509/${name}`, import.meta.url)),
+  );
+  return der ?? new Uint8Array();
+}
+
 describe('a chain is found', () => {
+  it.each([
+    ['of version 1', 'leaf-v1.pem', 'v1root.pem'],
+    ['without basicConstraints', 'leaf-nobc.pem', 'nobcroot.pem'],
+  ])('to a root %s, because it was given', (_, below, above) => {
+    const at = Date.UTC(2026, 11, 1);
+    expect(chainsTo(fixture(below), [], [fixture(above)], at)).toMatchObject({ trusted: true });
+    // In the middle of a chain it says nothing for itself.
+    expect(chainsTo(fixture(below), [fixture(above)], [root.der], at)).toEqual({
+      trusted: false,
+      problem: '“CN=Example V1 Root,O=Example,C=US” is no CA',
+    });
+  });
+
   it('directly under a root', async () => {
     const direct = await makeLeaf(root, { keys });
     expect(chainsTo(direct, [], [root.der], now)).toEqual({

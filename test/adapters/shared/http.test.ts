@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -137,6 +138,18 @@ describe.skipIf(!hasOpenssl)(
 
     it('trusts the CAs that it is told to, and shows its certificate', async () => {
       await withServer(async (url, tls) => {
+        await using http = adapterHttp({ tls, clock: systemClock });
+        expect(await http.request({ method: 'GET', url }, never)).toMatchObject({ status: 200 });
+      });
+    });
+
+    it('takes its files as Windows and editors write them', async () => {
+      await withServer(async (url, { caFile, certFile, keyFile }) => {
+        const { raw } = new X509Certificate(readFileSync(caFile));
+        writeFileSync(`${caFile}.cer`, raw);
+        writeFileSync(`${certFile}.bom`, `\uFEFF${readFileSync(certFile)}`);
+        writeFileSync(keyFile, readFileSync(keyFile, 'utf8').replaceAll('\n', '\\n'));
+        const tls = { caFile: `${caFile}.cer`, certFile: `${certFile}.bom`, keyFile };
         await using http = adapterHttp({ tls, clock: systemClock });
         expect(await http.request({ method: 'GET', url }, never)).toMatchObject({ status: 200 });
       });
