@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type AuthClient, ExternalAccountClient, GoogleAuth, JWT } from 'google-auth-library';
+import { plainText } from './plain-text.ts';
+import { unfoldPem } from './x509/pem.ts';
 
 /** As `google.credentials` in config.yaml; `none` is for a loopback endpoint. The path is absolute. */
 export type GoogleCredentials = 'application-default' | 'none' | { readonly file: string };
@@ -15,11 +17,12 @@ export async function createAuthClient(
   if (credentials === 'application-default') {
     return new GoogleAuth({ scopes: [...scopes] }).getClient();
   }
-  const json: unknown = parseKeyFile(await readFile(credentials.file, 'utf8'), credentials.file);
+  const json: unknown = parseKeyFile(await readFile(credentials.file), credentials.file);
   const type = typeof json === 'object' && json !== null && 'type' in json ? json.type : undefined;
   if (type === 'service_account') {
     const client = new JWT({ scopes: [...scopes] });
     client.fromJSON(json as Parameters<JWT['fromJSON']>[0]);
+    if (client.key !== undefined) client.key = unfoldPem(client.key);
     return client;
   }
   if (type === 'external_account') {
@@ -36,9 +39,9 @@ export async function createAuthClient(
   );
 }
 
-function parseKeyFile(text: string, file: string): unknown {
+function parseKeyFile(bytes: Uint8Array, file: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(plainText(bytes));
   } catch {
     // The parser quotes the text, and the text is a key.
     throw new Error(`${file} is not JSON`);

@@ -15,7 +15,7 @@ export function plainText(bytes: Uint8Array): string {
 }
 
 /** Undefined when the bytes are not UTF-16. */
-export function utf16Problem(bytes: Uint8Array): string | undefined {
+function utf16Problem(bytes: Uint8Array): string | undefined {
   const [first, second] = bytes;
   const hasMark = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
   // Without a mark: every second byte of what people write is zero.

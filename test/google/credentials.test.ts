@@ -129,15 +129,17 @@ describe('credentials', () => {
       privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
     });
     const file = await fileWith(
-      JSON.stringify({
+      // As an editor of Windows saves it, with a key that was copied out of another JSON file.
+      `\uFEFF${JSON.stringify({
         type: 'service_account',
         client_email: 'a@b.example',
-        private_key: privateKey,
-      }),
+        private_key: privateKey.replaceAll('\n', '\\n'),
+      })}`,
     );
     const client = await createAuthClient({ file }, [provisioningScope]);
     expect(client).toBeInstanceOf(JWT);
-    expect(client).toMatchObject({ email: 'a@b.example', scopes: [provisioningScope] });
+    const scopes = [provisioningScope];
+    expect(client).toMatchObject({ email: 'a@b.example', key: privateKey, scopes });
   });
 
   it('may be a workload-identity file', async () => {
