@@ -163,7 +163,9 @@ describe('a tunnel', () => {
     });
     vi.unstubAllEnvs();
     const reference = { customer: 'c', processId: 'p' };
-    await expect(api.claim(reference, 'i', new AbortController().signal)).rejects.toMatchObject({
+    await expect(
+      api.claim(reference, 'i', () => Promise.resolve(), new AbortController().signal),
+    ).rejects.toMatchObject({
       code: 'google-unavailable',
       unclear: false,
       message: expect.stringMatching(

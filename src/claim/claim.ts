@@ -67,9 +67,13 @@ async function attempt(
     intendedAt: house.clock.now(),
   };
   const intended: ProcessRecord = { ...record, claim: intention };
-  await visit.save(intended);
+  let isWritten = false;
+  const writeDown = async () => {
+    if (!isWritten) await visit.save(intended);
+    isWritten = true;
+  };
   try {
-    await house.api.claim(visit.entry, intention.callerInstanceId, signal);
+    await house.api.claim(visit.entry, intention.callerInstanceId, writeDown, signal);
   } catch (error) {
     if (!(error instanceof GoogleError) || error.code !== 'google-rejected') throw error;
     if (!repeated && !error.unclear) {

@@ -46,20 +46,19 @@ export class ChromeManagement implements ProvisioningApi {
   async claim(
     process: ProcessReference,
     callerInstanceId: string,
+    beforeLeaving: () => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
     const body = JSON.stringify({ callerInstanceId });
-    await this.#connection.send(
-      { method: 'claim', path: `${this.#pathOf(process)}:claim`, body },
-      signal,
-    );
+    const path = `${this.#pathOf(process)}:claim`;
+    await this.#connection.send({ method: 'claim', path, body, beforeLeaving }, signal);
   }
 
   async signData(
     process: ProcessReference,
     data: Uint8Array,
     algorithm: SignatureAlgorithm,
-    guard: () => void,
+    beforeLeaving: () => Promise<void>,
     signal: AbortSignal,
   ): Promise<SignDataOperation> {
     const signData = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
@@ -69,7 +68,7 @@ export class ChromeManagement implements ProvisioningApi {
       method: 'signData',
       path,
       body,
-      guard,
+      beforeLeaving,
       serverSeconds: signDataServerSeconds,
     };
     const json = await this.#connection.send(call, signal);

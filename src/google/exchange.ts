@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 
 /** One answer, its body read to the end. */
@@ -33,23 +34,30 @@ const largestBody = 1024 * 1024;
  * because only a handler of one's own learns when a request is handed to a socket: what fails before then
  * was surely not carried out. undici itself repeats nothing here: a request whose socket dies is failed.
  *
- * `guard` is called when a connection is there and nothing is written yet.
+ * `beforeLeaving` is called when a connection is there, this request's own, and nothing is written yet; the
+ * bytes leave in the very turn in which it has resolved. That is so because undici writes nothing of a request
+ * before its body gives a first piece, and the body waits for it. The deadline stands still meanwhile.
  *
  * @throws {ExchangeError} when no whole answer came; the signal's reason when the caller aborted; what
- * `guard` throws.
+ * `beforeLeaving` throws, and then nothing has left.
  */
 export function exchange(
   dispatcher: Dispatcher,
   request: Dispatcher.DispatchOptions,
   deadlineMs: number,
-  guard: (() => void) | undefined,
+  beforeLeaving: (() => Promise<void>) | undefined,
   signal: AbortSignal,
 ): Promise<Answer> {
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
-    const handler = new Exchange(deadlineMs, guard, signal, resolve, reject);
+    const handler = new Exchange(deadlineMs, signal, resolve, reject);
     try {
-      dispatcher.dispatch(request, handler);
+      const { body } = request;
+      const waits = beforeLeaving !== undefined && typeof body === 'string';
+      dispatcher.dispatch(
+        waits ? handler.heldBack(request, body, beforeLeaving) : request,
+        handler,
+      );
     } catch (error) {
       handler.onResponseError(undefined, error);
     }
@@ -59,9 +67,16 @@ export function exchange(
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #guard: (() => void) | undefined;
+  readonly #deadlineMs: number;
   readonly #signal: AbortSignal;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  /** Whether a byte may have been handed to the socket. */
+  #sent = false;
+  /** Resolved when this request has a connection of its own. */
+  readonly #connected = Promise.withResolvers<void>();
+  /** Whether nothing may leave yet, and what undici said meanwhile. */
+  #holdsBack = false;
+  #brokenMeanwhile: unknown;
   #controller: Dispatcher.DispatchController | undefined;
   /** Why it was ended from this side. */
   #ended: Error | undefined;
@@ -76,19 +91,62 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   constructor(
     deadlineMs: number,
-    guard: (() => void) | undefined,
     signal: AbortSignal,
     resolve: (answer: Answer) => void,
     reject: (error: unknown) => void,
   ) {
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#guard = guard;
+    this.#deadlineMs = deadlineMs;
     this.#signal = signal;
-    this.#timer = setTimeout(() => {
-      this.#end(new Error(`no answer within ${deadlineMs} ms`), false);
-    }, deadlineMs);
+    this.#startTimer();
     signal.addEventListener('abort', this.#onAbort);
+  }
+
+  /** The same request, with a body that gives its bytes when `beforeLeaving` has resolved. */
+  heldBack(
+    request: Dispatcher.DispatchOptions,
+    body: string,
+    beforeLeaving: () => Promise<void>,
+  ): Dispatcher.DispatchOptions {
+    this.#holdsBack = true;
+    const bytes = Buffer.from(body);
+    const headers = { ...request.headers, 'content-length': String(bytes.length) };
+    const pieces = this.#released(bytes, beforeLeaving);
+    return { ...request, headers, body: Readable.from(pieces, { objectMode: false }) };
+  }
+
+  async *#released(bytes: Buffer, beforeLeaving: () => Promise<void>): AsyncGenerator<Buffer> {
+    await this.#connected.promise;
+    await this.#release(beforeLeaving);
+    yield bytes;
+  }
+
+  async #release(beforeLeaving: () => Promise<void>): Promise<void> {
+    clearTimeout(this.#timer);
+    try {
+      await beforeLeaving();
+      if (this.#settled) throw this.#ended ?? new Error('aborted');
+    } catch (error) {
+      if (!this.#settled) {
+        this.#settle();
+        this.#reject(error);
+      }
+      throw error;
+    }
+    this.#holdsBack = false;
+    if (this.#brokenMeanwhile !== undefined) {
+      this.onResponseError(undefined, this.#brokenMeanwhile);
+      throw this.#brokenMeanwhile;
+    }
+    this.#startTimer();
+    this.#sent = true;
+  }
+
+  #startTimer(): void {
+    this.#timer = setTimeout(() => {
+      this.#end(new Error(`no answer within ${this.#deadlineMs} ms`), false);
+    }, this.#deadlineMs);
   }
 
   readonly #onAbort = (): void => {
@@ -103,15 +161,9 @@ class Exchange implements Dispatcher.DispatchHandler {
       controller.abort(this.#ended ?? new Error('aborted'));
       return;
     }
-    try {
-      this.#guard?.();
-    } catch (error) {
-      this.#settle();
-      controller.abort(new Error('aborted'));
-      this.#reject(error);
-      return;
-    }
     this.#controller = controller;
+    if (this.#holdsBack) this.#connected.resolve();
+    else this.#sent = true;
   }
 
   onResponseStart(
@@ -154,6 +206,11 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: unknown): void {
     if (this.#settled) return;
+    if (this.#holdsBack && this.#controller !== undefined) {
+      // Whoever is asked before it leaves must have answered before this is over.
+      this.#brokenMeanwhile = error;
+      return;
+    }
     this.#settle();
     this.#fail(error, false);
   }
@@ -168,7 +225,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #fail(error: unknown, tooLarge: boolean): void {
     const message = error instanceof Error ? error.message || error.name : String(error);
-    this.#reject(new ExchangeError(message, this.#controller !== undefined, tooLarge, error));
+    this.#reject(new ExchangeError(message, this.#sent, tooLarge, error));
   }
 
   #settle(): void {

@@ -33,8 +33,8 @@ export interface Call {
   readonly path: string;
   /** JSON; absent for GET. */
   readonly body?: string;
-  /** Called right before the request is written; may throw. */
-  readonly guard?: () => void;
+  /** Awaited when token, budget and connection are there, before each attempt's first byte; may reject. */
+  readonly beforeLeaving?: () => Promise<void>;
   /** After how many seconds Google is to give the call up (system parameter X-Server-Timeout). */
   readonly serverSeconds?: number;
 }
@@ -153,7 +153,7 @@ export class GoogleConnection {
         this.#dispatcher,
         request,
         this.#deadlineMs,
-        call.guard,
+        call.beforeLeaving,
         signal,
       );
       status = answer.status;

@@ -37,17 +37,24 @@ export type SignDataOperation =
  */
 export interface ProvisioningApi extends AsyncDisposable {
   get(process: ProcessReference, signal: AbortSignal): Promise<ProvisioningProcess>;
-  claim(process: ProcessReference, callerInstanceId: string, signal: AbortSignal): Promise<void>;
+  /** `beforeLeaving` as with {@link signData}, before every attempt. */
+  claim(
+    process: ProcessReference,
+    callerInstanceId: string,
+    beforeLeaving: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void>;
   /**
-   * `data` is the exact byte string to be signed; Google carries it as base64. `guard` is called right
-   * before the request goes out, after every wait for a token or the budget: it throws when the caller may
-   * no longer send it, since a device that is asked twice fails the process.
+   * `data` is the exact byte string to be signed; Google carries it as base64. `beforeLeaving` is awaited when
+   * nothing is left to be waited for, not a token, the budget or a connection, and the request leaves in the
+   * same turn in which it resolves. It writes the intention down, and rejects when the caller may no longer
+   * ask, since a device that is asked twice fails the process. With a fresh token it is awaited once more.
    */
   signData(
     process: ProcessReference,
     data: Uint8Array,
     algorithm: SignatureAlgorithm,
-    guard: () => void,
+    beforeLeaving: () => Promise<void>,
     signal: AbortSignal,
   ): Promise<SignDataOperation>;
   /** `name` is an operation's full resource name as signData answered it. */

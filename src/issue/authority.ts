@@ -81,8 +81,14 @@ export class Authority {
     return this.#work('prepare', signal, (inner) => prepare(request, inner));
   }
 
-  issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    return this.#work('issue', signal, (inner) => this.#options.adapter.issue(request, inner));
+  /** `beforeOrdering` is awaited when nothing but the adapter's own connection is left to be waited for. */
+  issue(
+    request: IssueRequest,
+    beforeOrdering: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<Issuance> {
+    const { adapter } = this.#options;
+    return this.#work('issue', signal, (inner) => adapter.issue(request, inner), beforeOrdering);
   }
 
   collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
@@ -181,6 +187,7 @@ export class Authority {
     call: CaCall,
     signal: AbortSignal,
     run: (inner: AbortSignal) => Promise<Result>,
+    beforehand?: () => Promise<void>,
   ): Promise<Result> {
     if (this.#down !== undefined) throw this.#refusal(this.#down);
     const place = this.#slots.enter(signal);
@@ -190,6 +197,7 @@ export class Authority {
       // It may have gone down while this one stood in line.
       if (this.#down !== undefined) throw this.#refusal(this.#down);
       await this.#takeShare(signal);
+      await beforehand?.();
       const result = await this.#timed(call, signal, run);
       this.#up();
       return result;

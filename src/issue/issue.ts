@@ -43,9 +43,9 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
   // An instance that ended in between left it so.
   if (record.order?.asking === true) authority.reportUnanswered(entry.processId, placed.requestId);
   const intended: ProcessRecord = { ...record, order: { ...placed, asking: true } };
-  await visit.save(intended);
+  const writeDown = () => visit.save(intended);
   const issuance = await authority
-    .issue(issueRequest(intended, entry), signal)
+    .issue(issueRequest(intended, entry), writeDown, signal)
     .catch((error: unknown) => {
       if (error instanceof ProvisioningError && mayHaveIssued(error)) {
         authority.reportUnanswered(entry.processId, placed.requestId, error);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { GoogleError } from '../../src/errors.ts';
 import { CallBudget } from '../../src/google/call-budget.ts';
@@ -14,7 +15,7 @@ const sample = JSON.parse(
 const process = { customer: 'my_customer', processId: 'p-1' };
 const path = '/v1/customers/my_customer/certificateProvisioningProcesses/p-1';
 const never = new AbortController().signal;
-const noGuard = () => undefined;
+const nothing = () => Promise.resolve();
 const algorithm = 'SIGNATURE_ALGORITHM_ECDSA_SHA256';
 const refusal = (code: number, status: string, message: string) =>
   json(code, { error: { code, status, message } });
@@ -39,9 +40,9 @@ describe('the six methods', () => {
       json(200, {}),
     ]);
     expect(await google.api.get(process, never)).toMatchObject({ authority: 'default_ca_config' });
-    await google.api.claim(process, 'instance 1', never);
+    await google.api.claim(process, 'instance 1', nothing, never);
     const data = new Uint8Array(Buffer.from('xdata')).subarray(1);
-    const operation = await google.api.signData(process, data, algorithm, noGuard, never);
+    const operation = await google.api.signData(process, data, algorithm, nothing, never);
     expect(operation).toEqual({ kind: 'running', name: sample.running.name });
     expect(await google.api.operation(operation.name, never)).toMatchObject({ kind: 'done' });
     await google.api.uploadCertificate(process, 'PEM', never);
@@ -120,7 +121,7 @@ describe('an error', () => {
     await using google = await fakeGoogle([
       json(status, { error: { code: status, status: name, message } }),
     ]);
-    const error = await errorOf(google.api.claim(process, 'i', never));
+    const error = await errorOf(google.api.claim(process, 'i', nothing, never));
     expect(error).toMatchObject({ code, status, unclear });
     const said = name === undefined ? '' : ` ${name}`;
     expect(error.message).toContain(`claim: Google answered ${status}${said}: Google’s [31mwords`);
@@ -132,8 +133,8 @@ describe('an error', () => {
       const tokens = new NumberedTokens();
       await using google = await fakeGoogle([html(status)], { tokens });
       for (const call of [
-        google.api.claim(process, 'i', never),
-        google.api.signData(process, new Uint8Array([1]), algorithm, noGuard, never),
+        google.api.claim(process, 'i', nothing, never),
+        google.api.signData(process, new Uint8Array([1]), algorithm, nothing, never),
       ]) {
         const error = await errorOf(call);
         expect(error).toMatchObject({ code: 'google-intercepted', status, unclear: true });
@@ -152,7 +153,7 @@ describe('an error', () => {
 
   it.each([408, 500, 502, 503, 504])('page with %i is an outage', async (status) => {
     await using google = await fakeGoogle([html(status)]);
-    expect(await errorOf(google.api.claim(process, 'i', never))).toMatchObject({
+    expect(await errorOf(google.api.claim(process, 'i', nothing, never))).toMatchObject({
       code: 'google-unavailable',
       unclear: true,
       message: expect.stringContaining(`answers: ${status}`),
@@ -219,7 +220,7 @@ describe('an error', () => {
     ['more than a megabyte', (response) => response.end('x'.repeat(1_200_000))],
   ])('follows a 200 with %s', async (_what, reply) => {
     await using google = await fakeGoogle([reply]);
-    expect(await errorOf(google.api.claim(process, 'i', never))).toMatchObject({
+    expect(await errorOf(google.api.claim(process, 'i', nothing, never))).toMatchObject({
       code: 'google-intercepted',
       unclear: true,
     });
@@ -271,7 +272,7 @@ describe('a repeat', () => {
 
   it('that is refused after a lost answer says that it may be the echo of success', async () => {
     await using google = await fakeGoogle([reset, refusal(400, 'FAILED_PRECONDITION', 'claimed')]);
-    expect(await errorOf(google.api.claim(process, 'i', never))).toMatchObject({
+    expect(await errorOf(google.api.claim(process, 'i', nothing, never))).toMatchObject({
       code: 'google-rejected',
       status: 400,
       unclear: true,
@@ -283,7 +284,9 @@ describe('a repeat', () => {
       refusal(429, 'RESOURCE_EXHAUSTED', 'x'),
       refusal(400, 'FAILED_PRECONDITION', 'claimed'),
     ]);
-    expect(await errorOf(google.api.claim(process, 'i', never))).toMatchObject({ unclear: false });
+    expect(await errorOf(google.api.claim(process, 'i', nothing, never))).toMatchObject({
+      unclear: false,
+    });
   });
 
   it('ends when the caller aborts', async () => {
@@ -310,16 +313,16 @@ describe('signData', () => {
   ])('is sent once and not again after %s', async (_what, reply, unclear) => {
     await using google = await fakeGoogle([reply], { deadlineMs: 300 });
     const data = new Uint8Array([1]);
-    const error = await errorOf(google.api.signData(process, data, algorithm, noGuard, never));
+    const error = await errorOf(google.api.signData(process, data, algorithm, nothing, never));
     expect(error.unclear).toBe(unclear);
     expect(google.seen.length).toBe(1);
   });
 
   it('is unclear, and not sent again, on a kept connection that died meanwhile', async () => {
     await using google = await fakeGoogle([json(200, {}), reset, json(200, sample.running)]);
-    await google.api.claim(process, 'i', never);
+    await google.api.claim(process, 'i', nothing, never);
     const data = new Uint8Array([1]);
-    const error = await errorOf(google.api.signData(process, data, algorithm, noGuard, never));
+    const error = await errorOf(google.api.signData(process, data, algorithm, nothing, never));
     expect(error).toMatchObject({ code: 'google-unavailable', unclear: true });
     expect(google.seen.length).toBe(2);
   });
@@ -328,27 +331,25 @@ describe('signData', () => {
     const google = await fakeGoogle([]);
     google.server.close();
     const data = new Uint8Array([1]);
-    const error = await errorOf(google.api.signData(process, data, algorithm, noGuard, never));
+    const error = await errorOf(google.api.signData(process, data, algorithm, nothing, never));
     expect(error).toMatchObject({ code: 'google-unavailable', unclear: false });
     await google.api[Symbol.asyncDispose]();
   });
 
-  it('is not sent when the guard throws, and asks it again before the repeat with a fresh token', async () => {
+  it('is not sent when what comes before it fails, which is asked again before a fresh token’s call', async () => {
     const tokens = new NumberedTokens();
     await using google = await fakeGoogle(
       [refusal(401, 'UNAUTHENTICATED', 'x'), json(200, sample.running)],
       { tokens },
     );
     let asked = 0;
-    const refuse = () => {
-      throw new Error('the lease is lost');
-    };
+    const refuse = () => Promise.reject(new Error('the lease is lost'));
     const data = new Uint8Array([1]);
     await expect(google.api.signData(process, data, algorithm, refuse, never)).rejects.toThrow(
       'the lease is lost',
     );
     expect(google.seen.length).toBe(0);
-    const count = () => {
+    const count = async () => {
       asked += 1;
     };
     await google.api.signData(process, data, algorithm, count, never);
@@ -357,6 +358,48 @@ describe('signData', () => {
       'Bearer 0',
       'Bearer 1',
     ]);
+  });
+
+  it('has its connection, and has sent nothing, while it is written down; then its bytes leave at once', async () => {
+    await using google = await fakeGoogle([json(200, sample.running)], { deadlineMs: 200 });
+    let connections = 0;
+    let bytes = 0;
+    google.server.on('connection', (socket) => {
+      connections += 1;
+      socket.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+      });
+    });
+    let sentMeanwhile = -1;
+    const write = async () => {
+      // Longer than a call's deadline, which stands still.
+      await sleep(300);
+      expect(connections).toBe(1);
+      sentMeanwhile = bytes;
+    };
+    await google.api.signData(process, new Uint8Array([1]), algorithm, write, never);
+    expect(sentMeanwhile).toBe(0);
+    expect(google.seen[0]?.headers['content-length']).toBe(String(google.seen[0]?.body.length));
+    expect(google.seen[0]?.headers).not.toHaveProperty('transfer-encoding');
+  });
+
+  it('is clear when its connection dies, or it is given up, while it is written down', async () => {
+    await using google = await fakeGoogle([json(200, sample.running)]);
+    const data = new Uint8Array([1]);
+    let finished = 0;
+    const dies = async () => {
+      google.server.closeAllConnections();
+      await sleep(30);
+      finished += 1;
+    };
+    const error = await errorOf(google.api.signData(process, data, algorithm, dies, never));
+    expect([error.code, error.unclear, finished]).toEqual(['google-unavailable', false, 1]);
+    const stop = new AbortController();
+    const given = async () => stop.abort(new Error('the visit is over'));
+    await expect(google.api.signData(process, data, algorithm, given, stop.signal)).rejects.toThrow(
+      'the visit is over',
+    );
+    expect(google.seen.length).toBe(0);
   });
 });
 

@@ -11,6 +11,7 @@ import { Events } from '../../src/telemetry/events.ts';
 import { ScheduledClock } from '../support/scheduled-clock.ts';
 
 const never = new AbortController().signal;
+const nothing = () => Promise.resolve();
 const request = { requestId: '0'.repeat(32), processId: 'p' } as IssueRequest;
 const issued: Issuance = { kind: 'issued', certificate: Uint8Array.of(1), chain: [] };
 const down = () => Promise.reject(new ProvisioningError('ca-unavailable', 'down'));
@@ -86,7 +87,7 @@ describe('an authority', () => {
   it('ends a call at its deadline as ca-unavailable', async () => {
     const { authority, adapter, clock } = authorityOf();
     adapter.answer = hanging;
-    const failed = expect(authority.issue(request, never)).rejects.toMatchObject({
+    const failed = expect(authority.issue(request, nothing, never)).rejects.toMatchObject({
       code: 'ca-unavailable',
     });
     await clock.advance(5_000);
@@ -96,8 +97,10 @@ describe('an authority', () => {
   it('makes no more calls than it has places, and turns away beyond its line', async () => {
     const { authority, adapter, clock } = authorityOf();
     adapter.answer = hanging;
-    const waiting = [1, 2, 3].map(() => authority.issue(request, never).catch(() => undefined));
-    await expect(authority.issue(request, never)).rejects.toMatchObject({
+    const waiting = [1, 2, 3].map(() =>
+      authority.issue(request, nothing, never).catch(() => undefined),
+    );
+    await expect(authority.issue(request, nothing, never)).rejects.toMatchObject({
       code: 'ca-throttled',
       retryAfterMs: 1_250,
     });
@@ -110,12 +113,14 @@ describe('an authority', () => {
     const { authority, adapter, told } = authorityOf();
     adapter.answer = down;
     for (let call = 0; call < 3; call += 1) {
-      await expect(authority.issue(request, never)).rejects.toMatchObject({
+      await expect(authority.issue(request, nothing, never)).rejects.toMatchObject({
         code: 'ca-unavailable',
       });
     }
     expect(authority.problem?.code).toBe('ca-unavailable');
-    await expect(authority.issue(request, never)).rejects.toMatchObject({ retryAfterMs: 50_000 });
+    await expect(authority.issue(request, nothing, never)).rejects.toMatchObject({
+      retryAfterMs: 50_000,
+    });
     expect(adapter.calls).toHaveLength(3);
     expect(told).toEqual([false]);
   });
@@ -124,7 +129,7 @@ describe('an authority', () => {
     const { authority, adapter, clock } = authorityOf({ concurrency: 3, longestLine: 5 });
     adapter.answer = hanging;
     const calls = Array.from({ length: 8 }, () =>
-      authority.issue(request, never).catch((error: unknown) => error),
+      authority.issue(request, nothing, never).catch((error: unknown) => error),
     );
     await clock.advance(30_000);
     const errors = await Promise.all(calls);
@@ -136,7 +141,8 @@ describe('an authority', () => {
   it('is not down for what the CA does answer', async () => {
     const { authority, adapter } = authorityOf();
     adapter.answer = () => Promise.reject(new ProvisioningError('ca-throttled', 'busy'));
-    for (let call = 0; call < 5; call += 1) await authority.issue(request, never).catch(() => 0);
+    for (let call = 0; call < 5; call += 1)
+      await authority.issue(request, nothing, never).catch(() => 0);
     expect(authority.problem).toBeUndefined();
   });
 
@@ -163,7 +169,7 @@ describe('an authority', () => {
     const budget = new CallBudget({ requestsPerSecond: 1, burst: 1, clock });
     const { authority, adapter } = authorityOf({ clock, budget });
     const stop = new AbortController();
-    await authority.issue(request, never);
+    await authority.issue(request, nothing, never);
     const watch = authority.watch(stop.signal);
     await clock.advance(900);
     expect(adapter.calls).toEqual(['issue']);

@@ -42,8 +42,8 @@ describe('without a safeguard', () => {
     'order-intention': [1, 2, 3],
     'save-before-upload': [1, 2, 3],
     'acknowledge-after-write': [1, 2, 3],
-    'sign-guard': [242, 350, 384],
-    'doubt-pause': [9, 869],
+    'write-last': [137, 490, 1352],
+    'doubt-pause': [140, 274, 352],
   } as const;
   it.each(safeguards)('%s, a breach is found', async (name) => {
     let found = 0;

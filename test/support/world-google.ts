@@ -93,8 +93,8 @@ export interface WorldGoogleOptions {
   readonly scheduler: Scheduler;
   readonly wire: Wire;
   readonly faults?: FaultChanges;
-  /** The API as the worker's own client has it, or one that does not heed the guard. */
-  readonly heedsGuard: boolean;
+  /** As the worker's own client does it, or one that writes the intention down before its waits. */
+  readonly writesLast: boolean;
 }
 
 /** A call that Google has seen, for whoever counts. */
@@ -212,20 +212,27 @@ class WorldApi implements ProvisioningApi {
     return narrowProcess(await this.#send('get', process.processId, {}, signal));
   }
 
-  async claim(process: ProcessReference, callerInstanceId: string, signal: AbortSignal) {
-    await this.#send('claim', process.processId, { callerInstanceId }, signal);
+  async claim(
+    process: ProcessReference,
+    callerInstanceId: string,
+    beforeLeaving: () => Promise<void>,
+    signal: AbortSignal,
+  ) {
+    const body = { callerInstanceId };
+    await this.#send('claim', process.processId, body, signal, undefined, beforeLeaving);
   }
 
   async signData(
     process: ProcessReference,
     data: Uint8Array,
     algorithm: string,
-    guard: () => void,
+    beforeLeaving: () => Promise<void>,
     signal: AbortSignal,
   ) {
     const signData = Buffer.from(data).toString('base64');
     const body = { signData, signatureAlgorithm: algorithm };
-    const leave = this.#options.heedsGuard ? guard : undefined;
+    if (!this.#options.writesLast) await beforeLeaving();
+    const leave = this.#options.writesLast ? beforeLeaving : undefined;
     return narrowOperation(
       await this.#send('signData', process.processId, body, signal, undefined, leave),
     );
@@ -256,7 +263,7 @@ class WorldApi implements ProvisioningApi {
     body: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
     operation?: string,
-    leave?: () => void,
+    leave?: () => Promise<void>,
   ): Promise<unknown> {
     let unclear = false;
     for (let attempt = 1; ; attempt += 1) {
@@ -280,7 +287,7 @@ class WorldApi implements ProvisioningApi {
     body: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
     operation: string | undefined,
-    leave: (() => void) | undefined,
+    leave: (() => Promise<void>) | undefined,
   ): Promise<unknown> {
     const answer = await this.#options.wire.send(
       { life: this.#life, port: 'google', method, processId },

@@ -17,7 +17,7 @@ export const safeguards = [
   'order-intention',
   'save-before-upload',
   'acknowledge-after-write',
-  'sign-guard',
+  'write-last',
   'doubt-pause',
 ] as const;
 export type Safeguard = (typeof safeguards)[number];

@@ -47,8 +47,8 @@ export interface WireOptions {
 }
 
 export interface Parcel<Result> {
-  /** Runs when the request leaves the instance; throwing, nothing leaves. */
-  readonly leave?: () => void;
+  /** Awaited right before the request leaves the instance; rejecting, nothing leaves. */
+  readonly leave?: () => Promise<void>;
   /** What the other side does; it happens even when the caller has died meanwhile. */
   readonly carryOut: () => Promise<Result> | Result;
   /** The error the caller sees when there is trouble. */
@@ -83,14 +83,13 @@ export class Wire {
       if (fate.crash === 'before') return life.die();
       if (fate.stall === 'before') this.#stall(life, fate);
       const waitMs = fate.waitMs ?? 0;
+      const depart = () => {
+        if (!signal?.aborted) this.#travel(call, fate, parcel, resolve, reject);
+      };
       const leave = () => {
         if (signal?.aborted) return;
-        try {
-          parcel.leave?.();
-        } catch (error) {
-          return reject(error);
-        }
-        this.#travel(call, fate, parcel, resolve, reject);
+        if (parcel.leave === undefined) depart();
+        else parcel.leave().then(depart, reject);
       };
       if (waitMs > 0 || fate.stall === 'before') scheduler.after(waitMs, leave, life);
       else leave();

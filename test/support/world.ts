@@ -103,8 +103,8 @@ export class World {
             trace(`${((scheduler.now() - startOfTime) / 1_000).toFixed(3)} ${line}`);
     this.wire = new Wire({ scheduler, fates: options.fates ?? (() => ({})), trace: tell });
     const { wire } = this;
-    const heedsGuard = without !== 'sign-guard';
-    this.google = new WorldGoogle({ scheduler, wire, heedsGuard, faults: options.faults ?? {} });
+    const writesLast = without !== 'write-last';
+    this.google = new WorldGoogle({ scheduler, wire, writesLast, faults: options.faults ?? {} });
     const store = options.store?.(scheduler) ?? new MemoryJournal(scheduler.clockOf());
     this.journal = new WorldJournal({ scheduler, wire, store, without });
     scheduler.nextWorkAt = () => this.journal.nextWorkAt();

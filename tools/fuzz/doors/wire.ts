@@ -59,11 +59,12 @@ export async function wire(): Promise<Door> {
         return (await api.operation(`${name}/operations/0`, signal)).kind;
       case 'signData': {
         const algorithm = 'SIGNATURE_ALGORITHM_ECDSA_SHA256';
-        return (await api.signData(reference, Buffer.alloc(9), algorithm, () => undefined, signal))
-          .kind;
+        return (
+          await api.signData(reference, Buffer.alloc(9), algorithm, () => Promise.resolve(), signal)
+        ).kind;
       }
       case 'claim':
-        await api.claim(reference, 'fuzz', signal);
+        await api.claim(reference, 'fuzz', () => Promise.resolve(), signal);
         return 'claimed';
       case 'uploadCertificate':
         await api.uploadCertificate(reference, 'pem', signal);
