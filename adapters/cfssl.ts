@@ -201,6 +201,7 @@ class Cfssl implements CertificateAuthority {
         url: new URL(`/api/v1/cfssl/${call}`, this.#options.url).href,
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(body),
+        safe: call === 'info',
       },
       signal,
     );

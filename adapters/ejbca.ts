@@ -227,7 +227,7 @@ class Ejbca implements CertificateAuthority {
       { property: 'STATUS', value: 'CERT_ACTIVE', operation: 'EQUAL' },
     ];
     const body = { max_number_of_results: 10, criteria };
-    const call = { method: 'POST', path: 'certificate/search', body } as const;
+    const call = { method: 'POST', path: 'certificate/search', body, safe: true } as const;
     const answer = await this.#client.send(call, signal);
     if (answer.status !== 200) throw this.#client.errorOf('Searching for the order', answer);
     const found = this.#client.read(answer, searchAnswer).certificates.map((one) => {

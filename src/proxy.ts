@@ -83,7 +83,7 @@ function placeOf({ url, named }: Proxy): string {
 }
 
 /** What a Proxy-Authorization header holds (RFC 9110 11.7.2), undefined where the proxy asks for nothing. */
-function proxyAuthorization({ url }: Proxy): string | undefined {
+export function proxyAuthorization({ url }: Proxy): string | undefined {
   if (url.username === '') return undefined;
   const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
   return `Basic ${Buffer.from(credentials).toString('base64')}`;
@@ -95,7 +95,12 @@ function proxyAuthorization({ url }: Proxy): string | undefined {
  * @param target `host:port`, an IPv6 address in brackets
  * @throws {ProxyError} with the proxy's own words when it does not let us through.
  */
-export function tunnel(proxy: Proxy, target: string, deadlineMs: number): Promise<Socket> {
+export function tunnel(
+  proxy: Proxy,
+  target: string,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<Socket> {
   const { url } = proxy;
   const isTls = url.protocol === 'https:';
   const authorization = proxyAuthorization(proxy);
@@ -106,6 +111,7 @@ export function tunnel(proxy: Proxy, target: string, deadlineMs: number): Promis
       port: url.port === '' ? (isTls ? 443 : 80) : Number(url.port),
       path: target,
       agent: false,
+      signal,
       headers: {
         host: target,
         ...(authorization === undefined ? {} : { 'proxy-authorization': authorization }),
@@ -122,7 +128,7 @@ export function tunnel(proxy: Proxy, target: string, deadlineMs: number): Promis
         return resolve(socket as Socket);
       }
       socket.destroy();
-      reject(refused(proxy, statusCode, statusMessage, headers));
+      reject(proxyRefusal(proxy, statusCode, statusMessage, headers));
     });
     request.once('error', (cause) => {
       clearTimeout(timer);
@@ -138,11 +144,12 @@ export function throughProxy(
   proxy: Proxy,
   connect: buildConnector.connector,
   deadlineMs: number,
+  signal?: AbortSignal,
 ): buildConnector.connector {
   return (options, callback) => {
     const { hostname, protocol, port } = options;
     const target = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
-    tunnel(proxy, target, deadlineMs).then(
+    tunnel(proxy, target, deadlineMs, signal).then(
       (httpSocket) =>
         protocol === 'https:'
           ? connect({ ...options, httpSocket }, callback)
@@ -184,7 +191,8 @@ export function settleProxyVariables(environment: Record<string, string | undefi
 /** Of what a proxy says beside its status, what helps to mend it. */
 const tellingHeaders = ['proxy-authenticate', 'server', 'via', 'x-squid-error'] as const;
 
-function refused(
+/** What a proxy said that did not let us through; `words` are its own. */
+export function proxyRefusal(
   proxy: Proxy,
   status: number,
   words: string,

@@ -28,6 +28,7 @@ export function sdkHandler(http: AdapterHttp): RequestHandler {
           url: `${protocol}//${authority}${path}`,
           headers: sendable(headers),
           ...(typeof body === 'string' || body instanceof Uint8Array ? { body } : {}),
+          safe: /\.(Get|Describe|List)\w*$/.test(headers['x-amz-target'] ?? ''),
         },
         options.abortSignal ?? never,
       );

@@ -11,6 +11,8 @@ export interface EjbcaCall {
   /** Behind /v1/, with its query, encoded. */
   readonly path: string;
   readonly body?: object;
+  /** For a POST that changes nothing: a search. */
+  readonly safe?: boolean;
 }
 
 const errorBody = z.object({ error_message: z.string() });
@@ -76,7 +78,7 @@ export class EjbcaClient {
   }
 
   #once(
-    { method, path, body }: EjbcaCall,
+    { method, path, body, safe = method === 'GET' }: EjbcaCall,
     authorization: string | undefined,
     signal: AbortSignal,
   ): Promise<HttpAnswer> {
@@ -86,7 +88,7 @@ export class EjbcaClient {
       ...(authorization === undefined ? {} : { authorization }),
     };
     const json = body === undefined ? {} : { body: JSON.stringify(body) };
-    return this.#http.request({ method, url: this.#root + path, headers, ...json }, signal);
+    return this.#http.request({ method, url: this.#root + path, headers, safe, ...json }, signal);
   }
 }
 

@@ -152,7 +152,7 @@ export class Credentials implements AsyncDisposable {
       accept: 'application/json',
     };
     const answer = await this.#http.request(
-      { method: 'POST', url: tokenUrl, headers, body: form.toString() },
+      { method: 'POST', url: tokenUrl, headers, body: form.toString(), safe: true },
       this.#closing.signal,
     );
     const said = () => serverWords(answer.body, this.#secrets) || 'nothing';

@@ -102,7 +102,9 @@ export class ScepServer {
     const url = this.#url(operation);
     // Encodes +, / and =, which base64 has and queries give a meaning.
     if (message !== undefined) url.searchParams.set('message', message);
-    return this.#options.http.request({ method: 'GET', url: url.href }, signal);
+    // An order may go by GET too.
+    const safe = operation !== 'PKIOperation';
+    return this.#options.http.request({ method: 'GET', url: url.href, safe }, signal);
   }
 
   #post(message: Uint8Array, signal: AbortSignal): Promise<HttpAnswer> {

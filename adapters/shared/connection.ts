@@ -3,7 +3,9 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
 import { certificateFile } from '../../src/issue/pem-file.ts';
 import { secretReference } from '../../src/issue/secret.ts';
-import { type AdapterHttp, type AdapterTls, adapterHttp, isLoopback } from './http.ts';
+import { isLoopback, readProxy } from '../../src/proxy.ts';
+import { type AdapterHttp, adapterHttp } from './http.ts';
+import type { AdapterTls } from './tls.ts';
 
 /*
  * How to reach a CA over HTTP. Every kind takes the same options by the same names: `tls` and `proxy`.
@@ -39,10 +41,18 @@ export const connectionOptions = {
     .optional()
     .describe('Which server is trusted over TLS, and the client certificate it is shown.'),
   proxy: z
-    .url({ protocol: /^https?$/ })
+    .string()
+    .superRefine((value, context) => {
+      try {
+        readProxy(value, 'The option');
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        context.addIssue({ code: 'custom', message });
+      }
+    })
     .optional()
     .describe(
-      'URL of an HTTP proxy on the way. Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count, but not for this very machine.',
+      'An HTTP proxy on the way: its URL, or host:port. Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count, but not for this very machine.',
     ),
 } as const;
 

@@ -3,7 +3,8 @@ import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import type { buildConnector } from 'undici';
 
 /**
- * undici's own connector does not let go of a socket that is still connecting; these are kept in `sockets`.
+ * undici's own connector does not let go of a socket that is still connecting; these are kept in `sockets`. Given a
+ * tunnel (`httpSocket`), TLS begins in there.
  *
  * The host's name is what the server is told first (SNI, RFC 6066 3): one that serves several names shows the
  * certificate of another without it. An address is no name there; it is only compared with the certificate.
@@ -13,12 +14,15 @@ export function connector(
   timeoutMs: number,
   sockets: Set<Socket>,
 ): buildConnector.connector {
-  return ({ hostname, port, protocol }, done) => {
+  return ({ hostname, port, protocol, httpSocket }, done) => {
     const isTls = protocol === 'https:';
     const host = hostname.replace(/^\[(.*)\]$/, '$1');
     const where = { host, port: Number(port || (isTls ? 443 : 80)) };
     const servername = isIP(host) === 0 ? host : '';
-    const socket = isTls ? connectTls({ ...secure, ...where, servername }) : connectPlain(where);
+    const inside = httpSocket === undefined ? {} : { socket: httpSocket };
+    const socket = isTls
+      ? connectTls({ ...secure, ...where, ...inside, servername })
+      : connectPlain(where);
     sockets.add(socket);
     const late = setTimeout(() => {
       socket.destroy(Object.assign(new Error('No connection.'), { code: 'ETIMEDOUT' }));
@@ -28,6 +32,7 @@ export function connector(
     socket.once('close', () => {
       clearTimeout(late);
       sockets.delete(socket);
+      httpSocket?.destroy();
       if (!connected) failed(Object.assign(new Error('Closed.'), { code: 'ECONNRESET' }));
     });
     let connected = false;
@@ -35,6 +40,9 @@ export function connector(
       connected = true;
       clearTimeout(late);
       socket.off('error', failed);
+      // An alert, which in TLS 1.3 may come behind the handshake: Node only tells it, and undici would forget it
+      // over the end of the stream.
+      if (isTls) socket.once('error', (error) => socket.destroy(error));
       done(null, socket);
     });
   };

@@ -1,44 +1,25 @@
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
-import { type ConnectionOptions, createSecureContext } from 'node:tls';
-import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent, request as send } from 'undici';
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Clock } from '../../src/clock.ts';
-import { DeadlineError, withDeadline } from '../../src/deadline.ts';
+import { withDeadline } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { encodePem, readCertificates } from '../../src/x509/pem.ts';
-import { privateKeyPem, readPrivateKey } from '../../src/x509/private-key.ts';
-import { connector } from './connector.ts';
+import { exchange, mostBodyBytes, type Progress, type RawAnswer } from './exchange.ts';
+import { problemOf } from './http-problem.ts';
+import type { AdapterTls } from './tls.ts';
+import { Ways } from './ways.ts';
 
 /*
- * HTTP as adapters need it: one request, one answer of bounded size, no redirect followed, nothing repeated.
- * What a status means is for the adapter to say.
+ * HTTP as adapters need it: one request, one answer of bounded size, no redirect followed. What a status means is for
+ * the adapter to say; how far a request came is told by its error.
  */
 
-const mostBodyBytes = 1024 * 1024;
 const usualDeadlineMs = 60_000;
-/** Nobody may send us away for longer. */
-const longestRetryAfterMs = 6 * 60 * 60_000;
-
-/** Files are absolute paths of PEM files. */
-export interface AdapterTls {
-  /** CAs that the server's certificate may chain to, instead of the system's. */
-  readonly caFile?: string | undefined;
-  /** The same as PEM text; goes before `caFile`. */
-  readonly ca?: string | undefined;
-  /** Takes any server. Only for fetching what is then verified by itself, as a root by its fingerprint. */
-  readonly unverified?: true | undefined;
-  /** A client certificate, followed by its chain, and its private key. */
-  readonly certFile?: string | undefined;
-  readonly keyFile?: string | undefined;
-  /** The passphrase of the private key, where it is encrypted. */
-  readonly passphrase?: string | undefined;
-}
+/** Whoever asks for more does not mean it: no order is waited for so long. */
+const longestRetryAfterMs = 24 * 60 * 60_000;
 
 export interface AdapterHttpOptions {
   readonly tls?: AdapterTls | undefined;
-  /** The URL of a proxy. Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count, but not for loopback. */
+  /** A proxy, as a URL or as host:port. Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY count, but not for loopback. */
   readonly proxy?: string | undefined;
   readonly clock: Clock;
   /** How long one request may take; its caller's signal may end it earlier. */
@@ -50,242 +31,137 @@ export interface HttpRequest {
   readonly url: string | URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
+  /**
+   * Whether it changes nothing at the server (RFC 9110 9.2.1); GET, HEAD and OPTIONS do not unless it says so. A request
+   * that is not safe gets a connection of its own, for a server may close an idle one in the very moment in which it
+   * is used, and nobody could say then whether the request was carried out. A safe one is repeated once instead.
+   */
+  readonly safe?: boolean;
 }
 
 /** Names are in lower case. */
-export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>;
+export type HttpHeaders = RawAnswer['headers'];
 
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: HttpHeaders;
-  /** At most 1 MiB. */
+  /** At most 1 MiB, decoded where the server compressed it unasked. */
   readonly body: Buffer;
 }
 
 export interface AdapterHttp extends AsyncDisposable {
   /**
-   * Resolves whatever the status; rejects with the signal's reason when it is aborted.
-   * @throws {ProvisioningError} `ca-unavailable`: no connection or no answer in time; `ca-misconfigured`: TLS shows that
-   * trust or our certificate is wrong; `ca-bad-answer`: more than 1 MiB.
+   * Resolves whatever the status; rejects with the signal's reason when it is aborted. An error says by `unanswered`
+   * whether the request may have been carried out: no for a safe one, and for one that surely never left.
+   *
+   * @throws {ProvisioningError} `ca-unavailable`: no connection or no answer in time; `ca-misconfigured`: TLS or a proxy
+   * shows that trust, our certificate or our credentials are wrong; `ca-bad-answer`: no HTTP, cut short, or more than
+   * 1 MiB.
    */
   request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer>;
 }
 
-/** @throws {ProvisioningError} `ca-misconfigured` when a file cannot be read or used. */
+/** @throws {ProvisioningError} `ca-misconfigured` when a file or the proxy cannot be read or used. */
 export function adapterHttp(options: AdapterHttpOptions): AdapterHttp {
   const { clock, deadlineMs = usualDeadlineMs } = options;
-  const dispatchers = new Dispatchers(options, deadlineMs);
+  const ways = new Ways(options, deadlineMs);
   return {
     async request(request, signal) {
       const url = new URL(request.url);
+      const safe = request.safe ?? ['GET', 'HEAD', 'OPTIONS'].includes(request.method);
+      const progress: Progress = { sent: false };
       try {
-        return await withDeadline(clock, deadlineMs, signal, (inner) =>
-          exchange(dispatchers.for(url), { ...request, url }, inner),
+        return await withDeadline(clock, deadlineMs, signal, async (inner) =>
+          decoded(await answerTo(ways, { ...request, url, safe }, progress, inner)),
         );
       } catch (error) {
         signal.throwIfAborted();
-        throw asProblem(error, url);
+        throw problemOf(error, url.origin, progress, safe);
       }
     },
-    [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => ways[Symbol.asyncDispose](),
   };
 }
 
 /**
- * How long the server asks us to wait, in milliseconds: Retry-After as seconds or as a date (RFC 9110 10.2.3).
- * `now` is milliseconds since the epoch. Undefined when it does not say, or not in a readable way; six hours at most.
+ * How long the server asks us to wait, in milliseconds: Retry-After as seconds or as a date (RFC 9110 10.2.3), which
+ * counts from the answer's own Date. `now` is milliseconds since the epoch. Undefined when it does not say, not in a
+ * readable way, or asks for more than a day.
  */
 export function retryAfterOf(headers: HttpHeaders, now: number): number | undefined {
-  const value = headers['retry-after'];
-  const text = (Array.isArray(value) ? value[0] : value)?.trim() ?? '';
-  const at = /^[A-Za-z]/.test(text) ? Date.parse(text) : Number.NaN;
-  const askedMs = /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : at - now;
-  return Number.isNaN(askedMs) ? undefined : Math.min(longestRetryAfterMs, Math.max(0, askedMs));
+  const text = headerText(headers, 'retry-after');
+  const isDate = /^[A-Za-z]/.test(text);
+  const serverNow = Date.parse(headerText(headers, 'date'));
+  const since = Number.isNaN(serverNow) ? now : serverNow;
+  const askedMs = isDate
+    ? Date.parse(text) - since
+    : /^\d{1,12}$/.test(text)
+      ? Number(text) * 1_000
+      : Number.NaN;
+  return askedMs <= longestRetryAfterMs ? Math.max(0, askedMs) : undefined;
 }
 
-/** Whether a host (as URL.hostname gives it) is this machine, so that nothing leaves it. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+function headerText(headers: HttpHeaders, name: string): string {
+  const value = headers[name];
+  return (Array.isArray(value) ? value[0] : value)?.trim() ?? '';
 }
 
-/** Direct connections for loopback, else through a proxy where one is set. */
-class Dispatchers implements AsyncDisposable {
-  readonly #direct: Dispatcher;
-  readonly #outside: Dispatcher;
-  readonly #sockets = new Set<Socket>();
-
-  constructor({ tls, proxy }: AdapterHttpOptions, deadlineMs: number) {
-    const secure = secureContext(tls);
-    const connect = connector(secure, deadlineMs, this.#sockets);
-    const common = {
-      pipelining: 1,
-      // On HTTP/2 a server may give back a request it has not begun, and undici would send it again.
-      allowH2: false,
-      keepAliveTimeout: 4_000,
-      // The deadline of each exchange is the stricter one.
-      headersTimeout: deadlineMs * 2,
-      bodyTimeout: deadlineMs * 2,
-    };
-    if (proxy !== undefined) {
-      this.#outside = new ProxyAgent({ ...common, uri: proxy, requestTls: secure });
-      this.#direct = this.#outside;
-      return;
-    }
-    this.#direct = new Agent({ ...common, connect });
-    this.#outside = new EnvHttpProxyAgent({ ...common, connect, requestTls: secure });
-  }
-
-  for(url: URL): Dispatcher {
-    return isLoopback(url.hostname) ? this.#direct : this.#outside;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const destroyed = Promise.all([this.#direct.destroy(), this.#outside.destroy()]);
-    for (const socket of this.#sockets) socket.destroy();
-    await destroyed;
-  }
-}
-
-async function exchange(
-  dispatcher: Dispatcher,
-  { method, url, headers, body }: HttpRequest,
+async function answerTo(
+  ways: Ways,
+  request: HttpRequest & { readonly url: URL; readonly safe: boolean },
+  progress: Progress,
   signal: AbortSignal,
-): Promise<HttpAnswer> {
-  const answer = await send(url, {
-    dispatcher,
+): Promise<RawAnswer> {
+  const { method, url, headers, body, safe } = request;
+  const sending = {
     method,
-    headers: { 'user-agent': `certprov/${packageJson.version}`, ...headers },
+    headers: {
+      'user-agent': `certprov/${packageJson.version}`,
+      'accept-encoding': 'identity',
+      ...headers,
+    },
     body: body === undefined ? null : typeof body === 'string' ? body : Buffer.from(body),
-    signal,
-  });
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of answer.body) {
-    bytes += chunk.length;
-    if (bytes > mostBodyBytes) {
-      throw new ProvisioningError(
-        'ca-bad-answer',
-        `${placeOf(url)} answered with more than ${mostBodyBytes / 1024} KiB.`,
-      );
-    }
-    chunks.push(chunk);
-  }
-  return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks) };
-}
-
-type Secure = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'rejectUnauthorized'>;
-
-function secureContext(tls: AdapterTls = {}): Secure {
-  const { caFile, certFile, keyFile, passphrase, unverified } = tls;
-  const ca = tls.ca ?? (caFile === undefined ? undefined : certificatesIn(caFile));
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      'A client certificate needs both certFile and keyFile.',
-    );
-  }
-  const context = {
-    ...(ca === undefined ? {} : { ca }),
-    ...(unverified === true ? { rejectUnauthorized: false } : {}),
-    ...(certFile === undefined ? {} : { cert: certificatesIn(certFile) }),
-    ...(keyFile === undefined ? {} : { key: readable(keyFile, privateKeyPem) }),
-    ...(passphrase === undefined ? {} : { passphrase }),
   };
-  try {
-    createSecureContext(context);
-    checkPair(context);
-  } catch (error) {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      `TLS cannot use caFile, certFile or keyFile (${codeOf(error)}). They must be PEM, key and certificate belong together, and an encrypted key needs its passphrase.`,
-      { cause: error },
-    );
-  }
-  return context;
+  const send = (isFresh: boolean) => {
+    const { dispatcher, ...where } = ways.to(url, isFresh);
+    const all = { ...sending, ...where, headers: { ...sending.headers, ...where.headers } };
+    return exchange(dispatcher, all, progress, signal);
+  };
+  const answer = await send(!safe).catch((error: unknown) => {
+    if (!safe || !progress.sent || progress.status !== undefined || !isReset(error)) throw error;
+    return send(true);
+  });
+  ways.check(url, answer);
+  return answer;
 }
 
-/** OpenSSL itself says nothing when the two are of different types: it just shows no certificate. */
-function checkPair({
-  cert,
-  key,
-  passphrase,
-}: {
-  cert?: string;
-  key?: string;
-  passphrase?: string;
-}) {
-  if (cert === undefined || key === undefined) return;
-  const privateKey = readPrivateKey(key, passphrase);
-  if (!new X509Certificate(cert).checkPrivateKey(privateKey)) {
-    throw new Error('they do not belong together');
-  }
-}
-
-/** PEM, whatever form the file has: OpenSSL would pass over DER and others without a word, and trust nobody. */
-function certificatesIn(path: string): string {
-  return readable(path, readCertificates)
-    .map((der) => encodePem('CERTIFICATE', der))
-    .join('');
-}
-
-function readable<Result>(path: string, read: (bytes: Uint8Array) => Result): Result {
-  const bytes = fileOf(path);
-  try {
-    return read(bytes);
-  } catch (error) {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      `The file ${path} cannot be used: ${codeOf(error)}`,
-      { cause: error },
-    );
-  }
-}
-
-function fileOf(path: string): Uint8Array {
-  try {
-    return new Uint8Array(readFileSync(path));
-  } catch (error) {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      `The file ${path} cannot be read (${codeOf(error)}). Correct the path, or make it readable for the service's user.`,
-      { cause: error },
-    );
-  }
-}
-
-function asProblem(error: unknown, url: string | URL): ProvisioningError {
-  if (error instanceof ProvisioningError) return error;
-  const reason = error instanceof DeadlineError ? error.message : `${codeOf(error)}.`;
-  // Waiting does not mend whom we trust, nor who we say we are.
-  const hint = hintOf(error);
-  return new ProvisioningError(
-    hint === '' ? 'ca-unavailable' : 'ca-misconfigured',
-    `${placeOf(url)} did not answer: ${reason}${hint}`,
-    { cause: error },
+/** The connection ended without an answer. */
+function isReset(error: unknown): boolean {
+  return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(
+    error instanceof Error && 'code' in error ? String(error.code) : '',
   );
 }
 
-/** Path and query may hold names of people. */
-function placeOf(url: string | URL): string {
-  return new URL(url).origin;
-}
+const decoders: Readonly<Record<string, (body: Buffer) => Buffer>> = {
+  gzip: (body) => gunzipSync(body, { maxOutputLength: mostBodyBytes }),
+  deflate: (body) => inflateSync(body, { maxOutputLength: mostBodyBytes }),
+  br: (body) => brotliDecompressSync(body, { maxOutputLength: mostBodyBytes }),
+};
 
-function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
-}
-
-/** OpenSSL's names of failed certificate checks, as Node gives them. */
-const untrustedCodes =
-  /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF))/;
-
-function hintOf(error: unknown): string {
-  const code = codeOf(error);
-  if (untrustedCodes.test(code)) {
-    return ' Its certificate is not trusted: put the CA that issued it in caFile, and use the name that stands in it.';
+/** We ask for no coding, and some proxies compress all the same. */
+function decoded(answer: RawAnswer): HttpAnswer {
+  const coding = headerText(answer.headers, 'content-encoding').toLowerCase().replace(/^x-/, '');
+  if (coding === '' || coding === 'identity' || answer.body.length === 0) return answer;
+  try {
+    const decode = decoders[coding];
+    if (decode === undefined) throw new Error('we asked for none');
+    return { ...answer, body: decode(answer.body) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ProvisioningError(
+      'ca-bad-answer',
+      `An answer (status ${answer.status}) came in the content coding ${coding.slice(0, 40)} and cannot be read: ${reason}. Let the server, or the proxy before it, send it as it is.`,
+      { cause: error },
+    );
   }
-  if (/ALERT|HANDSHAKE/.test(code)) {
-    return ' The server ended the TLS handshake: does it ask for a client certificate (certFile, keyFile)?';
-  }
-  return '';
 }

@@ -10,6 +10,8 @@ export interface VaultCall {
   /** Behind /v1/, its segments encoded. */
   readonly path: string;
   readonly body?: object;
+  /** For a POST that orders nothing: a login. */
+  readonly safe?: boolean;
   readonly token?: string;
   /** Undefined: the root namespace. */
   readonly namespace?: string | undefined;
@@ -37,7 +39,7 @@ export class VaultClient {
   }
 
   send(call: VaultCall, signal: AbortSignal): Promise<HttpAnswer> {
-    const { method, path, body, token, namespace } = call;
+    const { method, path, body, token, namespace, safe = method === 'GET' } = call;
     const headers = {
       // An agent or proxy may demand it against forged requests of browsers.
       'x-vault-request': 'true',
@@ -47,7 +49,7 @@ export class VaultClient {
       ...(namespace === undefined ? {} : { 'x-vault-namespace': namespace }),
     };
     const json = body === undefined ? {} : { body: JSON.stringify(body) };
-    return this.#http.request({ method, url: this.#root + path, headers, ...json }, signal);
+    return this.#http.request({ method, url: this.#root + path, headers, safe, ...json }, signal);
   }
 
   /** @throws {ProvisioningError} `ca-bad-answer` when the answer is not JSON of this shape. */

@@ -108,7 +108,7 @@ export class VaultSession implements Disposable {
   async #renew(held: Token): Promise<Token | undefined> {
     const call = { path: 'auth/token/renew-self', namespace: this.#namespace, token: held.value };
     const answer = await this.#client.send(
-      { method: 'POST', body: {}, ...call },
+      { method: 'POST', body: {}, safe: true, ...call },
       this.#closing.signal,
     );
     if (answer.status !== 200) return undefined;
@@ -124,7 +124,7 @@ export class VaultSession implements Disposable {
     for (const secret of secrets) this.#client.keepSecret(secret);
     if (token !== undefined) return this.#adopt(token);
     const path = `auth/${pathOf(mount)}/login`;
-    const call = { method: 'POST', path, body, namespace: this.#namespace } as const;
+    const call = { method: 'POST', path, body, safe: true, namespace: this.#namespace } as const;
     const answer = await this.#client.send(call, this.#closing.signal);
     if (answer.status !== 200) throw this.#client.errorOf(`Logging in by ${method}`, answer);
     const { auth } = this.#client.read(answer, loginAnswer);

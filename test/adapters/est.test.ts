@@ -107,7 +107,7 @@ describe('an EST server', () => {
 
   it.each([
     ['3600', 3_600_000],
-    ['999999999', 6 * 3_600_000],
+    ['999999999', 30_000],
     ['soon', 30_000],
     ['Thu, 01 Jan 1970 00:00:00 GMT', 30_000],
   ])('may ask for a pause: Retry-After: %s', async (value, pollAfterMs) => {

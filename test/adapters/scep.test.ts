@@ -239,7 +239,7 @@ describe('a CA behind SCEP', () => {
     const ignorant = await connect(server, { caFingerprints: [] });
     await expect(ignorant.check(never)).rejects.toMatchObject({
       code: 'ca-misconfigured',
-      message: expect.stringContaining('in caFile'),
+      message: expect.stringContaining('in tls.caFile'),
     });
   });
 

@@ -65,8 +65,8 @@ export class DoubleCa {
   }
 
   /** A key and a certificate for a TLS server of this one name. */
-  serverCredentials(name: string): Credentials {
-    return this.credentials('ec', name, ['1.3.6.1.5.5.7.3.1'], [name]);
+  serverCredentials(name: string, until?: number): Credentials {
+    return this.credentials('ec', name, ['1.3.6.1.5.5.7.3.1'], [name], until);
   }
 
   /** A key and a certificate for a server or a registration authority. */
@@ -75,6 +75,7 @@ export class DoubleCa {
     name: string,
     extendedKeyUsages: readonly string[],
     hosts: readonly string[] = ['localhost', name],
+    until?: number,
   ): Credentials {
     const { publicKey, privateKey: key } = newKey(keyType);
     const wanted: RequestedCertificate = {
@@ -90,6 +91,7 @@ export class DoubleCa {
       spki,
       endEntityExtensions(wanted),
       this.signer,
+      until,
     );
     return {
       certificate: own,
@@ -118,6 +120,7 @@ function certificate(
   subjectPublicKeyInfo: Uint8Array,
   extensions: readonly Extension[],
   signer: Signer,
+  until?: number,
 ): Uint8Array {
   const now = Date.now();
   return signCertificate(
@@ -126,7 +129,7 @@ function certificate(
       subject,
       subjectPublicKeyInfo,
       notBefore: now - dayMs,
-      notAfter: now + 90 * dayMs,
+      notAfter: until ?? now + 90 * dayMs,
       extensions,
     },
     signer,

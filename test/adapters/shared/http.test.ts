@@ -20,6 +20,18 @@ describe('retryAfterOf', () => {
     [{ 'retry-after': '120' }, 120_000],
     [{ 'retry-after': 'Sat, 21 Nov 2026 12:00:30 GMT' }, 30_000],
     [{ 'retry-after': 'Sat, 21 Nov 2026 11:00:00 GMT' }, 0],
+    // Its own clock counts, however wrong.
+    [
+      {
+        date: 'Sat, 21 Nov 2020 11:00:00 GMT',
+        'retry-after': 'Sat, 21 Nov 2020 11:00:40 GMT',
+      },
+      40_000,
+    ],
+    [{ 'retry-after': '86400' }, 86_400_000],
+    [{ 'retry-after': '999999999' }, undefined],
+    [{ 'retry-after': '99999999999999999999' }, undefined],
+    [{ 'retry-after': 'Sat, 21 Nov 2099 12:00:00 GMT' }, undefined],
     [{ 'retry-after': '-1' }, undefined],
     [{ 'retry-after': 'soon' }, undefined],
     [{}, undefined],
@@ -176,7 +188,7 @@ describe.skipIf(!hasOpenssl)(
         await using http = adapterHttp({ clock: systemClock });
         await expect(http.request({ method: 'GET', url }, never)).rejects.toMatchObject({
           code: 'ca-misconfigured',
-          message: expect.stringContaining('put the CA that issued it in caFile'),
+          message: expect.stringContaining('Put the CA that issued it in tls.caFile'),
         });
       });
     });
