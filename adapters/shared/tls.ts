@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type ConnectionOptions, createSecureContext } from 'node:tls';
 import { ProvisioningError } from '../../src/errors.ts';
-import { encodePem, readCertificates } from '../../src/x509/pem.ts';
+import { encodePem, readOwnCertificates } from '../../src/x509/pem.ts';
 import { privateKeyPem, readPrivateKey } from '../../src/x509/private-key.ts';
 
 /** Files are absolute paths of PEM files. */
@@ -74,7 +74,7 @@ function checkPair({
 
 /** PEM, whatever form the file has: OpenSSL would pass over DER and others without a word, and trust nobody. */
 function certificatesIn(path: string): string {
-  return readable(path, readCertificates)
+  return readable(path, readOwnCertificates)
     .map((der) => encodePem('CERTIFICATE', der))
     .join('');
 }

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
-import { readCertificates } from '../x509/pem.ts';
+import { readOwnCertificates } from '../x509/pem.ts';
 
 /*
  * Files with certificates that options name. The schema carries the mark `certificates`, by which check-config
@@ -22,7 +22,7 @@ export const certificateFile = z.string().min(1).meta({ certificates: true });
  * @throws {Error} with a sentence that says what is wrong, without the path.
  */
 export async function readCertificateFile(path: string): Promise<Uint8Array[]> {
-  const certificates = readCertificates(await readLimited(path));
+  const certificates = readOwnCertificates(await readLimited(path));
   for (const der of certificates) new X509Certificate(der);
   return certificates;
 }

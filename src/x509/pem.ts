@@ -129,6 +129,16 @@ export function readCertificates(input: Uint8Array | string): Uint8Array[] {
   );
 }
 
+/** The same for a file of ours, in which the private key may stand beside its certificates. */
+export function readOwnCertificates(input: Uint8Array): Uint8Array[] {
+  if (input[0] === tag.sequence) return readCertificates(input);
+  const text = Buffer.from(input).toString('latin1');
+  return readCertificates(text.replace(privateKeyBlocks, ''));
+}
+
+const privateKeyBlocks =
+  /-----BEGIN ([A-Z ]*PRIVATE KEY|EC PARAMETERS)-----[\s\S]*?-----END \1-----[\r\n]*/g;
+
 function bagOf(input: Uint8Array): Uint8Array[] {
   try {
     const found = certificatesOfPkcs7(input);

@@ -17,7 +17,10 @@ export function privateKeyPem(input: Uint8Array | string): string {
  */
 export function readPrivateKey(input: Uint8Array | string, passphrase?: string): KeyObject {
   const key = privateKeyPem(input);
-  const label = /-----BEGIN ([A-Z0-9 ]*)-----/.exec(key)?.[1];
+  // A file may have the key behind its certificate.
+  const label =
+    /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----/.exec(key)?.[1] ??
+    /-----BEGIN ([A-Z0-9 ]*)-----/.exec(key)?.[1];
   if (label === undefined) {
     throw new Error('there is no PEM block of a private key (-----BEGIN PRIVATE KEY-----) in it');
   }
