@@ -120,7 +120,8 @@ async function conform({ kind, timeout, ...rest }: Values, loadAdapter: LoadAdap
     return await conformance({ kind, ...rest, ...longest }, loadAdapter, print);
   } catch (error) {
     if (!(error instanceof CannotRunError || error instanceof AdapterLoadError)) throw error;
-    process.stderr.write(`${error.message}\n`);
+    const fix = error instanceof AdapterLoadError ? ` Fix: ${error.fix}.` : '';
+    process.stderr.write(`${error.message}${fix}\n`);
     return 2;
   }
 }

@@ -19,4 +19,12 @@ describe('the package', () => {
     }
     expect(devDependencies.node).toBe(read('.node-version').trim());
   });
+
+  it('is an optional peer of the example, which then installs where there is only a tarball of it', () => {
+    const { name, version } = JSON.parse(read('package.json'));
+    const example = JSON.parse(read('examples/my-ca/package.json'));
+    expect(example.peerDependencies).toEqual({ [name]: `>=${version}` });
+    expect(example.peerDependenciesMeta).toEqual({ [name]: { optional: true } });
+    expect(example.dependencies).toBeUndefined();
+  });
 });

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { AuthorityConfig, ResolveContext } from '../config.ts';
+import { AdapterLoadError } from '../issue/adapter-loader.ts';
 import type { AdapterDefinition } from '../issue/certificate-authority.ts';
 import { authority } from './authority-schema.ts';
 import type { Path } from './document.ts';
@@ -67,12 +68,8 @@ async function load(
   try {
     return await context.loadAdapter(kind, context.directory);
   } catch (error) {
-    report(
-      context,
-      [...path, 'kind'],
-      messageOf(error),
-      'write a kind that docs/configuration.md lists, a path like ./my-ca.ts, or an installed package',
-    );
+    const fix = error instanceof AdapterLoadError ? error.fix : 'correct the kind';
+    report(context, [...path, 'kind'], messageOf(error), fix);
     return undefined;
   }
 }

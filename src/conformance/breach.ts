@@ -1,6 +1,8 @@
 import { AssertionError } from 'node:assert/strict';
 import { type ErrorCode, ProvisioningError } from '../errors.ts';
+import { isOfTheNetwork, PlugInError, placeOf } from '../issue/checked-plug-in.ts';
 import { scrub } from '../telemetry/scrub.ts';
+import { LateError } from './within.ts';
 
 /** What was expected of an adapter and what its author does about it: whole sentences. */
 export interface Lesson {
@@ -31,8 +33,21 @@ export class NotShown extends Error {
 /** An error of a case as a breach. Where the error says more than the case does, its own lesson is taught. */
 export function breachOf(error: unknown, lesson: Lesson, secrets: readonly string[]): Breach {
   if (error instanceof Breach) return error;
-  const known = error instanceof ProvisioningError ? lessons[error.code] : undefined;
-  return new Breach({ ...lesson, ...known }, cameText(error, secrets), { cause: error });
+  return new Breach({ ...lesson, ...knownLesson(error) }, cameText(error, secrets), {
+    cause: error,
+  });
+}
+
+/** By the kind of the error, whichever case it came up in. */
+function knownLesson(error: unknown): Partial<Lesson> | undefined {
+  if (error instanceof LateError) return late;
+  // Of an error without a code the plug-in's own counts, which is its cause.
+  if (error instanceof PlugInError && error.cause !== undefined) return knownLesson(error.cause);
+  if (error instanceof PlugInError) return wrongForm;
+  if (error instanceof ProvisioningError) return lessons[error.code];
+  if (error instanceof Error && isOfTheNetwork(error)) return unreached;
+  const isSlip = error instanceof TypeError || error instanceof ReferenceError;
+  return isSlip ? { mend: `correct the code${placeOf(error)}.` } : undefined;
 }
 
 /** An error in a sentence, short, on one line, and without secrets. */
@@ -55,11 +70,20 @@ const mostShown = 400;
 export function described(error: unknown): string {
   if (error instanceof AssertionError) return error.message;
   if (error instanceof ProvisioningError) return `the error ${error.code}: ${error.message}`;
+  if (error instanceof LateError) return error.message;
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 const unreached: Partial<Lesson> = {
   mend: 'start the CA, or correct the options: this is what the adapter itself says of them. If the CA was well, the adapter took its answer for a failure.',
+};
+
+const wrongForm: Partial<Lesson> = {
+  mend: 'correct what this sentence names: docs/adapters.md says under “What to answer” and “What an order brings” what each call gives back, and by which codes it fails.',
+};
+
+const late: Partial<Lesson> = {
+  mend: 'end each call when its signal is aborted, and await nothing that does not end. If the CA is well and only slow, give each case more time: --timeout SECONDS.',
 };
 
 /** What an error's code teaches the author of an adapter, whichever case it came up in. */

@@ -9,6 +9,7 @@ import { asRecord } from '../config/valid-fields.ts';
 import type { LoadAdapter } from '../issue/adapter-loader.ts';
 import type { AdapterDefinition } from '../issue/certificate-authority.ts';
 import { importPlugIn } from '../issue/import-plug-in.ts';
+import { loadProblem } from '../issue/plug-in-load-error.ts';
 import { readCertificates } from '../x509/pem.ts';
 import { adapterHarness, type CaUnderTest } from './adapter-harness.ts';
 import { cameText } from './breach.ts';
@@ -147,10 +148,9 @@ function problemsOf({ data, problems, problem }: ConfigDocument): ConfigProblem[
 
 async function harnessModule(path: string): Promise<() => Promise<CaUnderTest>> {
   const file = resolve(path);
-  const failed = (what: string, cause: unknown) =>
-    new CannotRunError(`--harness ${path}: ${what}: ${cameText(cause, [])}`, { cause });
-  const loaded = await importPlugIn(file).catch((error: unknown) => {
-    throw failed(`${file} cannot be loaded`, error);
+  const loaded = await importPlugIn(file).catch((cause: unknown) => {
+    const problem = loadProblem(file, cause);
+    throw new CannotRunError(`--harness ${path}: ${file} cannot be loaded: ${problem}.`, { cause });
   });
   const setUp = asRecord(loaded)['default'];
   if (typeof setUp !== 'function') {
@@ -162,7 +162,8 @@ async function harnessModule(path: string): Promise<() => Promise<CaUnderTest>> 
     try {
       return (await setUp()) ?? {};
     } catch (error) {
-      throw failed('it cannot set up a CA', error);
+      const problem = `it cannot set up a CA: ${cameText(error, [])}`;
+      throw new CannotRunError(`--harness ${path}: ${problem}`, { cause: error });
     }
   };
 }

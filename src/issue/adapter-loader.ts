@@ -1,10 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { createRequire, findPackageJSON, isBuiltin } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nearestName } from '../x509/nearest-name.ts';
 import type { AdapterDefinition } from './certificate-authority.ts';
+import { checkedPlugIn } from './checked-plug-in.ts';
 import { importPlugIn } from './import-plug-in.ts';
+import { loadProblem } from './plug-in-load-error.ts';
+import { shown } from './plug-in-values.ts';
 
 /** What the module of a kind has to look like. */
 interface AdapterModule {
@@ -22,20 +25,37 @@ export type BuiltInAdapters = Readonly<Record<string, () => Promise<AdapterModul
  */
 export type LoadAdapter = (kind: string, directory: string) => Promise<AdapterDefinition>;
 
-/** A kind of CA cannot be had. The message says why and what mends it. */
+/** A kind of CA cannot be had. The message says why, `fix` what mends it where the message does not. */
 export class AdapterLoadError extends Error {
   override readonly name = 'AdapterLoadError';
+  readonly fix: string;
+
+  constructor(message: string, { fix = 'correct the plug-in', ...options }: LoadErrorOptions = {}) {
+    super(message, options);
+    this.fix = fix;
+  }
 }
 
+interface LoadErrorOptions extends ErrorOptions {
+  readonly fix?: string;
+}
+
+const otherKind =
+  'write a kind that docs/configuration.md lists, a path like ./my-ca.ts, or an installed package';
+
 /** The map is passed in because only main.ts may know adapters/. */
-export function adapterLoader(builtIns: BuiltInAdapters): LoadAdapter {
+export function adapterLoader(
+  builtIns: BuiltInAdapters,
+  { longestImportMs }: { readonly longestImportMs?: number } = {},
+): LoadAdapter {
   return async (kind, directory) => {
     const builtIn = Object.hasOwn(builtIns, kind) ? builtIns[kind] : undefined;
-    if (builtIn !== undefined) return checkedAdapter(kind, await builtIn());
+    if (builtIn !== undefined) return (await builtIn()).default;
     const file = isPath(kind)
       ? existingFile(kind, directory)
       : packageEntry(kind, directory, Object.keys(builtIns));
-    return checkedAdapter(kind, await importFile(kind, file));
+    const loaded = await importFile(kind, file, longestImportMs);
+    return checkedPlugIn(kind, definitionIn(kind, loaded));
   };
 }
 
@@ -45,10 +65,12 @@ function isPath(kind: string): boolean {
 
 function existingFile(kind: string, directory: string): string {
   const file = resolve(directory, kind);
-  if (existsSync(file)) return file;
-  throw new AdapterLoadError(
-    `kind ${kind}: there is no file ${file}. A path starts at ${resolve(directory)} and includes the file's ending (./my-ca.ts).`,
-  );
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found?.isFile() === true) return file;
+  const what = found === undefined ? `there is no file ${file}` : `${file} is no file`;
+  throw new AdapterLoadError(`kind ${kind}: ${what}`, {
+    fix: `a path starts at ${resolve(directory)} and includes the file's ending (./my-ca.ts)`,
+  });
 }
 
 /** The package as the configuration's directory sees it, else as the project does. */
@@ -62,6 +84,7 @@ function packageEntry(kind: string, directory: string, known: readonly string[])
   const hint = close === undefined ? '' : ` Did you mean ${close}?`;
   throw new AdapterLoadError(
     `kind ${kind} is not known.${hint} Known kinds: ${known.toSorted().join(', ')}. Otherwise give a path (./my-ca.ts), or the name of a package that is installed beside the configuration or in the project.`,
+    { fix: otherKind },
   );
 }
 
@@ -103,41 +126,63 @@ function conditionalTarget(entry: unknown): string | undefined {
   return undefined;
 }
 
-async function importFile(kind: string, file: string): Promise<unknown> {
+async function importFile(kind: string, file: string, longestMs?: number): Promise<unknown> {
   try {
-    return await importPlugIn(file);
+    return await importPlugIn(file, longestMs);
   } catch (error) {
-    throw new AdapterLoadError(`kind ${kind}: ${file} cannot be loaded: ${messageOf(error)}`, {
+    const problem = loadProblem(file, error);
+    throw new AdapterLoadError(`kind ${kind}: ${file} cannot be loaded: ${problem}.`, {
       cause: error,
     });
   }
 }
 
 /** Type checks do not reach a plug-in from outside, so its shape is looked at. */
-function checkedAdapter(kind: string, loaded: unknown): AdapterDefinition {
-  const definition = isObject(loaded) ? loaded['default'] : undefined;
-  if (!isObject(definition)) {
-    throw new AdapterLoadError(
-      `kind ${kind}: the module has no default export. Write \`export default defineAdapter({ kind, options, connect })\`.`,
-    );
+function definitionIn(kind: string, loaded: unknown): AdapterDefinition {
+  const given = isObject(loaded) ? loaded : {};
+  const { default: exported, ...others } = given;
+  // What a compiler makes of `export default` for CommonJS.
+  const isCompiled = isObject(exported) && exported['__esModule'] === true;
+  const definition = isCompiled ? exported['default'] : exported;
+  const wish = 'export default defineAdapter({ kind, options, connect })';
+  if (definition === undefined) {
+    const names = Object.keys(others).slice(0, 8).join(', ');
+    const found = names === '' ? '' : ` It exports: ${names}.`;
+    throw new AdapterLoadError(`kind ${kind}: the module has no default export.${found}`, {
+      fix: `write \`${wish}\``,
+    });
   }
-  const missing = missingParts(definition);
+  const missing = isObject(definition) ? missingParts(definition) : [`it is ${shown(definition)}`];
   if (missing.length > 0) {
     throw new AdapterLoadError(
-      `kind ${kind}: the default export is not an adapter, it lacks: ${missing.join('; ')}.`,
+      `kind ${kind}: the default export is not an adapter: ${missing.join('; ')}.`,
+      { fix: `write \`${wish}\`` },
     );
   }
   return definition as unknown as AdapterDefinition;
 }
 
 function missingParts(definition: Record<string, unknown>): string[] {
-  const { kind, options, connect } = definition;
+  const { kind, options, connect, concurrency, requestsPerSecond, rootFiles } = definition;
   const missing: string[] = [];
-  if (typeof kind !== 'string' || kind === '') missing.push('kind (a name, not empty)');
+  const isPositive = (value: unknown) => typeof value === 'number' && value > 0;
+  if (typeof kind !== 'string' || kind === '') missing.push('it lacks kind (a name, not empty)');
   if (!isObject(options) || typeof options['safeParse'] !== 'function') {
-    missing.push('options (a zod schema, with safeParse)');
+    missing.push('it lacks options (a zod schema, like z.strictObject({}))');
   }
-  if (typeof connect !== 'function') missing.push('connect (a function)');
+  if (typeof connect !== 'function') missing.push('it lacks connect (a function)');
+  if (
+    concurrency !== undefined &&
+    !(Number.isSafeInteger(concurrency) && isPositive(concurrency))
+  ) {
+    missing.push(`its concurrency is ${shown(concurrency)} (a whole number from 1)`);
+  }
+  if (requestsPerSecond !== undefined && !isPositive(requestsPerSecond)) {
+    missing.push(`its requestsPerSecond is ${shown(requestsPerSecond)} (a number above 0)`);
+  }
+  if (rootFiles !== undefined && typeof rootFiles !== 'function') {
+    missing.push(`its rootFiles is ${shown(rootFiles)} (a function)`);
+  }
   return missing;
 }
 
