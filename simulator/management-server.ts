@@ -86,7 +86,7 @@ export class ManagementServer implements AsyncDisposable {
       case 'GET /faults':
         return simulator.faults();
       case 'POST /faults':
-        simulator.setFaults(await readJson(request));
+        simulator.setFaults(await readJson(request), windowOf(request));
         return simulator.faults();
       case 'POST /pubsub/break':
         simulator.breakStreams();
@@ -100,6 +100,14 @@ export class ManagementServer implements AsyncDisposable {
         );
     }
   }
+}
+
+/** `?forMs=3000`: for how long. */
+function windowOf(request: IncomingMessage): number | undefined {
+  const text = new URL(request.url ?? '', 'http://x').searchParams.get('forMs');
+  if (text === null) return undefined;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new BadRequest(400, 'forMs is a whole number of milliseconds');
 }
 
 function known<T>(process: T | undefined, id: string | undefined): T {

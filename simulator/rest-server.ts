@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Agenda } from './agenda.ts';
-import type { Faults, Method, Trouble } from './faults.ts';
+import type { Faults, Method, SwitchChoice, Trouble } from './faults.ts';
 import { type Answer, failed, type Google, notFound } from './google.ts';
 import { BodyTooLarge, close, listen, readBody, sendJson } from './http.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
@@ -70,11 +70,19 @@ export class RestServer implements AsyncDisposable {
       return;
     }
     const access = this.#parts.faults.choice('restAccess');
-    if (!('process' in call)) sendAnswer(response, call);
+    if ('process' in call && this.#intercepts(call.method))
+      sendStranger(response, this.#parts.faults);
+    else if (!('process' in call)) sendAnswer(response, call);
     else if (access !== 'granted') {
       call.process.calls[call.method] += 1;
       sendAnswer(response, failed(access, 'The caller does not have permission.'));
     } else this.#answer(call, body, response);
+  }
+
+  #intercepts(method: Method): boolean {
+    const { faults } = this.#parts;
+    const only = faults.choice('interceptedMethod');
+    return faults.choice('intercepted') !== 'off' && (only === 'all' || only === method);
   }
 
   #find(request: IncomingMessage): Call | Answer {
@@ -136,6 +144,38 @@ export class RestServer implements AsyncDisposable {
     const parsed = body === undefined ? {} : parseObject(body);
     if (parsed === undefined) return failed(400, 'Invalid JSON payload received.');
     return this.#parts.google.carryOut(call.method, call.process, call.operation, parsed);
+  }
+}
+
+/** What a proxy, a captive portal or a load balancer says in Google's place. */
+function sendStranger(response: ServerResponse, faults: Faults): void {
+  const status = Number(faults.choice('intercepted'));
+  const body = strangersBody(status, faults.choice('interceptedBody'));
+  response.writeHead(status, {
+    'Content-Type': body.startsWith('<') ? 'text/html' : 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    Server: 'squid/5.7',
+    Via: '1.1 simulated-proxy (squid/5.7)',
+    ...(status === 302 ? { Location: 'http://portal.invalid/login' } : {}),
+    ...(status === 407 ? { 'Proxy-Authenticate': 'Basic realm="simulated"' } : {}),
+  });
+  response.end(body);
+}
+
+export function strangersBody(status: number, kind: SwitchChoice<'interceptedBody'>): string {
+  switch (kind) {
+    case 'html':
+      return `<!DOCTYPE html><html><head><title>${status}</title></head><body><h1>${status}</h1></body></html>\n`;
+    case 'empty':
+      return '';
+    case 'cut': {
+      const whole = failed(status, 'Cut off on the way.').body;
+      return whole.slice(0, whole.length / 2);
+    }
+    case 'list':
+      return '[]';
+    case 'foreign':
+      return '{"message":"no Route matched with those values","request_id":"1"}';
   }
 }
 

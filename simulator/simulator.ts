@@ -72,8 +72,10 @@ export interface Simulator extends AsyncDisposable {
   forget(id: string): boolean;
   /** Every fault and switch with its value. */
   faults(): Record<string, number | string>;
-  /** Changes all or nothing; throws FaultError. */
-  setFaults(changes: FaultChanges | Readonly<Record<string, unknown>>): void;
+  /**
+   * Changes all or nothing; throws FaultError. With `forMs`, what was changed is put back after so many milliseconds.
+   */
+  setFaults(changes: FaultChanges | Readonly<Record<string, unknown>>, forMs?: number): void;
   /** Publishes any bytes on the topic, for hostile messages. */
   publish(data: Uint8Array): void;
   /** Announces every process that has not ended once more; answers how many. */
@@ -165,8 +167,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     ...names.short,
     ...worldMethods(world, devices),
     faults: () => faults.values(),
-    setFaults: (changes: FaultChanges | Readonly<Record<string, unknown>>) => {
-      faults.set(changes);
+    setFaults: (changes: FaultChanges | Readonly<Record<string, unknown>>, forMs?: number) => {
+      setFor(faults, changes, forMs, agenda);
       if (faults.choice('pubsubAccess') !== 'granted') pubsub.breakStreams();
     },
     publish: (data: Uint8Array) => {
@@ -188,6 +190,17 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     managementUrl: `http://${authority}:${managementPort}`,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+function setFor(
+  faults: Faults,
+  changes: FaultChanges | Readonly<Record<string, unknown>>,
+  forMs: number | undefined,
+  agenda: Agenda,
+): void {
+  const before = Object.entries(faults.values()).filter(([name]) => Object.hasOwn(changes, name));
+  faults.set(changes);
+  if (forMs !== undefined) agenda.after(forMs, () => faults.set(Object.fromEntries(before)));
 }
 
 function worldMethods(world: World, devices: Devices) {

@@ -9,6 +9,7 @@ import type { Entry, Room } from './journal/journal.ts';
 import type { OrderFacts, ProcessRecord } from './journal/process-record.ts';
 import { askForSignature, collectSignature } from './possession/prove-possession.ts';
 import { type Backoff, backoffMs, bugBackoff, troubleBackoff } from './retry.ts';
+import { heard, isConfirmed, lookForGone, settleVerdict } from './second-look.ts';
 import { end, type House, type Step, type Visit, withRefusal } from './visit.ts';
 
 /*
@@ -81,7 +82,7 @@ export async function advance(visit: Visit, house: House, signal: AbortSignal): 
   const stage = stageOf(visit.record);
   const context = { processId: visit.entry.processId, stage };
   const step = await steps.tracePromise(() => takeStep(stage, visit, house, signal), context);
-  return endOrWindUp(step, house.clock.now());
+  return endOrWindUp(settleVerdict(step), house.clock.now());
 }
 
 /** A process that ends with a certificate nobody will get is wound up first. */
@@ -94,6 +95,10 @@ function endOrWindUp(step: Step, decidedAt: number): Step {
 }
 
 function takeStep(stage: Stage, visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+  const { verdict } = visit.record;
+  if (verdict?.kind === 'gone' && stage !== 'wind-up') {
+    return lookForGone(visit, house, verdict, signal);
+  }
   switch (stage) {
     case 'claim':
       return claim(visit, house, signal);
@@ -182,12 +187,13 @@ function afterAnswer(
 ): Step {
   const stage = stageOf(record);
   if (error instanceof GoogleError) {
-    const hasGone = error.code === 'google-not-found';
-    if (hasGone || (stage === 'claim' && isHopeless(error, record, limits, now))) {
+    const isConfirmedGone = hasGone(error, stage) && isConfirmed(record, 'gone', now);
+    if (isConfirmedGone || (stage === 'claim' && isHopeless(error, record, limits, now))) {
       return endOrWindUp(end(record, 'gone', error.message, error.code), now);
     }
+    if (hasGone(error, stage)) return settleVerdict(heard(record, 'gone', now));
   }
-  if (mayRefuse(stage) && isOver(error, stage, record, limits, now)) {
+  if (mayRefuse(stage) && isOver(error, record, limits, now)) {
     return { kind: 'onward', record: withRefusal(record, error, now) };
   }
   const step = wait(record, error.code, troubleBackoff, limits, now);
@@ -201,21 +207,26 @@ function mayRefuse(stage: Stage): boolean {
 
 function isOver(
   error: ProvisioningError,
-  stage: Stage,
   record: ProcessRecord,
   limits: Limits,
   now: number,
 ): boolean {
-  // Google's own trouble has no deadline: while it lasts, a refusal could not be delivered either. Its
-  // unexplained 4xx counts only for the upload; a look at something decides nothing.
-  if (error instanceof GoogleError) return error.code === 'google-rejected' && stage === 'deliver';
+  // Google's own trouble has no deadline: while it lasts, a refusal could not be delivered either. Where its
+  // unexplained 4xx is a verdict, the room says so; a look at something decides nothing.
+  if (error instanceof GoogleError) return false;
   return error.disposition === 'refuse' || now >= issuingDeadline(record, limits);
 }
 
+/** An id that Google cannot even read is like one that it does not know. */
+function hasGone({ code }: GoogleError, stage: Stage): boolean {
+  return code === 'google-not-found' || (stage === 'claim' && code === 'google-rejected');
+}
+
+/** Only what Google itself says about this process grows old: an outage, of whatever length, says nothing. */
 function isHopeless(error: GoogleError, record: ProcessRecord, limits: Limits, now: number) {
+  const ofThisProcess = error.code === 'google-forbidden' || error.code === 'google-bad-answer';
   const since = record.trouble?.since ?? now;
-  const isOld = now >= since + unclaimedDeadlines * limits.issuingDeadlineMs;
-  return error.code === 'google-rejected' || isOld;
+  return ofThisProcess && now >= since + unclaimedDeadlines * limits.issuingDeadlineMs;
 }
 
 /** An authority's trouble is waited out until then, counted from the first time it was needed. */
@@ -254,7 +265,7 @@ export function enteredAt(entry: Entry, record: ProcessRecord): number {
  * way goes, and with it what an authority may have put there that is secret.
  */
 export function inventoryOf(record: ProcessRecord): ProcessRecord {
-  const { signing: _signed, csr: _ordered, order, issued, ...kept } = record;
+  const { signing: _signed, csr: _ordered, verdict: _believed, order, issued, ...kept } = record;
   return {
     ...kept,
     ...(order === undefined ? {} : { order: withoutTicket(order) }),

@@ -5,7 +5,7 @@ import type { ProvisioningApi } from './google/provisioning-api.ts';
 import type { Authority } from './issue/authority.ts';
 import type { CertificateProfile, ScepDefaults } from './issue/profile.ts';
 import type { Entry, Outcome } from './journal/journal.ts';
-import type { ProcessRecord } from './journal/process-record.ts';
+import type { ProcessRecord, VerdictFacts } from './journal/process-record.ts';
 import type { Events } from './telemetry/events.ts';
 
 /** What every room works with: the ports and what the administrator configured. */
@@ -41,7 +41,13 @@ export type Step =
   /** Go on with the stage that the record says. */
   | { readonly kind: 'onward'; readonly record: ProcessRecord }
   /** Nothing more can be done now. */
-  | { readonly kind: 'wait'; readonly record: ProcessRecord; readonly forMs: number }
+  | {
+      readonly kind: 'wait';
+      readonly record: ProcessRecord;
+      readonly forMs: number;
+      /** What Google said and is to say once more; without it, what was heard before is overcome. */
+      readonly verdict?: VerdictFacts;
+    }
   | End;
 
 export interface End {

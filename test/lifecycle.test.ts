@@ -104,21 +104,36 @@ describe('afterTrouble', () => {
     expect(afterTrouble(error, { ...ordering, issued }, limits, 1e12).kind).toBe('wait');
   });
 
-  it('closes what Google does not know any more', () => {
+  it('closes what Google does not know any more when it is said a second time, after a pause', () => {
     const error = new GoogleError('google-not-found', '404', { status: 404, unclear: false });
-    expect(afterTrouble(error, { claim }, limits, 5)).toMatchObject({
+    const first = afterTrouble(error, { claim }, limits, 5);
+    expect(first).toMatchObject({ kind: 'wait', forMs: 15_000 });
+    expect(first.record.verdict).toEqual({ kind: 'gone', heardAt: 5 });
+    const outage = new GoogleError('google-unavailable', '502', { status: 502, unclear: false });
+    const { record } = afterTrouble(outage, first.record, limits, 10_000);
+    expect(afterTrouble(error, record, limits, 15_004)).toMatchObject({ kind: 'wait', forMs: 1 });
+    expect(afterTrouble(error, record, limits, 15_005)).toMatchObject({
       kind: 'end',
       outcome: 'gone',
     });
   });
 
-  it('refuses an upload that Google will not have, but nothing for a look that it will not answer', () => {
+  it('refuses nothing and closes nothing for a look that Google will not answer', () => {
     const error = new GoogleError('google-rejected', '400', { status: 400, unclear: false });
-    expect(afterTrouble(error, { ...ordering, issued }, limits, 5).record.refusal?.code).toBe(
-      'google-rejected',
-    );
+    expect(afterTrouble(error, { ...ordering, issued }, limits, 5).kind).toBe('wait');
     expect(afterTrouble(error, { claim, signing }, limits, 5).kind).toBe('wait');
   });
+
+  it.each(['google-intercepted', 'google-unavailable', 'google-unauthenticated'] as const)(
+    'waits out %s for ever, also before the claim',
+    (code) => {
+      const error = new GoogleError(code, 'x', { unclear: true });
+      for (const record of [{}, { claim }, { claim, signing }, { ...ordering, issued }]) {
+        const first = afterTrouble(error, record, limits, 100);
+        expect(afterTrouble(error, first.record, limits, 1e12).kind).toBe('wait');
+      }
+    },
+  );
 
   it('does not refuse what was never claimed: it gives up after two issuing deadlines', () => {
     const error = new GoogleError('google-forbidden', '403', { status: 403, unclear: false });

@@ -7,6 +7,7 @@ import {
 } from '../issue/profile.ts';
 import type { ProcessRecord, RequestFacts } from '../journal/process-record.ts';
 import { algorithmOfKey } from '../possession/signature-algorithm.ts';
+import { heard, isConfirmed, verdictPauseMs } from '../second-look.ts';
 import { end, endedMeanwhile, type House, type Step, type Visit, withRefusal } from '../visit.ts';
 import type { ProvisioningProcess } from './process.ts';
 
@@ -15,11 +16,11 @@ import type { ProvisioningProcess } from './process.ts';
  * whose it is. So the id is written down before the first attempt and every repeat uses it, on whichever
  * instance. A first, clear 400 means that another has it. A 400 to a repeated attempt may be the echo of
  * our own success: then the process itself is looked at, twice with a pause, because a rival that is alive
- * would have asked for the signature by then.
+ * would have asked for the signature by then. A first, clear one is heard twice before it is believed.
  */
 
 /** How long an untouched process is watched before a doubtful claim is believed to be ours. */
-const doubtPauseMs = 15_000;
+const doubtPauseMs = verdictPauseMs;
 
 export async function claim(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
   const before = visit.record.claim;
@@ -27,10 +28,17 @@ export async function claim(visit: Visit, house: House, signal: AbortSignal): Pr
     const process = await house.api.get(visit.entry, signal);
     const looked = firstLook(visit.record, process, house);
     if (looked.kind === 'end') return looked;
-    return attempt(visit, looked.record, false, house, signal);
+    return attempt(visit, looked.record, 'first', house, signal);
   }
   if (before.doubtedAt !== undefined) return settleDoubt(visit, house, signal);
-  return attempt(visit, visit.record, true, house, signal);
+  const refused = visit.record.verdict?.kind === 'claimed-by-other';
+  const now = house.clock.now();
+  if (refused && !isConfirmed(visit.record, 'claimed-by-other', now)) {
+    return heard(visit.record, 'claimed-by-other', now);
+  }
+  // A rival that is alive has asked for the signature meanwhile.
+  const rival = lookForRival(visit.record, await house.api.get(visit.entry, signal));
+  return rival ?? attempt(visit, visit.record, refused ? 'refused' : 'repeated', house, signal);
 }
 
 /** What Google's record says before the claim: closed without a further call, or worth claiming. */
@@ -55,10 +63,14 @@ function firstLook(
   }
 }
 
+/**
+ * @param history what is known of earlier attempts: none was made, one that was clearly refused, or one of which
+ * nobody knows what became
+ */
 async function attempt(
   visit: Visit,
-  record: ProcessRecord,
-  repeated: boolean,
+  { verdict, ...record }: ProcessRecord,
+  history: 'first' | 'refused' | 'repeated',
   house: House,
   signal: AbortSignal,
 ): Promise<Step> {
@@ -75,11 +87,15 @@ async function attempt(
   try {
     await house.api.claim(visit.entry, intention.callerInstanceId, writeDown, signal);
   } catch (error) {
-    if (!(error instanceof GoogleError) || error.code !== 'google-rejected') throw error;
-    if (!repeated && !error.unclear) {
-      return end(intended, 'yielded', `Claimed by another adapter: ${error.message}`);
+    if (!(error instanceof GoogleError)) throw error;
+    if (error.code !== 'google-rejected') {
+      // Google surely did nothing, so that what it said before still stands.
+      if (verdict !== undefined && !error.unclear) await visit.save({ ...intended, verdict });
+      throw error;
     }
-    return beginDoubt(visit, intended, house, signal);
+    if (history === 'repeated' || error.unclear) return beginDoubt(visit, intended, house, signal);
+    if (history === 'first') return heard(intended, 'claimed-by-other', house.clock.now());
+    return end(intended, 'yielded', `Claimed by another adapter: ${error.message}`);
   }
   return claimed(intended, house);
 }

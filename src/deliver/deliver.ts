@@ -2,7 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import type { ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
 import type { IssuedFacts } from '../journal/process-record.ts';
-import { type End, end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
+import { heard, isConfirmed } from '../second-look.ts';
+import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
 import { encodePem } from '../x509/pem.ts';
 
 /*
@@ -21,8 +22,11 @@ export async function deliver(visit: Visit, house: House, signal: AbortSignal): 
     return end(record, 'delivered', 'Uploaded.');
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
-    if (error.code === 'google-rejected') return lookAgain(visit, issued, error, house, signal);
-    if (error.code === 'google-not-found') return hasGone(visit, issued, error);
+    // 409 ABORTED is a matter of time, and may be how a second upload is refused.
+    if (error.code === 'google-rejected' || error.status === 409) {
+      return lookAgain(visit, issued, error, house, signal);
+    }
+    if (error.code === 'google-not-found') return notFound(visit, issued, error, house);
     if (house.clock.now() >= new X509Certificate(certificate).validToDate.getTime()) {
       throw new ProvisioningError('certificate-expired-undelivered', error.message);
     }
@@ -42,25 +46,30 @@ async function lookAgain(
     process = await house.api.get(visit.entry, signal);
   } catch (gone) {
     if (!(gone instanceof GoogleError) || gone.code !== 'google-not-found') throw gone;
-    return hasGone(visit, issued, gone);
+    return notFound(visit, issued, gone, house);
   }
   if (process.issuedCertificate !== undefined && holds(process.issuedCertificate, issued)) {
     return end(visit.record, 'delivered', 'Uploaded by an earlier attempt.');
   }
   const over = endedMeanwhile(visit.record, process);
   if (over !== undefined) return over;
-  throw error;
+  if (error.code !== 'google-rejected') throw error;
+  const now = house.clock.now();
+  if (!isConfirmed(visit.record, 'upload-refused', now)) {
+    return heard(visit.record, 'upload-refused', now);
+  }
+  throw new ProvisioningError('google-rejected', error.message, { cause: error });
 }
 
 /** Only a certificate that came in this very visit has surely not been uploaded before. */
-function hasGone(visit: Visit, issued: IssuedFacts, error: GoogleError): End {
+function notFound(visit: Visit, issued: IssuedFacts, error: GoogleError, house: House): Step {
   const cameBefore = visit.entry.record.issued;
   const wasOffered = cameBefore !== undefined && cameBefore.faultCode === undefined;
   const mayBeInUse = wasOffered || error.unclear;
   const record = mayBeInUse
     ? { ...visit.record, issued: { ...issued, mayBeInUse: true as const } }
     : visit.record;
-  return end(record, 'gone', error.message, error.code);
+  return heard(record, 'gone', house.clock.now());
 }
 
 function holds(pem: string, issued: IssuedFacts): boolean {

@@ -1,4 +1,5 @@
 import { GoogleError, isErrorCode } from '../errors.ts';
+import { heard, isConfirmed } from '../second-look.ts';
 import { end, type House, type Step, type Visit } from '../visit.ts';
 
 /*
@@ -20,6 +21,10 @@ export async function refuse(visit: Visit, house: House, signal: AbortSignal): P
       return end(record, 'gone', 'The process already has a certificate.', code);
     }
     if (process.failureMessage === undefined) {
+      const now = house.clock.now();
+      if (isGivenUp(error)) throw error;
+      if (!isConfirmed(record, 'failure-refused', now))
+        return heard(record, 'failure-refused', now);
       const told = `${refusal.message} (Google did not take the failure: ${error.message})`;
       return end(record, 'refused', told, code);
     }
@@ -29,5 +34,10 @@ export async function refuse(visit: Visit, house: House, signal: AbortSignal): P
 
 /** After a lost answer our own success looks like this; what has really gone, get does not find either. */
 function mayBeAnEcho(error: GoogleError): boolean {
-  return error.code === 'google-rejected' || error.code === 'google-not-found';
+  return error.code === 'google-rejected' || error.code === 'google-not-found' || isGivenUp(error);
+}
+
+/** 409 ABORTED: for Google a matter of time, and also how a second failure may be refused. */
+function isGivenUp({ code, status }: GoogleError): boolean {
+  return code === 'google-unavailable' && status === 409;
 }

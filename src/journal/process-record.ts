@@ -32,6 +32,8 @@ export interface ProcessRecord {
   readonly refusal?: RefusalFacts;
   /** The process has ended with an undelivered certificate, which is still to be revoked. */
   readonly ending?: EndingFacts;
+  /** What Google said that would end the process, and that is yet to be heard a second time. */
+  readonly verdict?: VerdictFacts;
   /** The trouble that keeps the process where it is; gone when it moves on. */
   readonly trouble?: TroubleFacts;
 }
@@ -123,6 +125,26 @@ interface EndingFacts {
   readonly code?: string;
   readonly message: string;
   readonly decidedAt: number;
+}
+
+/**
+ * - `gone`: the process was not found
+ * - `claimed-by-other`: our first claim was refused
+ * - `signing-refused`: signData was refused, and the process does not show why
+ * - `signing-failed`: the operation failed, and the process has not
+ * - `upload-refused`, `failure-refused`: uploadCertificate or setFailure was, and the process does not show why
+ */
+export type Verdict =
+  | 'gone'
+  | 'claimed-by-other'
+  | 'signing-refused'
+  | 'signing-failed'
+  | 'upload-refused'
+  | 'failure-refused';
+
+export interface VerdictFacts {
+  readonly kind: Verdict;
+  readonly heardAt: number;
 }
 
 interface TroubleFacts {

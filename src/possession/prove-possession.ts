@@ -5,6 +5,7 @@ import type { CsrAdditions } from '../issue/certificate-authority.ts';
 import { authorityOf, prepareRequest } from '../issue/issue-request.ts';
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
 import { backoffMs, pollBackoff } from '../retry.ts';
+import { heard, isConfirmed, verdictPauseMs } from '../second-look.ts';
 import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
 import { certificationRequest, certificationRequestInfo } from './certification-request.ts';
 import { keyAlgorithms, verifySignature } from './signature-algorithm.ts';
@@ -77,7 +78,11 @@ async function askAgain(
   // A visit that crashed, or a zombie of it, may have sent the call just before its lease ran out.
   const unclearUntil = signing.unclearUntil ?? now + carriedOutWithinMs;
   const waiting = { ...record, signing: { ...signing, unclearUntil } };
-  if (now < unclearUntil) return { kind: 'wait', record: waiting, forMs: unclearUntil - now };
+  if (now < unclearUntil) {
+    const { verdict } = record;
+    const still = verdict === undefined ? {} : { verdict };
+    return { kind: 'wait', record: waiting, forMs: unclearUntil - now, ...still };
+  }
   // Left without a pause, a crash from here on is a crash in an unclear call once more.
   const { unclearUntil: _settled, ...again } = signing;
   return ask(visit, { ...record, signing: again }, house, signal);
@@ -115,7 +120,12 @@ async function ask(
     const process = await house.api.get(visit.entry, signal);
     const found = whatGoogleHas(record, signing, process, house);
     if (found !== undefined) return found;
-    throw new ProvisioningError('signing-refused', error.message, { cause: error });
+    const now = house.clock.now();
+    if (isConfirmed(record, 'signing-refused', now)) {
+      throw new ProvisioningError('signing-refused', error.message, { cause: error });
+    }
+    const untouched = { ...record, signing: { ...signing, unclearUntil: now + verdictPauseMs } };
+    return heard(untouched, 'signing-refused', now);
   }
 }
 
@@ -215,6 +225,10 @@ async function signingFailed(
   const process = await house.api.get(visit.entry, signal);
   const over = endedMeanwhile(visit.record, process);
   if (over !== undefined) return { ...over, code: 'signing-refused' };
+  const now = house.clock.now();
+  if (!isConfirmed(visit.record, 'signing-failed', now)) {
+    return heard(visit.record, 'signing-failed', now);
+  }
   throw new ProvisioningError('signing-refused', `The signing operation failed: ${message}`);
 }
 

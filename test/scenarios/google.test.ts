@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { FaultChanges, Method } from '../../simulator/faults.ts';
+import { strangersBody } from '../../simulator/rest-server.ts';
 import { hourMs, World, type WorldOptions } from '../support/world.ts';
 import { Observer } from '../support/world-invariants.ts';
 import { strokes } from '../support/world-script.ts';
-import type { Trouble } from '../support/world-wire.ts';
+import type { Fates, Trouble } from '../support/world-wire.ts';
 
 /** One device, one worker, until the process has ended; every promise is checked from outside. */
 async function one(options: WorldOptions, device: Parameters<World['add']>[0] = {}) {
@@ -172,16 +173,122 @@ describe('a process that has gone', () => {
   });
 });
 
-describe('a process of another adapter', () => {
-  it.each([400, 409] as const)('(%s) is closed without a further call', async (claimByOther) => {
-    const world = new World({ faults: { claimByOther } });
-    const process = world.add({}, 1, 10);
-    process.claimedBy = 'rival';
+describe('somebody between us and Google', () => {
+  const answers = [404, 400, 407, 410, 451, 200].map(
+    (status) => [status, strangersBody(status, 'html')] as const,
+  );
+  it.each([
+    ...answers,
+    [404, ''] as const,
+    [404, strangersBody(404, 'cut')] as const,
+    [200, '[]'] as const,
+  ])(
+    'who answers everything with %i %s for three seconds costs nobody anything',
+    async (status, body) => {
+      const world = new World();
+      const observer = new Observer(world);
+      // Fifty wait for their signature, of which some come in the three seconds; fifty are announced in them.
+      const signing = Array.from({ length: 50 }, (_, index) =>
+        world.add({ signAfterMs: 4_000 + index * 100 }),
+      );
+      const fresh = Array.from({ length: 50 }, (_, index) => world.add({}, 1, 5_000 + index * 60));
+      world.start();
+      await world.pass(5_000);
+      world.google.stranger = () => ({ status, body });
+      await world.pass(3_000);
+      expect(world.heardOf('trouble').length).toBeGreaterThan(50);
+      world.google.stranger = () => undefined;
+      await world.untilClosed();
+      await world.pass(60_000);
+      expect(observer.finish()).toEqual([]);
+      const ends = [...signing, ...fresh].map((process) => world.outcome(process));
+      expect(ends.filter((end) => end === 'delivered')).toHaveLength(100);
+      expect(world.ca().ledger).toHaveLength(100);
+      expect(world.ca().ledger.filter(({ revokedAt }) => revokedAt !== undefined)).toEqual([]);
+    },
+  );
+
+  it.each(['get', 'claim', 'signData', 'operation', 'uploadCertificate', 'setFailure'] as const)(
+    'who answers %s alone for a day decides nothing',
+    async (method) => {
+      for (const status of [400, 404, 407]) {
+        const decide =
+          method === 'setFailure' ? { decide: () => ({ kind: 'reject' }) as const } : {};
+        const world = new World({ cas: { default_ca_config: decide } });
+        const observer = new Observer(world);
+        const process = world.add();
+        world.start();
+        world.google.stranger = (asked) =>
+          asked === method ? { status, body: strangersBody(status, 'html') } : undefined;
+        await world.pass(24 * hourMs);
+        expect(world.outcome(process)).toBe('open');
+        world.google.stranger = () => undefined;
+        await world.untilClosed();
+        expect(observer.finish()).toEqual([]);
+        expect(world.outcome(process)).toBe(
+          method === 'setFailure' ? 'refused ca-rejected' : 'delivered',
+        );
+      }
+    },
+  );
+});
+
+describe('a verdict of Google’s that does not last', () => {
+  const methods = ['get', 'claim', 'signData', 'operation', 'uploadCertificate'] as const;
+  it.each(
+    methods.flatMap((method) => [404, 400, 409, 410].map((status) => [method, status] as const)),
+  )('of %s (%i, for ten seconds) ends nothing', async (method, status) => {
+    const world = new World();
+    const observer = new Observer(world);
+    const process = world.add();
+    world.google.outage = (asked) => (asked === method ? status : undefined);
     world.start();
+    await world.pass(10_000);
+    world.google.outage = () => undefined;
     await world.untilClosed();
-    expect(world.outcome(process)).toBe('yielded');
-    expect(process.calls).toMatchObject({ get: 1, claim: 1, signData: 0, setFailure: 0 });
+    expect(observer.finish()).toEqual([]);
+    expect(world.outcome(process)).toBe('delivered');
+    expect(process.carriedOut.signData).toBe(1);
   });
+
+  it.each([
+    ['claim', 'yielded'],
+    ['signData', 'refused signing-refused'],
+    ['uploadCertificate', 'refused google-rejected'],
+  ] as const)(
+    'is believed when %s hears it again, and after crashes between',
+    async (method, end) => {
+      const fates: Fates = (call) =>
+        call.method === method && call.life.name === 'instance-1' ? { crash: 'after' } : {};
+      for (const crashes of [false, true]) {
+        const world = new World(crashes ? { fates } : {});
+        const process = world.add();
+        world.google.outage = (asked) => (asked === method ? 400 : undefined);
+        world.start();
+        await world.pass(60_000);
+        if (crashes) world.start();
+        await world.untilClosed();
+        if (!crashes || method !== 'claim') expect(world.outcome(process)).toBe(end);
+        expect(process.carriedOut.signData).toBeLessThan(2);
+        expect(world.heardOf('bug')).toEqual([]);
+      }
+    },
+  );
+});
+
+describe('a process of another adapter', () => {
+  it.each([400, 409] as const)(
+    '(%s) is closed when Google has said it twice',
+    async (claimByOther) => {
+      const world = new World({ faults: { claimByOther } });
+      const process = world.add({}, 1, 10);
+      process.claimedBy = 'rival';
+      world.start();
+      await world.untilClosed();
+      expect(world.outcome(process)).toBe('yielded');
+      expect(process.calls).toMatchObject({ get: 2, claim: 2, signData: 0, setFailure: 0 });
+    },
+  );
 
   it.each([
     ['refuse', 'refused authority-unknown', 1],

@@ -112,6 +112,30 @@ describe('errors', () => {
   );
 });
 
+it('puts a proxy’s answer in place of Google’s, for as long as was asked for', async () => {
+  const id = await add();
+  const url = `${simulator.restUrl}/v1/customers/my_customer/certificateProvisioningProcesses/${id}`;
+  const set = (query: string, changes: unknown) =>
+    fetch(`${simulator.managementUrl}/faults${query}`, {
+      method: 'POST',
+      body: JSON.stringify(changes),
+    });
+  await set('', { interceptedBody: 'cut' });
+  await set('?forMs=60', { intercepted: 407, interceptedBody: 'html', interceptedMethod: 'get' });
+  const page = await fetch(url);
+  expect([page.status, page.headers.get('server'), page.headers.get('content-type')]).toEqual([
+    407,
+    'squid/5.7',
+    'text/html',
+  ]);
+  expect(await page.text()).toMatch(/^<!DOCTYPE html>/);
+  expect((await call(simulator, id, 'claim', { callerInstanceId: 'a' })).status).toBe(200);
+  await expect.poll(async () => (await fetch(url)).status).toBe(200);
+  expect(simulator.process(id)?.calls).toMatchObject({ claim: 1, get: 1 });
+  expect(simulator.faults()).toMatchObject({ intercepted: 'off', interceptedBody: 'cut' });
+  expect((await set('?forMs=soon', {})).status).toBe(400);
+});
+
 it('takes my_customer for the obfuscated customer id', async () => {
   const { status, body } = await call(simulator, await add(), 'get', {}, 'my_customer');
   expect(status).toBe(200);

@@ -15,7 +15,12 @@ import { narrowProcess } from '../../src/claim/process.ts';
 import type { Clock } from '../../src/clock.ts';
 import { GoogleError } from '../../src/errors.ts';
 import { ExchangeError } from '../../src/google/exchange.ts';
-import { asUnclear, errorOfAnswer, errorOfExchange } from '../../src/google/google-answer.ts';
+import {
+  asUnclear,
+  errorOfAnswer,
+  errorOfExchange,
+  jsonOf,
+} from '../../src/google/google-answer.ts';
 import { narrowOperation } from '../../src/google/operation.ts';
 import type { ProcessReference, ProvisioningApi } from '../../src/google/provisioning-api.ts';
 import type { Life, Scheduler } from './world-scheduler.ts';
@@ -112,6 +117,8 @@ export class WorldGoogle {
   readonly seen: SeenCall[] = [];
   /** While it gives an answer, Google gives that one and does nothing. */
   outage: (method: Method) => number | undefined = () => undefined;
+  /** While it gives an answer, somebody between us and Google gives that one, and Google sees nothing. */
+  stranger: (method: Method) => { status: number; body: string } | undefined = () => undefined;
   /** Called before a certificate is uploaded, with its PEM. */
   onUpload: (processId: string, pem: string) => void = () => undefined;
   readonly #options: WorldGoogleOptions;
@@ -178,6 +185,8 @@ export class WorldGoogle {
     body: Readonly<Record<string, unknown>>,
   ): { readonly status: number; readonly body: string } {
     const process = this.processes.get(processId);
+    const strange = this.stranger(method);
+    if (strange !== undefined) return strange;
     const outage = this.outage(method);
     if (outage !== undefined) return this.#saw(method, processId, failed(outage, 'An outage.'));
     if (process === undefined) return this.#saw(method, processId, failed(404, 'No such process.'));
@@ -272,7 +281,7 @@ class WorldApi implements ProvisioningApi {
       } catch (error) {
         if (!(error instanceof GoogleError)) throw error;
         unclear ||= error.unclear;
-        const passes = error.status === undefined || error.status === 429 || error.status >= 500;
+        const passes = error.code === 'google-unavailable' || error.code === 'google-throttled';
         if (attempt >= mostAttempts || method === 'signData' || !passes) {
           throw unclear ? asUnclear(error) : error;
         }
@@ -298,8 +307,13 @@ class WorldApi implements ProvisioningApi {
       },
       signal,
     );
-    if (answer.status === 200) return JSON.parse(answer.body);
-    throw errorOfAnswer(method, { ...answer, retryAfter: undefined }, this.#clock.now());
+    const whole = { ...answer, retryAfter: undefined };
+    const result =
+      answer.status === 200
+        ? jsonOf(method, whole)
+        : errorOfAnswer(method, whole, this.#clock.now());
+    if (result instanceof GoogleError) throw result;
+    return result;
   }
 
   #problem(method: Method, trouble: Trouble, status: number): GoogleError {
