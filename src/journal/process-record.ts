@@ -71,6 +71,8 @@ export interface SigningFacts {
    * only after Google's record was seen without it.
    */
   readonly unclearUntil?: number;
+  /** How many calls of signData had an unclear answer: the pause before the next one grows with it. */
+  readonly unclearCalls?: number;
   /** The time from which the device's deadline counts. */
   readonly calledAt?: number;
   /** The operation's full resource name; unknown when the answer was lost. */

@@ -4,7 +4,7 @@ import { type SignDataOperation, signDataServerSeconds } from '../google/provisi
 import type { CsrAdditions } from '../issue/certificate-authority.ts';
 import { authorityOf, prepareRequest } from '../issue/issue-request.ts';
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
-import { backoffMs, pollBackoff } from '../retry.ts';
+import { backoffMs, pollBackoff, troubleBackoff } from '../retry.ts';
 import { heard, isConfirmed, verdictPauseMs } from '../second-look.ts';
 import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
 import { certificationRequest, certificationRequestInfo } from './certification-request.ts';
@@ -25,8 +25,6 @@ import { keyAlgorithms, verifySignature } from './signature-algorithm.ts';
 const carriedOutWithinMs = signDataServerSeconds * 1_000 + 2_000;
 /** The least pause: after a 503, that the call was not taken up, and after an answer that was long in coming. */
 const leastPauseMs = 3_000;
-/** How soon Google's record is looked at after an unclear answer. */
-const unclearLookMs = 1_500;
 
 /** Asks the device to sign, once. */
 export async function askForSignature(
@@ -111,7 +109,10 @@ async function ask(
     return { kind: 'wait', record: { ...record, signing: called }, forMs };
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
-    if (error.unclear) return unclear(record, error, leftAt, house);
+    if (error.unclear) {
+      await visit.save(unclear(record, error, leftAt, house));
+      throw error;
+    }
     if (error.code !== 'google-rejected') {
       // Google surely did nothing: no pause is owed, only the backoff that the error earns.
       await visit.save({ ...record, signing: { ...signing, unclearUntil: house.clock.now() } });
@@ -129,12 +130,20 @@ async function ask(
   }
 }
 
-function unclear(record: ProcessRecord, error: GoogleError, leftAt: number, house: House): Step {
-  const soonest = house.clock.now() + leastPauseMs;
+/** It is looked at soon, and asked again after a pause that grows: nobody knows how long it stays like this. */
+function unclear(
+  { verdict: _uncertain, ...record }: ProcessRecord,
+  error: GoogleError,
+  leftAt: number,
+  house: House,
+): ProcessRecord {
+  const before = signingOf(record).unclearCalls ?? 0;
+  const paceMs = backoffMs(troubleBackoff, before, house.random);
+  const soonest = house.clock.now() + Math.max(leastPauseMs, paceMs);
   const unclearUntil =
     error.status === 503 ? soonest : Math.max(soonest, leftAt + carriedOutWithinMs);
-  const signing = { ...signingOf(record), unclearUntil };
-  return { kind: 'wait', record: { ...record, signing }, forMs: unclearLookMs };
+  const signing = { ...signingOf(record), unclearUntil, unclearCalls: before + 1 };
+  return { ...record, signing };
 }
 
 /** Undefined: signData has not been called as far as Google's record shows. */
@@ -150,7 +159,7 @@ function whatGoogleHas(
   if (!bytesToBeSigned(signing).equals(process.signData)) {
     return end(record, 'yielded', 'Another adapter has asked the device to sign other data.');
   }
-  const { unclearUntil: _settled, ...clear } = signing;
+  const { unclearUntil: _settled, unclearCalls: _over, ...clear } = signing;
   const called = { ...record, signing: { ...clear, calledAt: house.clock.now() } };
   if (process.signature !== undefined) return proven(called, process.signature);
   const forMs = backoffMs(pollBackoff, 0, house.random);

@@ -121,10 +121,10 @@ it('puts a proxy’s answer in place of Google’s, for as long as was asked for
       body: JSON.stringify(changes),
     });
   await set('', { interceptedBody: 'cut' });
-  await set('?forMs=60', { intercepted: 407, interceptedBody: 'html', interceptedMethod: 'get' });
+  await set('?forMs=60', { intercepted: 404, interceptedBody: 'html', interceptedMethod: 'get' });
   const page = await fetch(url);
   expect([page.status, page.headers.get('server'), page.headers.get('content-type')]).toEqual([
-    407,
+    404,
     'squid/5.7',
     'text/html',
   ]);
