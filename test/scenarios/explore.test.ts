@@ -43,7 +43,7 @@ describe('without a safeguard', () => {
     'save-before-upload': [1, 2, 3],
     'acknowledge-after-write': [1, 2, 3],
     'write-last': [137, 490, 1352],
-    'doubt-pause': [140, 274, 352],
+    'doubt-pause': [394, 1010, 1181],
   } as const;
   it.each(safeguards)('%s, a breach is found', async (name) => {
     let found = 0;
