@@ -81,6 +81,8 @@ export interface AuthorityConfig {
   /** Files with more of them that the kind makes when it connects for the first time. Absolute. */
   readonly lateRootFiles: readonly string[];
   readonly mayDrop: readonly DroppablePart[];
+  /** Object identifiers, and `sha1Signature`. */
+  readonly mayAdd: readonly string[];
 }
 
 export interface LoadOptions {

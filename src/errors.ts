@@ -216,7 +216,7 @@ export const errorTable = {
     disposition: 'hold',
     deviceText: `The certificate authority issued an unusable certificate. ${askAdmin}`,
     meaning:
-      'Key usage or extended key usage is not what the profile asks for. Correct the authority’s template, or list what it may drop under mayDrop.',
+      'Key usage or extended key usage is not what the profile asks for, or the certificate has a power that nobody asked for (code signing, enrolment agent, an unknown critical extension). Correct the authority’s template, or list what it may drop under mayDrop, what it may add under mayAdd.',
   },
   'certificate-wrong-names': {
     disposition: 'hold',
@@ -228,7 +228,7 @@ export const errorTable = {
     disposition: 'hold',
     deviceText: `The certificate authority issued an unusable certificate. ${askAdmin}`,
     meaning:
-      'The certificate does not chain to the authority’s roots. Correct roots, or find out who answered.',
+      'The certificate does not chain to the authority’s roots, its signature is not by the CA that came with it, or it is signed over SHA-1. Correct roots or the CA, or find out who answered.',
   },
   'certificate-expired-undelivered': {
     disposition: 'refuse',

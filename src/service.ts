@@ -204,6 +204,7 @@ function authorityOf(
     adapter,
     roots: authority.roots,
     mayDrop: authority.mayDrop,
+    mayAdd: authority.mayAdd,
     concurrency: authority.concurrency,
     // A slow authority's line leaves most of the visits to the others.
     longestLine: Math.ceil(config.limits.visits / 4),

@@ -113,7 +113,12 @@ describe('loadConfig', () => {
       server: { host: '127.0.0.1', port: 8470 },
       log: { level: 'info' },
     });
-    expect(config.authorities.get('ca')).toMatchObject({ concurrency: 8, roots: [], mayDrop: [] });
+    expect(config.authorities.get('ca')).toMatchObject({
+      concurrency: 8,
+      roots: [],
+      mayDrop: [],
+      mayAdd: [],
+    });
     expect(config.profiles.get('p')).toEqual({
       subject: 'CN=${DEVICE_SERIAL_NUMBER}',
       subjectAltNames: [],
@@ -196,6 +201,17 @@ describe('ConfigError', () => {
   it('proposes the nearest known key', async () => {
     expect(await problems(file({ extra: 'sever: { port: 1 }' }))).toEqual([
       expect.stringMatching(/^8:1 sever: is not a known key\. Fix: write server/),
+    ]);
+  });
+
+  it('reads what an authority may add, by name or number', async () => {
+    const withList = (list: string) =>
+      file({ authorities: `${base.authorities}\n    mayAdd: ${list}` });
+    const config = await load(withList('[codeSigning, 1.2.3.4, sha1Signature]'));
+    const { mayAdd } = config.authorities.get('ca') ?? {};
+    expect(mayAdd).toEqual(['1.3.6.1.5.5.7.3.3', '1.2.3.4', 'sha1Signature']);
+    expect(await problems(withList('[sha1]'))).toEqual([
+      expect.stringMatching(/ca\.mayAdd\[0\]: .*Fix: write sha1Signature/),
     ]);
   });
 

@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { sha1Signature } from '../issue/check-powers.ts';
+import { extendedKeyUsageOids, parseExtendedKeyUsage } from '../x509/usages.ts';
+import { usage } from './usage-name.ts';
 
 /** The parts of a request that an authority may be allowed to leave out, as `DroppablePart` lists them. */
 export const droppableParts = [
@@ -10,6 +13,12 @@ export const droppableParts = [
   'keyUsages',
   'extendedKeyUsages',
 ] as const;
+
+const addable = usage(
+  (text) => (text === sha1Signature ? text : parseExtendedKeyUsage(text)),
+  [...Object.keys(extendedKeyUsageOids), sha1Signature],
+  'an extended key usage, nor an object identifier',
+);
 
 export const authority = z.strictObject({
   kind: z
@@ -56,5 +65,12 @@ export const authority = z.strictObject({
     .default([])
     .describe(
       'Parts of a request that this authority may leave out without the certificate being held back (it may put nothing else in their place): `subject`, `dns`, `email`, `upn`, `uri`, `keyUsages`, `extendedKeyUsages`.',
+    ),
+  mayAdd: z
+    .array(addable)
+    .max(50)
+    .default([])
+    .describe(
+      'What this authority may add to a certificate without its being held back: extended key usages by name or object identifier, critical extensions by object identifier, and `sha1Signature`. `serverAuth` and `clientAuth` are always allowed, since most CAs give both; every other power that nobody asked for holds the certificate back.',
     ),
 });

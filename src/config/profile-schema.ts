@@ -1,28 +1,13 @@
 import { z } from 'zod';
 import { checkTemplate } from '../issue/profile.ts';
 import { sidKeys } from '../issue/sid-file.ts';
-import { nearestName } from '../x509/nearest-name.ts';
 import {
   extendedKeyUsageOids,
   keyUsageNames,
   parseExtendedKeyUsage,
   parseKeyUsage,
 } from '../x509/usages.ts';
-
-/** A usage's name, read by `parse`, which throws for one that it does not know. */
-function usage<Parsed>(parse: (text: string) => Parsed, known: readonly string[], what: string) {
-  return z.string().transform((text, context): Parsed => {
-    try {
-      return parse(text);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      const proposal = nearestName(text, known) ?? `one of ${known.join(', ')}`;
-      const message = `is not the name of ${what}. Fix: write ${proposal}`;
-      context.addIssue({ code: 'custom', message });
-      return z.NEVER;
-    }
-  });
-}
+import { usage } from './usage-name.ts';
 
 const keyUsage = usage(parseKeyUsage, keyUsageNames, 'a key usage');
 

@@ -41,10 +41,11 @@ export async function resolveAuthorities(
     // What the kind makes at its first start need not be there before.
     const isLate = (file: string) => own.includes(file) && !existsSync(file);
     const roots = await readRoots(rootFiles, isLate, path, context);
-    const { kind, concurrency, timeoutSeconds, mayDrop } = fields;
+    const { kind, concurrency, timeoutSeconds, mayDrop, mayAdd } = fields;
     const requestsPerSecond = fields.requestsPerSecond ?? definition?.requestsPerSecond;
     if (kind === undefined || definition === undefined || options === undefined) continue;
     if (timeoutSeconds === undefined || mayDrop === undefined) continue;
+    if (mayAdd === undefined) continue;
     authorities.set(reference, {
       kind,
       definition,
@@ -54,6 +55,7 @@ export async function resolveAuthorities(
       roots,
       lateRootFiles: rootFiles.filter(isLate),
       mayDrop,
+      mayAdd,
       ...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
     });
   }

@@ -112,8 +112,9 @@ const lessons: Partial<Record<ErrorCode, Partial<Lesson>>> = {
     mend: 'ask the CA for request.wanted.validityDays days, or raise what its template allows.',
   },
   'certificate-wrong-usage': {
-    expected: 'the key usages and extended key usages of request.wanted.',
-    mend: 'choose a template of the CA with these usages. If this kind of CA never certifies them, say so under features.mayDrop.',
+    expected:
+      'the key usages and extended key usages of request.wanted, and no powers besides (serverAuth and clientAuth do no harm).',
+    mend: 'choose a template of the CA with these usages and no others. If this kind of CA never certifies them, say so under features.mayDrop; if it always adds one, under features.mayAdd.',
   },
   'certificate-wrong-names': {
     expected: 'every name of request.wanted, and no other.',

@@ -10,6 +10,7 @@ const features = z.object({
   revoke: z.boolean(),
   keyTypes: z.array(z.enum(['rsa', 'ec'])).min(1),
   mayDrop: z.array(z.enum(droppableParts)),
+  mayAdd: z.array(z.string()).optional(),
 });
 
 const method = z.custom((value) => typeof value === 'function', 'it is not a function');

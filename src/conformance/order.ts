@@ -73,6 +73,7 @@ export async function checked(
     wanted: order.wanted,
     roots,
     mayDrop: authority.features.mayDrop,
+    mayAdd: authority.features.mayAdd ?? [],
     now: Date.now(),
   });
 }

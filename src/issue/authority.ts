@@ -31,6 +31,7 @@ export interface AuthorityOptions {
   /** DER; issued certificates must chain to one of them. Empty: not checked. */
   readonly roots: readonly Uint8Array[];
   readonly mayDrop: readonly DroppablePart[];
+  readonly mayAdd?: readonly string[];
   readonly concurrency: number;
   /** How many calls may wait for a place; they hold a visit each. */
   readonly longestLine: number;
@@ -55,6 +56,7 @@ export class Authority {
   readonly features: AuthorityFeatures;
   readonly roots: readonly Uint8Array[];
   readonly mayDrop: readonly DroppablePart[];
+  readonly mayAdd: readonly string[];
   readonly #options: AuthorityOptions;
   readonly #slots: Slots;
   #failures = 0;
@@ -65,6 +67,7 @@ export class Authority {
     this.features = options.adapter.features;
     this.roots = options.roots;
     this.mayDrop = [...options.mayDrop, ...options.adapter.features.mayDrop];
+    this.mayAdd = [...(options.mayAdd ?? []), ...(options.adapter.features.mayAdd ?? [])];
     this.#options = options;
     this.#slots = new Slots(options.concurrency, options.longestLine);
   }

@@ -157,6 +157,11 @@ export interface AuthorityFeatures {
   readonly keyTypes: readonly KeyType[];
   /** What this kind is known to drop however it is configured. */
   readonly mayDrop: readonly DroppablePart[];
+  /**
+   * What this kind is known to add however it is configured: object identifiers of extended key usages and of
+   * critical extensions. serverAuth and clientAuth need not be said.
+   */
+  readonly mayAdd?: readonly string[];
 }
 
 /** One connected CA. Every method is bounded by its signal; the caller sets the deadline. */

@@ -1,7 +1,6 @@
-import { hash } from 'node:crypto';
 import { type ErrorCode, ProvisioningError } from '../errors.ts';
 import { type CertificateFacts, readCertificate } from '../x509/certificate.ts';
-import { chainsTo } from '../x509/chain.ts';
+import { chainsTo, readKnown, signatureProblem } from '../x509/chain.ts';
 import { DerError } from '../x509/der.ts';
 import { comparableAttribute, formatName, sameName } from '../x509/distinguished-name.ts';
 import { decodeSid, microsoftOid, sidUri } from '../x509/microsoft-extensions.ts';
@@ -11,6 +10,7 @@ import type {
   DroppablePart,
   RequestedCertificate,
 } from './certificate-authority.ts';
+import { checkPowers } from './check-powers.ts';
 
 /*
  * A CA's answer is never trusted: the device takes any certificate with its key, and a wrong name or usage
@@ -25,10 +25,12 @@ export interface CheckRequest {
   /** The device's, DER. */
   readonly subjectPublicKeyInfo: Uint8Array;
   readonly wanted: RequestedCertificate;
-  /** DER each. Without any, the chain is not looked at. */
+  /** DER each. Without any, the signatures along the chain are verified, as far as it goes. */
   readonly roots: readonly Uint8Array[];
   /** Parts that this CA may leave out. Nothing may be put in their place. */
   readonly mayDrop: readonly DroppablePart[];
+  /** What this CA may add: object identifiers of usages and critical extensions, `sha1Signature`. */
+  readonly mayAdd?: readonly string[];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -56,7 +58,8 @@ export function checkCertificate(request: CheckRequest): CertificateFacts {
   checkSubject(facts, request);
   checkAltNames(facts, request);
   checkSecurityIdentifier(facts, request);
-  checkChain(request);
+  checkPowers(facts, request.wanted, request.mayAdd ?? []);
+  checkChain(facts, request);
   return facts;
 }
 
@@ -70,24 +73,12 @@ function fault(
 
 function read({ certificate, chain }: CheckRequest): CertificateFacts {
   try {
-    for (const der of chain) readOnce(der);
+    for (const der of chain) readKnown(der);
     return readCertificate(certificate);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw fault('certificate-unreadable', `The authority’s answer: ${message}`, error);
   }
-}
-
-/** CA certificates that were read before: an authority's chain is the same for months. SHA-256, base64. */
-const readable = new Set<string>();
-const mostRemembered = 100;
-
-function readOnce(der: Uint8Array): void {
-  const fingerprint = hash('sha256', der, 'base64');
-  if (readable.has(fingerprint)) return;
-  readCertificate(der);
-  if (readable.size >= mostRemembered) readable.clear();
-  readable.add(fingerprint);
 }
 
 function checkKey(facts: CertificateFacts, { subjectPublicKeyInfo }: CheckRequest): void {
@@ -140,6 +131,7 @@ function checkExtendedKeyUsages(
   { extendedKeyUsages }: CertificateFacts,
   { wanted, mayDrop }: CheckRequest,
 ): void {
+  // Whether it may have this one is for checkPowers to say.
   if (extendedKeyUsages?.includes(extendedKeyUsageOids.anyExtendedKeyUsage)) return;
   const problem = usageProblem(
     extendedKeyUsages?.map(formatExtendedKeyUsage),
@@ -152,7 +144,7 @@ function checkExtendedKeyUsages(
 }
 
 /**
- * Usages beyond those asked for are the CA's policy and do not hinder the device. A CA that may drop usages
+ * Key usages beyond those asked for are the CA's policy and do not hinder the device. A CA that may drop usages
  * may leave out the extension, or some of them, but not all while granting others.
  */
 function usageProblem(
@@ -267,9 +259,13 @@ function comparableAltName({
   return `${type} ${value}`;
 }
 
-function checkChain({ certificate, chain, roots, now }: CheckRequest): void {
-  if (roots.length === 0) return;
-  const result = chainsTo(certificate, chain, roots, now);
+function checkChain(facts: CertificateFacts, { chain, roots, now }: CheckRequest): void {
+  if (roots.length === 0) {
+    const problem = signatureProblem(facts, chain);
+    if (problem === undefined) return;
+    throw fault('certificate-untrusted', `The authority’s own chain does not fit: ${problem}.`);
+  }
+  const result = chainsTo(facts, chain, roots, now);
   if (!result.trusted) {
     const message = `The certificate does not chain to the authority’s roots: ${result.problem}.`;
     throw fault('certificate-untrusted', message);

@@ -174,6 +174,7 @@ function check(record: ProcessRecord, issued: IssuedFacts, authority: Authority,
     wanted: request.wanted,
     roots: authority.roots,
     mayDrop: authority.mayDrop,
+    mayAdd: authority.mayAdd,
     now,
   });
 }

@@ -41,6 +41,8 @@ export interface CertificateFacts {
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
   readonly notAfter: number;
+  /** What it is signed with: AlgorithmIdentifier, DER. */
+  readonly signatureAlgorithm: Uint8Array;
   /** DER, byte for byte as it is in the certificate. */
   readonly subjectPublicKeyInfo: Uint8Array;
   readonly isCa: boolean;
@@ -123,6 +125,7 @@ function parse(der: Uint8Array): CertificateFacts {
     der: whole.bytes,
     serialNumber: formatSerial(serialNumberBytes),
     serialNumberBytes,
+    signatureAlgorithm: innerAlgorithm.bytes,
     subject,
     issuer,
     notBefore,

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { hash, X509Certificate } from 'node:crypto';
 import { type CertificateFacts, readCertificate } from './certificate.ts';
 import { formatName } from './distinguished-name.ts';
 import { extensionOid } from './extensions.ts';
@@ -14,8 +14,8 @@ const mostIntermediates = 20;
 /** Signature checks for one leaf: an answer full of look-alikes must not keep a worker busy. */
 const mostChecks = 100;
 
-/** Critical extensions of a CA that are known; what they say beyond the basics is the relying party's to hold. */
-const knownCritical = new Set<string>([
+/** Critical extensions that are known; what they say beyond the basics is the relying party's to hold. */
+export const understoodExtensions: ReadonlySet<string> = new Set<string>([
   extensionOid.basicConstraints,
   extensionOid.keyUsage,
   extensionOid.extendedKeyUsage,
@@ -27,9 +27,14 @@ const knownCritical = new Set<string>([
   '2.5.29.54', // inhibitAnyPolicy
 ]);
 
-interface Link {
+interface Known {
   readonly facts: CertificateFacts;
   readonly x509: X509Certificate;
+  /** Those whose signature on it was verified. */
+  readonly signedBy: WeakSet<CertificateFacts>;
+}
+
+interface Link extends Known {
   readonly isRoot: boolean;
 }
 
@@ -40,11 +45,12 @@ interface Link {
  * below it: roots of version 1 cannot), but must be valid now and may not say the contrary. Revocation, policies and name
  * constraints are not looked at.
  *
+ * @param leaf DER, or read already.
  * @param intermediates DER each, in any order; what does not belong to the chain does no harm.
  * @param now milliseconds since the epoch.
  */
 export function chainsTo(
-  leaf: Uint8Array,
+  leaf: Uint8Array | CertificateFacts,
   intermediates: readonly Uint8Array[],
   roots: readonly Uint8Array[],
   now: number,
@@ -57,7 +63,7 @@ export function chainsTo(
       ...roots.map((der) => readLink(der, true)),
       ...intermediates.map((der) => readLink(der, false)),
     ];
-    return search(readLink(leaf, false), issuers, now);
+    return search({ ...look(leaf), isRoot: false }, issuers, now);
   } catch (error) {
     return untrusted(error instanceof Error ? error.message : String(error));
   }
@@ -67,8 +73,63 @@ function untrusted(problem: string): ChainResult {
   return { trusted: false, problem };
 }
 
+/**
+ * Why the certificates that came with a leaf cannot be its chain: one of them has its issuer's name, and none that
+ * has it made its signature; likewise for each one above. What is not there is not missed.
+ *
+ * @param chain DER each, in any order.
+ */
+export function signatureProblem(
+  leaf: CertificateFacts,
+  chain: readonly Uint8Array[],
+): string | undefined {
+  try {
+    const all = chain.slice(0, mostKnown).map(readKnown);
+    let child = look(leaf);
+    for (let depth = 0; depth <= mostDepth; depth++) {
+      const named = all.filter((one) => one.x509.subject === child.x509.issuer);
+      if (named.length === 0 || named.includes(child)) return undefined;
+      const issuer = named.find((one) => isSigned(child, one));
+      if (issuer === undefined) {
+        return `the signature of ${describe(child)} is not by ${named.map(describe).join(' nor ')}`;
+      }
+      child = issuer;
+    }
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** CA certificates that were read before, by SHA-256: an authority's chain is the same for months. */
+const known = new Map<string, Known>();
+const mostKnown = 100;
+
+/** A certificate of a CA. @throws {Error} with a sentence that says why it cannot be read. */
+export function readKnown(der: Uint8Array): Known {
+  const fingerprint = hash('sha256', der, 'base64');
+  const found = known.get(fingerprint) ?? look(der);
+  if (known.size >= mostKnown && !known.has(fingerprint)) known.clear();
+  known.set(fingerprint, found);
+  return found;
+}
+
+function look(leaf: Uint8Array | CertificateFacts): Known {
+  const facts = leaf instanceof Uint8Array ? readCertificate(leaf) : leaf;
+  const x509 = new X509Certificate(facts.der);
+  return { facts, x509, signedBy: new WeakSet() };
+}
+
+/** Verified once for each two that are known. */
+function isSigned(child: Known, issuer: Known): boolean {
+  if (child.signedBy.has(issuer.facts)) return true;
+  if (!child.x509.verify(issuer.x509.publicKey)) return false;
+  child.signedBy.add(issuer.facts);
+  return true;
+}
+
 function readLink(der: Uint8Array, isRoot: boolean): Link {
-  return { facts: readCertificate(der), x509: new X509Certificate(der), isRoot };
+  return { ...readKnown(der), isRoot };
 }
 
 /** Depth first, roots before intermediates; the problem reported is the one found farthest up. */
@@ -93,7 +154,7 @@ function search(leaf: Link, issuers: readonly Link[], now: number): ChainResult 
         note(path.length, `${describe(issuer)} ${fault}`);
         continue;
       }
-      if (!child.x509.verify(issuer.x509.publicKey)) {
+      if (!isSigned(child, issuer)) {
         note(path.length, `the signature of ${describe(child)} is not by ${describe(issuer)}`);
         continue;
       }
@@ -130,7 +191,7 @@ function issuerProblem(
     return `allows ${facts.pathLength} CAs below it, not ${below}`;
   }
   const unknown = facts.extensions.find(
-    ({ type, critical }) => critical && !knownCritical.has(type),
+    ({ type, critical }) => critical && !understoodExtensions.has(type),
   );
   return unknown === undefined ? undefined : `has the unknown critical extension ${unknown.type}`;
 }
@@ -139,6 +200,6 @@ function saysNothing({ extensions }: CertificateFacts): boolean {
   return extensions.every(({ type }) => type !== extensionOid.basicConstraints);
 }
 
-function describe({ facts }: Link): string {
+function describe({ facts }: Known): string {
   return `“${formatName(facts.subject).slice(0, 200)}”`;
 }

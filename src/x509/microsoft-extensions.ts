@@ -18,6 +18,8 @@ import type { Extension } from './extensions.ts';
 export const microsoftOid = {
   /** szOID_CERTIFICATE_TEMPLATE */
   templateId: '1.3.6.1.4.1.311.21.7',
+  /** szOID_APPLICATION_CERT_POLICIES */
+  applicationPolicies: '1.3.6.1.4.1.311.21.10',
   /** szOID_NTDS_CA_SECURITY_EXT */
   securityIdentifier: '1.3.6.1.4.1.311.25.2',
   /** szOID_NTDS_OBJECTSID */

@@ -11,7 +11,7 @@ export const keyUsageNames = [
   'keyAgreement',
 ] as const satisfies readonly KeyUsage[];
 
-/** Extended key usages by name (RFC 5280 4.2.1.12, RFC 4556, and Microsoft's). */
+/** Extended key usages by name (RFC 5280 4.2.1.12, RFC 4556, RFC 6402 2.10, and Microsoft's). */
 export const extendedKeyUsageOids = {
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
@@ -26,7 +26,10 @@ export const extendedKeyUsageOids = {
   eapOverLan: '1.3.6.1.5.5.7.3.14',
   ipsecIke: '1.3.6.1.5.5.7.3.17',
   kerberosClientAuth: '1.3.6.1.5.2.3.4',
+  cmcRa: '1.3.6.1.5.5.7.3.28',
+  certificateRequestAgent: '1.3.6.1.4.1.311.20.2.1',
   smartcardLogon: '1.3.6.1.4.1.311.20.2.2',
+  encryptingFileSystem: '1.3.6.1.4.1.311.10.3.4',
   documentSigning: '1.3.6.1.4.1.311.10.3.12',
   anyExtendedKeyUsage: '2.5.29.37.0',
 } as const satisfies Record<string, string>;

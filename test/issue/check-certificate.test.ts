@@ -2,8 +2,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { DroppablePart, RequestedCertificate } from '../../src/issue/certificate-authority.ts';
 import { type CheckRequest, checkCertificate } from '../../src/issue/check-certificate.ts';
+import { checkPowers } from '../../src/issue/check-powers.ts';
+import { readCertificate } from '../../src/x509/certificate.ts';
+import { tag } from '../../src/x509/der.ts';
 import { parseName } from '../../src/x509/distinguished-name.ts';
+import { encode, encodeOid } from '../../src/x509/encode-der.ts';
 import { microsoftOid, sidExtension, sidUri } from '../../src/x509/microsoft-extensions.ts';
+import { brokenHashOf } from '../../src/x509/signature-hash.ts';
 import {
   type Authority,
   dayMs,
@@ -110,7 +115,6 @@ describe('a certificate as it was asked for', () => {
       'with more usages',
       { keyUsage: digitalSignature | keyEncipherment, extendedKeyUsages: [clientAuth, serverAuth] },
     ],
-    ['with any extended key usage', { extendedKeyUsages: ['2.5.29.37.0'] }],
     ['by a clock five minutes ahead', { notBefore: now + 4 * 60_000 }],
     ['without an end', { notAfter: Date.UTC(9999, 11, 31, 23, 59, 59) }],
     ['with just over a day left', { notAfter: now + dayMs + 1000 }],
@@ -244,6 +248,142 @@ describe('trust', () => {
 
   it('is not asked for when no roots are configured', async () => {
     expect(outcome(await leafWith(), { roots: [], chain: [] })).toBe('ok');
+  });
+});
+
+describe('a power that nobody asked for', () => {
+  const enrolmentAgent = '1.3.6.1.4.1.311.20.2.1';
+  const codeSigning = '1.3.6.1.5.5.7.3.3';
+  const any = '2.5.29.37.0';
+  const withUsages = (...oids: string[]) => leafWith({ extendedKeyUsages: [clientAuth, ...oids] });
+  const withExtension = (type: string, critical: boolean, value = Buffer.of(5, 0)) =>
+    leafWith({ extensions: [new x509.Extension(type, critical, value)] });
+
+  it.each([
+    ['enrolment agent', enrolmentAgent],
+    ['smart-card logon', smartcardLogon],
+    ['code signing', codeSigning],
+    ['any usage', any],
+    ['registration authority', '1.3.6.1.5.5.7.3.28'],
+    ['OCSP signing', '1.3.6.1.5.5.7.3.9'],
+    ['one that has no name here', '1.2.3.4.5'],
+  ])('is refused: %s; unless it may be added or was asked for', async (_, oid) => {
+    const certificate = await withUsages(oid);
+    expect(outcome(certificate)).toBe('certificate-wrong-usage');
+    expect(refusal(certificate)?.message).toMatch(/a power that nobody asked for.*mayAdd: \[/);
+    expect(outcome(certificate, { mayAdd: [oid] })).toBe('ok');
+    const asked = { ...wanted, extendedKeyUsages: [clientAuth, oid] };
+    expect(outcome(certificate, { wanted: asked })).toBe('ok');
+  });
+
+  it('is refused in the place of what was asked for: any usage', async () => {
+    const certificate = await leafWith({ extendedKeyUsages: [any] });
+    expect(outcome(certificate)).toBe('certificate-wrong-usage');
+    expect(outcome(certificate, { mayAdd: [any] })).toBe('ok');
+  });
+
+  it('is refused in Microsoft’s application policies, which Windows believes first', async () => {
+    const policies = (oid: string) =>
+      withExtension(microsoftOid.applicationPolicies, false, policySequence(clientAuth, oid));
+    expect(outcome(await policies(enrolmentAgent))).toBe('certificate-wrong-usage');
+    expect(outcome(await policies(enrolmentAgent), { mayAdd: [enrolmentAgent] })).toBe('ok');
+    expect(outcome(await policies(serverAuth))).toBe('ok');
+    const broken = await withExtension(microsoftOid.applicationPolicies, false, Buffer.of(4, 0));
+    expect(outcome(broken)).toBe('certificate-unreadable');
+  });
+
+  it('is refused in an extension that is critical and unknown; otherwise it does no harm', async () => {
+    expect(outcome(await withExtension('1.2.3.4', true))).toBe('certificate-wrong-usage');
+    expect(outcome(await withExtension('1.2.3.4', true), { mayAdd: ['1.2.3.4'] })).toBe('ok');
+    expect(outcome(await withExtension('1.2.3.4', false))).toBe('ok');
+    // A precertificate (RFC 6962 3.1) is none.
+    const poison = await withExtension('1.3.6.1.4.1.11129.2.4.3', true);
+    expect(outcome(poison)).toBe('certificate-wrong-usage');
+  });
+
+  it('is refused in names of an old style, which are compared with nothing', async () => {
+    for (const type of ['2.5.29.7', '2.5.29.8', '2.16.840.1.113730.1.12']) {
+      expect(outcome(await withExtension(type, false))).toBe('certificate-wrong-names');
+      expect(outcome(await withExtension(type, false), { mayAdd: [type] })).toBe('ok');
+    }
+    const address = { E: ['boss@example.com'] };
+    const second = await leafWith({ subject: [{ O: ['Example'] }, { CN: ['device-1'] }, address] });
+    expect(outcome(second)).toBe('certificate-wrong-names');
+  });
+
+  it('is refused in Netscape’s certificate type: a CA, a signer of programs', async () => {
+    const type = (bits: number) =>
+      withExtension('2.16.840.1.113730.1.1', false, Buffer.of(3, 2, 0, bits));
+    expect(outcome(await type(0b1010_0000))).toBe('ok');
+    expect(outcome(await type(0b1001_0000))).toBe('certificate-wrong-usage');
+    expect(outcome(await type(0b1000_0100))).toBe('certificate-wrong-usage');
+  });
+
+  it('is harmless where most CAs grant it: serverAuth, also when no usage was asked for', async () => {
+    expect(outcome(await withUsages(serverAuth))).toBe('ok');
+    const bare = { ...wanted, extendedKeyUsages: [] };
+    expect(outcome(await withUsages(serverAuth), { wanted: bare })).toBe('ok');
+    expect(outcome(await withUsages(codeSigning), { wanted: bare })).not.toBe('ok');
+  });
+});
+
+/** CertificatePolicies, DER. */
+function policySequence(...oids: readonly string[]): Buffer<ArrayBuffer> {
+  const policies = oids.map((oid) => encode(tag.sequence, encodeOid(oid)));
+  return Buffer.from(encode(tag.sequence, ...policies));
+}
+
+describe('a signature', () => {
+  const sha1WithRsa = '06092a864886f70d010105';
+  const sha256WithRsa = '06092a864886f70d01010b';
+
+  it('over SHA-1 or MD5 is refused, over SHA-1 unless it may be', async () => {
+    const facts = readCertificate(await leafWith());
+    const signedWith = (oid: string) => ({
+      ...facts,
+      signatureAlgorithm: Buffer.from(`300d${oid}0500`, 'hex'),
+    });
+    const check =
+      (oid: string, mayAdd: readonly string[] = []) =>
+      () =>
+        checkPowers(signedWith(oid), wanted, mayAdd);
+    expect(check(sha256WithRsa)).not.toThrow();
+    expect(check(sha1WithRsa)).toThrow(/signed over SHA-1.*SHA-256, or list sha1Signature/);
+    expect(check(sha1WithRsa, ['sha1Signature'])).not.toThrow();
+    expect(check('06092a864886f70d010104', ['sha1Signature'])).toThrow(/over MD5/);
+  });
+
+  it.each([
+    ['ecdsa-with-SHA1', '300906072a8648ce3d0401', 'SHA-1'],
+    ['ecdsa-with-SHA256', '300a06082a8648ce3d040302', undefined],
+    ['RSASSA-PSS without parameters, which is SHA-1', '300b06092a864886f70d01010a', 'SHA-1'],
+    ['RSASSA-PSS with an empty list of them', '300d06092a864886f70d01010a3000', 'SHA-1'],
+    [
+      'RSASSA-PSS with SHA-256',
+      '301e06092a864886f70d01010a3011a00f300d06096086480165030402010500',
+      undefined,
+    ],
+  ])('%s is known', (_, algorithm, expected) => {
+    expect(brokenHashOf(Buffer.from(algorithm, 'hex'))).toBe(expected);
+  });
+
+  it('that is not by the CA of its chain is refused without roots, too', async () => {
+    const impostor = await makeCa({ name: 'CN=Issuing', parent: root });
+    const forged = await makeLeaf(impostor, {
+      keys,
+      keyUsage: digitalSignature,
+      extendedKeyUsages: [clientAuth],
+      subjectAltNames: asked,
+    });
+    const without = { roots: [], chain: [issuing.der, root.der] };
+    expect(outcome(forged, without)).toBe('certificate-untrusted');
+    expect(refusal(forged, without)?.message).toMatch(/not by “CN=Issuing”/);
+    expect(outcome(await leafWith(), without)).toBe('ok');
+    expect(outcome(forged, { roots: [], chain: [issuing.der, impostor.der] })).toBe('ok');
+    // Nor one farther up.
+    const otherRoot = await makeCa();
+    const broken = { roots: [], chain: [issuing.der, otherRoot.der] };
+    expect(outcome(await leafWith(), broken)).toBe('certificate-untrusted');
   });
 });
 

@@ -1,7 +1,13 @@
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { decodePem, encodePem, PemError, readCertificates } from '../../src/x509/pem.ts';
+import {
+  decodePem,
+  encodePem,
+  PemError,
+  readCertificates,
+  readOwnCertificates,
+} from '../../src/x509/pem.ts';
 import { readPrivateKey } from '../../src/x509/private-key.ts';
 
 const der = new Uint8Array(Buffer.from(`3062${'0460'}${'ab'.repeat(96)}`, 'hex'));
@@ -107,6 +113,15 @@ describe('what people bring as certificates', () => {
     expect(readCertificates(encodePem('CERTIFICATE', bag?.der ?? der))).toEqual(inside);
   });
 
+  it('finds them beside their key, also an encrypted one of the old kind', () => {
+    const key =
+      '-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END EC PRIVATE KEY-----\n';
+    const parameters = encodePem('EC PARAMETERS', der);
+    expect(readOwnCertificates(Buffer.from(parameters + key + pem))).toEqual([der]);
+    expect(readOwnCertificates(Buffer.from(pem + key))).toEqual([der]);
+    expect(() => readOwnCertificates(Buffer.from(key))).toThrow('There is no PEM block');
+  });
+
   it.each([
     ['utf16.pem', /UTF-16, as PowerShell’s > writes it.*iconv -f UTF-16 -t UTF-8/],
     ['ca-utf16.pem', /UTF-16, as PowerShell’s > writes it.*iconv -f UTF-16 -t UTF-8/],
@@ -127,6 +142,7 @@ describe('readPrivateKey', () => {
   it.each([
     ['as written', plain],
     ['with a byte order mark', `\uFEFF${plain}`],
+    ['behind its certificate', pem + plain],
     ['with line breaks written as \\n', folded],
     ['with them and in quotes, as environment files have it', `"${folded}"\n`],
     ['with \\r\\n', folded.replaceAll('\\n', '\\r\\n')],
