@@ -4,7 +4,6 @@ import { parseXml, XmlError } from '../../adapters/adcs/xml.ts';
 import { readCertificatesAnswer } from '../../adapters/est/encoding.ts';
 import { berToDer } from '../../adapters/scep/ber.ts';
 import { jsonBody } from '../../adapters/shared/json-body.ts';
-import { certificatesOfPkcs7 } from '../../adapters/shared/pkcs7.ts';
 import { serverWords } from '../../adapters/shared/server-words.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import {
@@ -16,6 +15,7 @@ import { DerError, DerReader, readOid, tag } from '../../src/x509/der.ts';
 import { decodeName } from '../../src/x509/distinguished-name.ts';
 import { encode } from '../../src/x509/encode-der.ts';
 import { decodePem, PemError } from '../../src/x509/pem.ts';
+import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
 
 /*
  * Everything is read on one event loop: as much as a door takes in, in the worst shape that we could think of,
