@@ -4,14 +4,17 @@ import { ProvisioningError } from '../src/errors.ts';
 import { type ConnectContext, defineAdapter } from '../src/issue/certificate-authority.ts';
 import { secretReference } from '../src/issue/secret.ts';
 import { AcmeAuthority } from './acme/authority.ts';
+import { profileProblem } from './acme/identifiers.ts';
+import { Signer } from './acme/signer.ts';
 import { dnsSolver, httpSolver, type Solver } from './acme/solver.ts';
 import { StateDirectory } from './acme/state-directory.ts';
 import { connectHttp, connectionOptions } from './shared/connection.ts';
 import { CommandRunner } from './shared/run-command.ts';
 
 /*
- * ACME (RFC 8555). It certifies DNS names and nothing else: every other name of the request is lost, and so is
- * the rest of the subject. Good for private CAs that issue certificates for client authentication.
+ * ACME (RFC 8555). It certifies DNS names and nothing else: other names, and the rest of the subject, are left out
+ * of the CSR, which many servers would refuse otherwise. Good for private CAs that issue certificates for client
+ * authentication.
  */
 
 const options = z.strictObject({
@@ -96,19 +99,17 @@ type Options = z.output<typeof options>;
 
 export default defineAdapter({
   kind: 'acme',
+  profileProblem,
   takesTemplate: false,
   options,
   async connect(given, context, signal) {
     signal.throwIfAborted();
-    const { externalAccount } = given;
-    const binding =
-      externalAccount === undefined
+    const { externalAccount: bound } = given;
+    const externalAccount =
+      bound === undefined
         ? undefined
-        : {
-            kid: externalAccount.keyId,
-            hmacKey: await context.readSecret(externalAccount.hmacKey),
-          };
-    if (binding !== undefined && !/^[A-Za-z0-9_=-]+$/.test(binding.hmacKey)) {
+        : { keyId: bound.keyId, hmacKey: await context.readSecret(bound.hmacKey) };
+    if (externalAccount !== undefined && !/^[A-Za-z0-9_=-]+$/.test(externalAccount.hmacKey)) {
       throw new ProvisioningError(
         'ca-misconfigured',
         'externalAccount.hmacKey is not base64url. Copy it as the CA shows it.',
@@ -118,19 +119,16 @@ export default defineAdapter({
       context.resolvePath(given.directory),
       context.clock.now(),
     );
-    const accountKey = await state.accountKey();
+    const signer = new Signer(await state.accountKey());
     const runner = new CommandRunner(context.clock);
     return new AcmeAuthority({
       http: await connectHttp(given, context),
       clock: context.clock,
+      directoryUrl: given.directoryUrl,
+      signer,
       state,
       runner,
-      account: {
-        directoryUrl: given.directoryUrl,
-        accountKey,
-        contact: given.contact,
-        externalAccountBinding: binding,
-      },
+      account: { contact: given.contact, externalAccount },
       solver: await solverFor(given.challenge, context, runner),
       waitMs: given.waitSeconds * 1_000,
       pollMs: given.pollSeconds * 1_000,

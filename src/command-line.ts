@@ -6,9 +6,6 @@ import { AdapterLoadError, type LoadAdapter } from './issue/adapter-loader.ts';
 import { openService } from './service.ts';
 import { Events } from './telemetry/events.ts';
 import { createLog, logEvents } from './telemetry/log.ts';
-import { logOutput } from './telemetry/log-output.ts';
-import { scrub } from './telemetry/scrub.ts';
-import { StrayErrors } from './telemetry/stray-errors.ts';
 import { type CommandName, commandTexts, usage, usageOf } from './usage.ts';
 import { nearestName } from './x509/nearest-name.ts';
 
@@ -16,7 +13,7 @@ import { nearestName } from './x509/nearest-name.ts';
  * The command line. Exit status: 0 after a drained stop, 1 for a failure, 2 for bad usage or configuration.
  */
 
-type Run = (values: Values, loadAdapter: LoadAdapter, stray: StrayErrors) => Promise<number>;
+type Run = (values: Values, loadAdapter: LoadAdapter) => Promise<number>;
 
 const commands: Readonly<Record<CommandName, Run>> = {
   serve: withConfig(serve),
@@ -32,6 +29,8 @@ const optionTypes = {
   options: text,
   roots: text,
   harness: text,
+  subject: text,
+  'alt-names': text,
   only: text,
   timeout: text,
 } as const;
@@ -53,29 +52,17 @@ export async function runCommand(
   args: readonly string[],
   loadAdapter: LoadAdapter,
 ): Promise<number> {
-  const tell = (error: unknown) => process.stderr.write(`${described(error)}\n`);
-  using stray = new StrayErrors(systemClock, ({ error }) => tell(error));
   try {
     const task = readArguments(args);
-    if (typeof task !== 'string') {
-      return await commands[task.command](task.values, loadAdapter, stray);
-    }
+    if (typeof task !== 'string') return await commands[task.command](task.values, loadAdapter);
     process.stdout.write(task);
     return 0;
   } catch (error) {
     if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${error.usage}`);
     else if (error instanceof ConfigError) process.stderr.write(`${formatProblems(error)}\n`);
-    else {
-      tell(error);
-      return 1;
-    }
+    else throw error;
     return 2;
   }
-}
-
-/** An error that nobody foresaw, before there is a log: without secrets. */
-function described(error: unknown): string {
-  return scrub(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
 /** A command, or a text to be shown. */
@@ -120,12 +107,9 @@ function isCommand(name: string): name is CommandName {
   return Object.hasOwn(commands, name);
 }
 
-function withConfig(run: (config: Config, stray: StrayErrors) => Promise<number>) {
-  return async (
-    { config = 'config.yaml' }: Values,
-    loadAdapter: LoadAdapter,
-    stray: StrayErrors,
-  ): Promise<number> => run(await loadConfig(config, { loadAdapter, env: process.env }), stray);
+function withConfig(run: (config: Config) => Promise<number>) {
+  return async ({ config = 'config.yaml' }: Values, loadAdapter: LoadAdapter): Promise<number> =>
+    run(await loadConfig(config, { loadAdapter, env: process.env }));
 }
 
 async function conform({ kind, timeout, ...rest }: Values, loadAdapter: LoadAdapter) {
@@ -159,15 +143,10 @@ async function checkConfig(config: Config): Promise<number> {
   return 0;
 }
 
-/** How long the last lines of the log may take to be read. */
-const longestFarewellMs = 1_000;
-
-async function serve(config: Config, stray: StrayErrors): Promise<number> {
-  const output = logOutput();
-  const log = createLog(config.log.level, output);
+async function serve(config: Config): Promise<number> {
+  const log = createLog(config.log.level);
   const events = new Events();
   logEvents(events, log);
-  stray.tellTo((bug) => events.emit('bug', bug));
   const stop = stopOnSignal();
   try {
     await using service = await openService(config, {
@@ -182,8 +161,6 @@ async function serve(config: Config, stray: StrayErrors): Promise<number> {
     if (stop.aborted && error === stop.reason) return 0;
     log.fatal({ err: error }, error instanceof Error ? error.message : 'The service failed.');
     return 1;
-  } finally {
-    await output.flushed(longestFarewellMs);
   }
 }
 

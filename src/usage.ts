@@ -26,6 +26,14 @@ export const commandTexts = {
       options: ['FILE', 'YAML with the options of that kind; secrets and paths start at this file'],
       roots: ['FILE', "PEM with the CA's root certificates, to which issued ones must chain"],
       harness: ['FILE', 'a module that sets up a CA and makes it misbehave (docs/adapters.md)'],
+      subject: [
+        'NAME',
+        'the subject to ask for (CN=a.example.org,O=Example), in place of the usual names',
+      ],
+      'alt-names': [
+        'NAMES',
+        'alternative names to ask for (dns:a.example.org,email:a@example.org)',
+      ],
       only: ['TEXT', 'only the cases whose name has this text'],
       timeout: ['SECONDS', 'how long each case may take (default: 60)'],
     },

@@ -337,6 +337,26 @@ describe('ConfigError', () => {
     expect(await problem(`${local}\n  b: { kind: cfssl }`)).not.toContain('template');
   });
 
+  it('finds a profile that no authority can certify', async () => {
+    const path = join(directory, 'c.yaml');
+    const problem = async (profiles: string, authorities: string) => {
+      await writeFile(path, file({ profiles: `profiles:\n  p: ${profiles}`, authorities }));
+      const loading = loadConfig(path, { loadAdapter: adapterLoader(adapters), env: {} });
+      return loading.catch((error: Error) => error.message);
+    };
+    const acme =
+      'authorities:\n  a: { kind: acme, options: { directoryUrl: "https://ca.example.org/", termsOfServiceAgreed: true } }';
+    const nameless = '{ subject: "CN=${DEVICE_SERIAL_NUMBER}" }';
+    const named = '{ subject: CN=x, subjectAltNames: [{ type: dns, value: a.example.org }] }';
+    expect(await problem(nameless, acme)).toMatch(
+      /profiles\.p: cannot be certified: acme certifies DNS names and nothing else, and this profile has none\. Fix: add a name/,
+    );
+    expect(await problem(nameless, `${acme}\n  b: { kind: local-ca }`)).toMatchObject({
+      directory,
+    });
+    expect(await problem(named, acme)).toMatchObject({ directory });
+  });
+
   it('refuses a roots file without a certificate', async () => {
     await writeFile(join(directory, 'empty.pem'), 'nothing\n');
     const authorities = `${base.authorities}\n    roots: [empty.pem]`;

@@ -1,4 +1,3 @@
-import type acme from 'acme-client';
 import { z } from 'zod';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
@@ -11,21 +10,23 @@ import type {
 } from '../../src/issue/certificate-authority.ts';
 import type { Opaque } from '../../src/journal/process-record.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
-import { encodePem, readCertificates } from '../../src/x509/pem.ts';
+import { readCertificates } from '../../src/x509/pem.ts';
 import type { AdapterHttp } from '../shared/http.ts';
-import { readJson } from '../shared/json-answer.ts';
 import type { CommandRunner } from '../shared/run-command.ts';
-import { type AccountOptions, openAccount } from './account.ts';
-import { dnsNamesOf } from './identifiers.ts';
+import { type AccountOptions, AcmeClient } from './client.ts';
+import { certifiableNames, dnsNamesOf } from './identifiers.ts';
 import { type OrderState, walkOrder } from './order.ts';
-import { AcmeProblem, asProvisioningError, isRefusal, problemOf } from './problem.ts';
+import { AcmeProblem, asProvisioningError, isRefusal } from './problem.ts';
+import type { Signer } from './signer.ts';
 import type { Solver } from './solver.ts';
 import type { StateDirectory } from './state-directory.ts';
-import { withTransport } from './transport.ts';
+import { AcmeWire } from './wire.ts';
 
 export interface AcmeOptions {
   readonly http: AdapterHttp;
   readonly clock: Clock;
+  readonly directoryUrl: string;
+  readonly signer: Signer;
   readonly state: StateDirectory;
   readonly runner: CommandRunner;
   readonly account: AccountOptions;
@@ -34,14 +35,23 @@ export interface AcmeOptions {
   readonly pollMs: number;
 }
 
-const ticketShape = z.object({ orderUrl: z.url(), attempt: z.int().min(1) });
+const ticketShape = z.object({
+  orderUrl: z.url(),
+  /** The account that made the order, and its key's thumbprint; tickets of earlier versions do not say. */
+  madeBy: z.object({ account: z.url(), key: z.string() }).optional(),
+  attempt: z.int().min(1),
+  /** How often it was looked at and left for later. */
+  looks: z.int().min(0).default(0),
+});
 type Ticket = z.output<typeof ticketShape>;
-
-const directoryShape = z.object({ newNonce: z.url(), newAccount: z.url(), newOrder: z.url() });
 
 /** A new order after one that came to nothing waits this long, doubling up to an hour. */
 const newOrderPauseMs = 30_000;
 const longestPauseMs = 3_600_000;
+/** Looks at an order that does not get on become rarer, down to this. */
+const rarestLookMs = 300_000;
+const shortestPollMs = 1_000;
+const mostRemembered = 1_000;
 
 /** RFC 5280 5.3.1. */
 const reasonCodes: Readonly<Record<RevocationReason, number>> = {
@@ -64,37 +74,40 @@ export class AcmeAuthority implements CertificateAuthority {
     revoke: true,
     keyTypes: ['rsa', 'ec'],
     mayDrop: ['subject', 'email', 'upn', 'uri'],
+    csrNames: certifiableNames,
   };
   readonly #options: AcmeOptions;
-  #client: acme.Client | undefined;
+  readonly #wire: AcmeWire;
+  readonly #client: AcmeClient;
+  /** Orders of which operators were told why they do not get on: each once. */
+  readonly #told = new Set<string>();
 
   constructor(options: AcmeOptions) {
     this.#options = options;
+    this.#wire = new AcmeWire(options);
+    const { signer, account, clock } = options;
+    this.#client = new AcmeClient(this.#wire, signer, account, clock);
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    const { http, clock, account } = this.#options;
-    const { directoryUrl: url } = account;
-    const answer = await http.request({ method: 'GET', url }, signal);
-    if (answer.status !== 200) throw asProvisioningError(problemOf(answer, url, clock));
-    readJson(answer, directoryShape, 'The ACME directory');
+    await this.#wire.refresh(signal);
   }
 
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     signal.throwIfAborted();
-    const { state } = this.#options;
-    const known = await state.findOrder(request.requestId);
-    if (known !== undefined) return this.#pending({ orderUrl: known, attempt: 1 }, 1);
-    const names = dnsNamesOf(request.wanted);
-    if (names.length === 0) {
+    const known = await this.#options.state.findOrder(request.requestId);
+    if (known !== undefined && this.#wire.isHere(known)) {
+      return this.#pending({ orderUrl: known, attempt: 1, looks: 0 }, shortestPollMs);
+    }
+    if (dnsNamesOf(request.wanted).length === 0) {
       const reason = 'ACME certifies DNS names, and the request has none.';
       return { kind: 'rejected', reason };
     }
-    return this.#decided(signal, async (client) => {
-      const made = await this.#newOrder(client, names);
-      // Another instance may have been faster: its order counts, and ours comes to nothing.
-      const orderUrl = await state.keepOrder(request.requestId, made);
-      return this.#pending({ orderUrl, attempt: 1 }, 1);
+    return this.#decided(async () => {
+      const ticket = await this.#newOrder(request, 1, signal);
+      return this.#pending(ticket, shortestPollMs);
+    }).catch((error: unknown) => {
+      throw withoutCertificate(error);
     });
   }
 
@@ -108,17 +121,17 @@ export class AcmeAuthority implements CertificateAuthority {
       );
     }
     const ticket = read.data;
-    return this.#decided(signal, async (client) => {
-      const { clock, solver, waitMs, pollMs } = this.#options;
-      const limits = { clock, solver, waitMs };
-      const state = await walkOrder(client, ticket.orderUrl, request.csr, limits, signal);
+    return this.#decided(async () => {
+      const state = await this.#walk(ticket, request, signal);
       switch (state.kind) {
         case 'valid':
           return issued(state.chain, request);
         case 'waiting':
-          return this.#pending(ticket, pollMs);
+          return this.#left(ticket, state);
         case 'invalid':
-          return this.#afterInvalid(client, ticket, state, request);
+          return this.#afterInvalid(ticket, state, request, signal);
+        case 'lost':
+          return this.#orderedAgain(ticket, request, signal);
         default:
           return state satisfies never;
       }
@@ -131,11 +144,8 @@ export class AcmeAuthority implements CertificateAuthority {
     signal: AbortSignal,
   ): Promise<void> {
     signal.throwIfAborted();
-    const pem = encodePem('CERTIFICATE', certificate);
     try {
-      await this.#run(signal, (client) =>
-        client.revokeCertificate(pem, { reason: reasonCodes[reason] }),
-      );
+      await this.#client.revoke(certificate, reasonCodes[reason], signal);
     } catch (error) {
       if (!(error instanceof AcmeProblem)) throw error;
       if (error.type !== 'alreadyRevoked') throw asProvisioningError(error);
@@ -147,13 +157,10 @@ export class AcmeAuthority implements CertificateAuthority {
     await this.#options.http[Symbol.asyncDispose]();
   }
 
-  /** Runs calls with the account; a refusal of the server's becomes a value. */
-  async #decided(
-    signal: AbortSignal,
-    work: (client: acme.Client) => Promise<Issuance>,
-  ): Promise<Issuance> {
+  /** A refusal of the server's becomes a value. */
+  async #decided(work: () => Promise<Issuance>): Promise<Issuance> {
     try {
-      return await this.#run(signal, work);
+      return await work();
     } catch (error) {
       if (!(error instanceof AcmeProblem)) throw error;
       if (isRefusal(error.type)) return { kind: 'rejected', reason: error.message };
@@ -161,41 +168,118 @@ export class AcmeAuthority implements CertificateAuthority {
     }
   }
 
-  #run<Result>(
+  /** `lost`: the server, or the one that is configured now, does not know the order as ours. */
+  async #walk(
+    { orderUrl, madeBy }: Ticket,
+    { csr }: IssueRequest,
     signal: AbortSignal,
-    work: (client: acme.Client) => Promise<Result>,
-  ): Promise<Result> {
-    const { http, clock, account } = this.#options;
-    return withTransport({ http, clock, signal }, async () => {
-      this.#client ??= await openAccount(account);
-      return work(this.#client);
-    });
+  ): Promise<OrderState | { readonly kind: 'lost' }> {
+    if (!this.#wire.isHere(orderUrl)) return { kind: 'lost' };
+    const { clock, solver, waitMs, signer } = this.#options;
+    try {
+      return await walkOrder(this.#client, orderUrl, csr, { clock, solver, waitMs }, signal);
+    } catch (error) {
+      // A proxy's page says nothing about the order.
+      if (!(error instanceof AcmeProblem) || !error.isServers) throw error;
+      const isUnknown = error.status === 404;
+      if (!isUnknown && error.type !== 'unauthorized') throw error;
+      if (madeBy !== undefined && madeBy.key !== (await signer.thumbprint())) {
+        throw anothersOrder(error);
+      }
+      // The same key has another account now: the server was set up anew.
+      const isNew = madeBy !== undefined && madeBy.account !== (await this.#client.account(signal));
+      if (isUnknown || isNew) return { kind: 'lost' };
+      throw error;
+    }
   }
 
-  async #newOrder(client: acme.Client, names: readonly string[]): Promise<string> {
-    const identifiers = names.map((value) => ({ type: 'dns', value }));
-    const { url } = await client.createOrder({ identifiers });
-    return url;
+  async #newOrder(request: IssueRequest, attempt: number, signal: AbortSignal): Promise<Ticket> {
+    const { state } = this.#options;
+    const made = await this.#client.newOrder(dnsNamesOf(request.wanted), signal);
+    const account = await this.#client.account(signal);
+    const madeBy = { account, key: await this.#options.signer.thumbprint() };
+    // Another instance may have been faster: its order counts, and ours comes to nothing.
+    const kept = attempt === 1 ? await state.keepOrder(request.requestId, made) : made;
+    const orderUrl = this.#wire.isHere(kept) ? kept : made;
+    if (orderUrl === made) await state.replaceOrder(request.requestId, made);
+    return { orderUrl, madeBy, attempt, looks: 0 };
   }
 
-  /** An invalid order stays so (RFC 8555 7.1.6): it was refused, or a new one is made after a pause. */
-  async #afterInvalid(
-    client: acme.Client,
+  async #orderedAgain(
     { attempt }: Ticket,
+    request: IssueRequest,
+    signal: AbortSignal,
+  ): Promise<Issuance> {
+    const ticket = await this.#newOrder(request, attempt + 1, signal);
+    // The first one is worth a try at once; a server that loses every order is not asked without end.
+    return this.#pending(ticket, attempt === 1 ? shortestPollMs : pauseAfter(attempt - 1));
+  }
+
+  /** An invalid order stays so (RFC 8555 7.1.6): it was refused, or operators are told, and a new one is made. */
+  async #afterInvalid(
+    ticket: Ticket,
     { problem }: Extract<OrderState, { kind: 'invalid' }>,
     request: IssueRequest,
+    signal: AbortSignal,
   ): Promise<Issuance> {
     if (isRefusal(problem.type)) return { kind: 'rejected', reason: problem.message };
-    const { state } = this.#options;
-    const orderUrl = await this.#newOrder(client, dnsNamesOf(request.wanted));
-    await state.replaceOrder(request.requestId, orderUrl);
-    const pauseMs = Math.min(longestPauseMs, newOrderPauseMs * 2 ** Math.min(attempt - 1, 10));
-    return this.#pending({ orderUrl, attempt: attempt + 1 }, pauseMs);
+    if (this.#tellsFirst(ticket.orderUrl)) {
+      throw new ProvisioningError('ca-misconfigured', `${problem.message}. A new order is made.`, {
+        cause: problem,
+        retryAfterMs: pauseAfter(ticket.attempt),
+      });
+    }
+    const next = await this.#newOrder(request, ticket.attempt + 1, signal);
+    return this.#pending(next, shortestPollMs);
+  }
+
+  #left(ticket: Ticket, state: Extract<OrderState, { kind: 'waiting' }>): Issuance {
+    const { pollMs } = this.#options;
+    const rarer = Math.min(rarestLookMs, pollMs * 2 ** Math.min(ticket.looks, 10));
+    const pauseMs = Math.max(pollMs, rarer, state.retryAfterMs);
+    if (state.said !== undefined && this.#tellsFirst(ticket.orderUrl)) {
+      throw new ProvisioningError(
+        'ca-misconfigured',
+        `The order does not get on: ${state.said}. It is looked at again.`,
+        { retryAfterMs: pauseMs },
+      );
+    }
+    return this.#pending({ ...ticket, looks: ticket.looks + 1 }, pauseMs);
+  }
+
+  /** True when nothing was told about this order; after a restart it is told once more. */
+  #tellsFirst(orderUrl: string): boolean {
+    if (this.#told.has(orderUrl)) return false;
+    if (this.#told.size >= mostRemembered) this.#told.clear();
+    this.#told.add(orderUrl);
+    return true;
   }
 
   #pending(ticket: Ticket, pollAfterMs: number): Issuance {
-    return { kind: 'pending', ticket, pollAfterMs };
+    const { madeBy, ...rest } = ticket;
+    const kept = madeBy === undefined ? rest : { ...rest, madeBy };
+    return { kind: 'pending', ticket: kept, pollAfterMs };
   }
+}
+
+function pauseAfter(attempt: number): number {
+  return Math.min(longestPauseMs, newOrderPauseMs * 2 ** Math.min(attempt - 1, 10));
+}
+
+function anothersOrder(error: AcmeProblem): ProvisioningError {
+  return new ProvisioningError(
+    'ca-misconfigured',
+    `The order was made with another account's key (${error.message}). Instances on one journal must share this authority’s directory; if account.pem was replaced, bring it back until open orders are done.`,
+    { cause: error },
+  );
+}
+
+/** Whatever went wrong in making an order: no certificate comes of one that is not finalized. */
+function withoutCertificate(error: unknown): unknown {
+  if (!(error instanceof ProvisioningError) || error.unanswered === false) return error;
+  const { code, message, retryAfterMs } = error;
+  const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return new ProvisioningError(code, message, { cause: error, unanswered: false, ...pause });
 }
 
 /** The leaf is the certificate with the CSR's key; the others are its chain (RFC 8555 7.4.2). */

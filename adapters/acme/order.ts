@@ -1,15 +1,22 @@
-import type acme from 'acme-client';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { encodePem } from '../../src/x509/pem.ts';
 import { quote } from '../shared/json-answer.ts';
-import { AcmeProblem, problemDocument, problemType } from './problem.ts';
+import type { AcmeClient, Authorization, Challenge, Order } from './client.ts';
+import { isProblem } from './client.ts';
+import { AcmeProblem, isRefusal, type ProblemDocument, problemType, wordsOf } from './problem.ts';
 import type { Solver } from './solver.ts';
 
 /** Where an order got to. */
 export type OrderState =
   | { readonly kind: 'valid' /** PEM. */; readonly chain: string }
-  | { readonly kind: 'waiting' }
+  | {
+      readonly kind: 'waiting';
+      /** How long the server wants not to be asked; zero where it does not say. */
+      readonly retryAfterMs: number;
+      /** Why it does not get on, where that is not just the CA at its work. */
+      readonly said?: string;
+    }
+  /** It never becomes a certificate, for this reason. */
   | { readonly kind: 'invalid'; readonly problem: AcmeProblem };
 
 export interface WalkLimits {
@@ -24,10 +31,11 @@ const longestPauseMs = 2_000;
 
 /**
  * Takes an order as far as it will go (RFC 8555 7.1.6): authorizations are shown, a ready order is finalized
- * once, and the certificate of a valid one is fetched. Whatever was done before is not done again.
+ * once, and the certificate of a valid one is fetched. Whatever was done before is not done again, and between
+ * two looks there is a pause, the server's where it asks for one.
  */
 export async function walkOrder(
-  client: acme.Client,
+  client: AcmeClient,
   url: string,
   csr: Uint8Array,
   limits: WalkLimits,
@@ -36,34 +44,52 @@ export async function walkOrder(
   const until = limits.clock.now() + limits.waitMs;
   await using shown = new AsyncDisposableStack();
   const presented = new Set<string>();
+  let isFinalized = false;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
-    // acme-client takes the URL from the order that it is to fetch anew.
-    const order = await client.getOrder({ url } as acme.Order);
+    let order = await client.order(url, signal);
+    if (order.status === 'ready' && !isFinalized) {
+      isFinalized = true;
+      order = await finalized(client, order, csr, signal);
+    }
+    let said: string | undefined;
     switch (order.status) {
       case 'valid':
-        return { kind: 'valid', chain: String(await client.getCertificate(order)) };
+        return { kind: 'valid', chain: await client.certificate(order, signal) };
       case 'invalid':
-        return { kind: 'invalid', problem: await problemOfOrder(client, order) };
-      case 'pending':
-        await showNames(client, order, limits.solver, { shown, presented }, signal);
+        return { kind: 'invalid', problem: await problemOfOrder(client, order, signal) };
+      case 'pending': {
+        const found = await showNames(client, order, limits.solver, { shown, presented }, signal);
+        if (found instanceof AcmeProblem) return { kind: 'invalid', problem: found };
+        said = found;
         break;
+      }
       case 'ready':
-        await finalize(client, order, csr);
+        said = 'it was finalized, and is ready to be finalized again';
         break;
       default:
-        break; // Processing.
+        break; // Processing: the CA is at its work.
     }
-    if (limits.clock.now() + pauseMs > until) return { kind: 'waiting' };
-    if (order.status !== 'ready') await limits.clock.sleep(pauseMs, signal);
+    const { retryAfterMs = 0 } = order;
+    const waitMs = Math.max(pauseMs, retryAfterMs);
+    if (limits.clock.now() + waitMs > until) {
+      return { kind: 'waiting', retryAfterMs, ...(said === undefined ? {} : { said }) };
+    }
+    await limits.clock.sleep(waitMs, signal);
   }
 }
 
-async function finalize(client: acme.Client, order: acme.Order, csr: Uint8Array): Promise<void> {
+async function finalized(
+  client: AcmeClient,
+  order: Order,
+  csr: Uint8Array,
+  signal: AbortSignal,
+): Promise<Order> {
   try {
-    await client.finalizeOrder(order, encodePem('CERTIFICATE REQUEST', csr));
+    return await client.finalize(order, csr, signal);
   } catch (error) {
     // Another visit finalized it in between: the next look at the order tells.
-    if (!(error instanceof AcmeProblem && error.type === 'orderNotReady')) throw error;
+    if (isProblem(error, 'orderNotReady')) return { ...order, status: 'processing' };
+    throw error;
   }
 }
 
@@ -73,60 +99,85 @@ interface Shown {
   readonly presented: Set<string>;
 }
 
+/** Gives what the order waits for, or the problem with which a name failed for good. */
 async function showNames(
-  client: acme.Client,
-  order: acme.Order,
+  client: AcmeClient,
+  order: Order,
   solver: Solver | undefined,
   { shown, presented }: Shown,
   signal: AbortSignal,
-): Promise<void> {
-  for (const { status, identifier, challenges } of await client.getAuthorizations(order)) {
-    if (status !== 'pending') continue;
+): Promise<string | AcmeProblem> {
+  const waitsFor: string[] = [];
+  for (const authorization of await client.authorizations(order, signal)) {
+    const { status, identifier, challenges } = authorization;
+    if (status === 'valid') continue;
+    // Some servers leave the order pending although it cannot get on any more.
+    if (status !== 'pending') return problemOfNames([authorization]);
     const challenge = challenges.find(({ type }) => type === solver?.type);
-    if (challenge === undefined || solver === undefined) {
-      const offered = quote(challenges.map(({ type }) => type).join(', '));
-      throw new ProvisioningError(
-        'ca-misconfigured',
-        `The CA has not authorised ${quote(identifier.value)} and offers ${offered}. Set challenge to one of http-01 and dns-01 that it offers, or have the name authorised there.`,
-      );
-    }
+    if (challenge === undefined || solver === undefined) throw notAuthorised(authorization);
+    waitsFor.push(describe(identifier.value, challenge));
     if (presented.has(challenge.url)) continue;
-    const answer = await client.getChallengeKeyAuthorization(challenge);
-    const { token } = challenge;
+    const answer = await client.answerTo(challenge);
+    const { token = '' } = challenge;
     shown.use(await solver.present({ name: identifier.value, token, answer }, signal));
     presented.add(challenge.url);
-    if (challenge.status === 'pending') await begin(client, challenge);
+    if (challenge.status === 'pending') await begin(client, challenge, signal);
   }
+  return waitsFor.join('; ') || 'each name is authorised, and the order is pending nevertheless';
 }
 
-async function begin(
-  client: acme.Client,
-  challenge: Parameters<typeof client.completeChallenge>[0],
-) {
+async function begin(client: AcmeClient, challenge: Challenge, signal: AbortSignal) {
   try {
-    await client.completeChallenge(challenge);
+    await client.begin(challenge, signal);
   } catch (error) {
     // Another visit was faster, and the challenge is no longer pending: the next look at the order tells.
-    if (!(error instanceof AcmeProblem && error.type === 'malformed')) throw error;
+    if (!isProblem(error, 'malformed')) throw error;
   }
 }
 
-/** Why an order is invalid: the order says it, or the challenge that failed (RFC 8555 7.1.3, 8). */
-async function problemOfOrder(client: acme.Client, order: acme.Order): Promise<AcmeProblem> {
-  const authorizations = order.error === undefined ? await client.getAuthorizations(order) : [];
-  const errors: unknown[] = [
-    order.error,
-    ...authorizations.flatMap(({ challenges }) => challenges.map(({ error }) => error)),
-  ];
-  for (const error of errors) {
-    const read = problemDocument.safeParse(error);
-    if (!read.success) continue;
-    const type = problemType(read.data.type);
-    return new AcmeProblem(
-      type,
-      200,
-      `The order is invalid (${type}): ${quote(read.data.detail ?? '')}`,
-    );
+function notAuthorised({ identifier, challenges }: Authorization): ProvisioningError {
+  const offered = quote(challenges.map(({ type }) => type).join(', '));
+  return new ProvisioningError(
+    'ca-misconfigured',
+    `The CA has not authorised ${quote(identifier.value)} and offers ${offered}. Set challenge to one of http-01 and dns-01 that it offers, or have the name authorised there.`,
+  );
+}
+
+/** Why an order is invalid: the challenge that failed says it best, or the order itself (RFC 8555 7.1.3, 8). */
+async function problemOfOrder(
+  client: AcmeClient,
+  order: Order,
+  signal: AbortSignal,
+): Promise<AcmeProblem> {
+  if (isRefusal(problemType(order.error))) return invalid('The order is invalid', order.error);
+  return problemOfNames(await client.authorizations(order, signal), order.error);
+}
+
+function problemOfNames(
+  authorizations: readonly Authorization[],
+  otherwise?: ProblemDocument,
+): AcmeProblem {
+  for (const { identifier, challenges } of authorizations) {
+    const failed = challenges.find(({ error }) => error !== undefined);
+    if (failed === undefined) continue;
+    return invalid(`${quote(identifier.value)} failed ${quote(failed.type)}`, failed.error);
   }
-  return new AcmeProblem('', 200, 'The order is invalid, and the server does not say why.');
+  const bad = authorizations.find(({ status }) => status !== 'valid' && status !== 'pending');
+  const what =
+    bad === undefined
+      ? 'The order is invalid'
+      : `The authorization of ${quote(bad.identifier.value)} is ${quote(bad.status)}`;
+  return invalid(what, otherwise);
+}
+
+function invalid(what: string, error: ProblemDocument | undefined): AcmeProblem {
+  const type = problemType(error);
+  const words = error === undefined ? '' : wordsOf(error);
+  const said = words === '' ? 'the server does not say why' : words;
+  return new AcmeProblem(type, 200, `${what}${type === '' ? '' : ` (${type})`}: ${said}`);
+}
+
+function describe(name: string, { type, status, error }: Challenge): string {
+  const said = error === undefined ? '' : ` (${problemType(error)}: ${wordsOf(error)})`;
+  return `${quote(name)} waits for ${quote(type)}, which is ${quote(status)}${said}`;
 }

@@ -6,43 +6,76 @@ import { quote } from '../shared/json-answer.ts';
 
 const prefix = 'urn:ietf:params:acme:error:';
 
-/** A problem document (RFC 7807) as far as ACME uses it. */
-export const problemDocument = z.object({ type: z.string(), detail: z.string().optional() });
+const subproblem = z.object({
+  type: z.string(),
+  detail: z.string().optional(),
+  identifier: z.object({ value: z.string() }).optional(),
+});
+
+/** A problem document (RFC 7807) as far as ACME uses it (RFC 8555 6.7, 6.7.1). */
+export const problemDocument = subproblem.extend({
+  subproblems: z.array(subproblem).max(100).optional(),
+});
+export type ProblemDocument = z.output<typeof problemDocument>;
 
 /** What an ACME server objected (RFC 8555 6.7). */
 export class AcmeProblem extends Error {
   override readonly name = 'AcmeProblem';
-  /** Without the prefix; empty where the answer was no problem document. */
+  /** Without the prefix; empty where the answer was no problem document of ACME's. */
   readonly type: string;
   readonly status: number;
   readonly retryAfterMs: number | undefined;
+  /** The ACME server itself answered, and not a proxy or a portal before it. */
+  readonly isServers: boolean;
 
-  constructor(type: string, status: number, message: string, retryAfterMs?: number) {
+  constructor(
+    type: string,
+    status: number,
+    message: string,
+    {
+      retryAfterMs,
+      isServers = true,
+    }: Partial<Pick<AcmeProblem, 'retryAfterMs' | 'isServers'>> = {},
+  ) {
     super(message);
     this.type = type;
     this.status = status;
     this.retryAfterMs = retryAfterMs;
+    this.isServers = isServers;
   }
 }
 
 export function problemOf(answer: HttpAnswer, url: string, clock: Clock): AcmeProblem {
-  const { type, detail } = readProblem(answer);
-  const said = `${new URL(url).origin} answered ${answer.status} (${type || 'no problem type'}): ${detail}`;
-  return new AcmeProblem(type, answer.status, said, retryAfterOf(answer.headers, clock.now()));
+  const problem = readProblem(answer);
+  const type = problemType(problem);
+  const said = `${new URL(url).origin} answered ${answer.status} (${type || 'no problem type'}): ${problem === undefined ? 'no problem document' : wordsOf(problem)}`;
+  return new AcmeProblem(type, answer.status, said, {
+    retryAfterMs: retryAfterOf(answer.headers, clock.now()),
+    // Some say nothing in the body of a 404, but each answer to a signed request has a nonce (6.5).
+    isServers: type !== '' || answer.headers['replay-nonce'] !== undefined,
+  });
 }
 
-function readProblem({ body }: HttpAnswer): { type: string; detail: string } {
+function readProblem({ body }: HttpAnswer): ProblemDocument | undefined {
   try {
-    const { type, detail = '' } = problemDocument.parse(JSON.parse(body.toString('utf8')));
-    return { type: problemType(type), detail: quote(detail) };
+    return problemDocument.parse(JSON.parse(body.toString('utf8')));
   } catch {
-    return { type: '', detail: 'no problem document' }; // A proxy's page, perhaps; the status says enough.
+    return undefined; // A proxy's page, perhaps; the status says enough.
   }
 }
 
-/** A problem type without its prefix, printable. */
-export function problemType(type: string): string {
-  return quote(type.startsWith(prefix) ? type.slice(prefix.length) : type).slice(0, 60);
+/** A type without its prefix, printable; empty when it is none of ACME's. */
+export function problemType(problem: { readonly type: string } | undefined): string {
+  const { type = '' } = problem ?? {};
+  return type.startsWith(prefix) ? quote(type.slice(prefix.length)).slice(0, 60) : '';
+}
+
+/** The server's words, and those about single names. */
+export function wordsOf({ detail = '', subproblems = [] }: ProblemDocument): string {
+  const parts = subproblems.map(
+    (each) => `${each.identifier?.value ?? 'a name'}: ${problemType(each)} ${each.detail ?? ''}`,
+  );
+  return quote([detail, ...parts].filter((text) => text !== '').join('; '));
 }
 
 /** Decided against this request for good. */
@@ -68,15 +101,15 @@ export function isRefusal(type: string): boolean {
   return refusals.has(type);
 }
 
-/** Who must act on a problem that is no refusal. */
+/** Who must act on a problem that is no refusal. Its words are the CA's own: it made nothing. */
 export function asProvisioningError(problem: AcmeProblem): ProvisioningError {
   const { type, status, message, retryAfterMs } = problem;
   const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-  const options = { cause: problem, ...pause };
+  const options = { cause: problem, unanswered: false, ...pause };
   if (type === 'rateLimited' || status === 429) {
     return new ProvisioningError('ca-throttled', message, options);
   }
-  if (passing.has(type) || status >= 500) {
+  if (passing.has(type) || status >= 500 || status === 408) {
     return new ProvisioningError('ca-unavailable', message, options);
   }
   // unauthorized, externalAccountRequired, accountDoesNotExist, userActionRequired, and whatever is wrong

@@ -31,6 +31,8 @@ export interface PebbleServer extends AsyncDisposable {
   /** URL of challtestsrv's management, where TXT records are set. */
   readonly dnsManagement: string;
   readonly process: LoopbackProcess;
+  /** It keeps everything in memory: a new one at the same place knows no account and no order. */
+  restart(): Promise<void>;
   /** The root that it made for itself: PEM. */
   root(): Promise<string>;
 }
@@ -39,10 +41,10 @@ export interface PebbleServer extends AsyncDisposable {
 export async function startPebble({ bound = false } = {}): Promise<PebbleServer> {
   const temporary = await mkdtempDisposable(join(tmpdir(), 'certprov-pebble-'));
   const { path: directory } = temporary;
-  const words = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
   const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
   const out = ['-keyout', 'tls.key', '-out', 'tls.pem'];
-  execFileSync('openssl', ['req', '-x509', ...words, ...names, ...out], {
+  execFileSync('openssl', ['req', '-x509', ...key, ...names, ...out], {
     cwd: directory,
     stdio: 'pipe',
   });
@@ -73,15 +75,14 @@ export async function startPebble({ bound = false } = {}): Promise<PebbleServer>
     ports: [dnsPort, dnsManagement],
     directory,
   });
-  const server = await startProcess(
-    program,
-    ['-strict', '-config', 'pebble.json', '-dnsserver', `127.0.0.1:${dnsPort}`],
-    {
+  const words = ['-strict', '-config', 'pebble.json', '-dnsserver', `127.0.0.1:${dnsPort}`];
+  const start = () =>
+    startProcess(program, words, {
       ports: [port, managementPort],
       directory,
       env: { PEBBLE_VA_NOSLEEP: '1', PEBBLE_WFE_NONCEREJECT: '20' },
-    },
-  );
+    });
+  let server = await start();
   const tlsFile = join(directory, 'tls.pem');
   return {
     directoryUrl: `https://localhost:${port}/dir`,
@@ -89,7 +90,13 @@ export async function startPebble({ bound = false } = {}): Promise<PebbleServer>
     tlsFile,
     httpPort,
     dnsManagement: `http://127.0.0.1:${dnsManagement}`,
-    process: server,
+    get process() {
+      return server;
+    },
+    async restart() {
+      await server[Symbol.asyncDispose]();
+      server = await start();
+    },
     root: () => download(`https://localhost:${managementPort}/roots/0`, tlsFile),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();

@@ -3,8 +3,9 @@ import type { AuthorityConfig, ResolveContext } from '../config.ts';
 import { ProvisioningError } from '../errors.ts';
 import type { CertificateProfile } from '../issue/profile.ts';
 import { SidFile, sidKeys } from '../issue/sid-file.ts';
+import { profile } from './profile-schema.ts';
 import type { ConfigFile } from './schema.ts';
-import { asRecord } from './valid-fields.ts';
+import { asRecord, validFields } from './valid-fields.ts';
 
 /** Rules about a profile as a whole, and about the file that it names. */
 export function checkProfiles(
@@ -18,7 +19,10 @@ export function checkProfiles(
     checkSidFile(['profiles', name, 'sid', 'file'], asRecord(sid), context);
     const nameless =
       (subject ?? '') === '' && (subjectAltNames === undefined || isEmptyList(subjectAltNames));
-    if (!nameless) continue;
+    if (!nameless) {
+      checkNames(['profiles', name], entry, authorities, context);
+      continue;
+    }
     context.report(
       context.document.problem(
         ['profiles', name],
@@ -40,6 +44,28 @@ function checkTemplate(
   const kinds = [...new Set(all.map(({ kind }) => kind))].toSorted().join(', ');
   const problem = `is for a CA that chooses by one, and none here does (${kinds})`;
   report(document.problem(path, problem, 'remove it: subject, usages and validityDays say it all'));
+}
+
+/** The same for its names, as far as they can be read. */
+function checkNames(
+  path: readonly string[],
+  entry: unknown,
+  authorities: ReadonlyMap<string, AuthorityConfig>,
+  { document, report }: ResolveContext,
+): void {
+  const { subject, subjectAltNames } = validFields(profile, entry);
+  if (subject === undefined || subjectAltNames === undefined) return;
+  const names = { subject, subjectAltNames, sid: asRecord(entry)['sid'] !== undefined };
+  const said = new Set<string>();
+  for (const { kind, definition } of authorities.values()) {
+    const problem = definition.profileProblem?.(names);
+    if (problem === undefined) return;
+    said.add(`${kind} ${problem}`);
+  }
+  if (said.size === 0) return;
+  const fix =
+    'add a name that an authority here can certify, or an authority that can certify these';
+  report(document.problem(path, `cannot be certified: ${[...said].join('; ')}`, fix));
 }
 
 function checkSidFile(
@@ -69,9 +95,9 @@ export function resolveProfiles(
   directory: string,
 ): Map<string, CertificateProfile> {
   const profiles = new Map<string, CertificateProfile>();
-  for (const [name, { template, sid, ...profile }] of Object.entries(checked)) {
+  for (const [name, { template, sid, ...rest }] of Object.entries(checked)) {
     profiles.set(name, {
-      ...profile,
+      ...rest,
       ...(template === undefined ? {} : { template }),
       ...(sid === undefined
         ? {}

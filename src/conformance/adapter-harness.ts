@@ -27,7 +27,7 @@ export interface CaUnderTest extends Partial<AsyncDisposable> {
 }
 
 /** What is known besides; what the CA says itself goes before. */
-interface Surroundings extends Pick<CaUnderTest, 'roots' | 'patienceMs'> {
+interface Surroundings extends Pick<CaUnderTest, 'roots' | 'patienceMs' | 'wanted'> {
   /** As an options file has them, not yet checked. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** Where relative paths start. */
@@ -68,7 +68,7 @@ export function adapterHarness(
     },
     validityAsAsked: ca.validityAsAsked,
     leftovers: async () => (await ca.leftovers?.()) ?? [],
-    wanted: ca.wanted,
+    wanted: { ...surroundings.wanted, ...ca.wanted },
     patienceMs: ca.patienceMs ?? surroundings.patienceMs,
     promptMs: ca.promptMs,
     [Symbol.asyncDispose]: async () => ca[Symbol.asyncDispose]?.(),

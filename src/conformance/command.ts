@@ -16,6 +16,7 @@ import { cameText } from './breach.ts';
 import { contractCases } from './cases.ts';
 import type { AdapterHarness, ContractCase } from './harness.ts';
 import { Judge } from './judge.ts';
+import { readNames } from './names.ts';
 import { OutputWatch } from './output-watch.ts';
 import { rowText, tallyText } from './report.ts';
 
@@ -33,6 +34,10 @@ export interface ConformanceArguments {
   readonly harness?: string;
   /** PEM with the CA's root certificates. */
   readonly roots?: string;
+  /** The subject to ask for (RFC 4514), in place of the usual names. */
+  readonly subject?: string;
+  /** Alternative names to ask for, in place of the usual names: `dns:a.example.org,email:someone@example.org`. */
+  readonly 'alt-names'?: string;
   /** Only the cases whose name has this text, in any case. */
   readonly only?: string;
   /** How long each case may take, in real milliseconds. */
@@ -108,13 +113,26 @@ async function preparedSetUp(
   const setUpCa = harness === undefined ? async () => ({}) : await harnessModule(harness);
   const options = asRecord(document.data);
   await checkOptions(definition, await setUpCa(), options, { document, directory });
+  const wanted = askedNames(given);
   const surroundings = {
     options,
+    ...(wanted === undefined ? {} : { wanted }),
     directory,
     ...(harness === undefined ? { patienceMs } : {}),
     ...(roots === undefined ? {} : { roots: () => readRoots(roots) }),
   };
   return async () => adapterHarness(definition, await setUpCa(), surroundings);
+}
+
+/** For a CA that certifies only names which are its own, or which it can look up. */
+function askedNames({ subject, 'alt-names': altNames }: ConformanceArguments) {
+  if (subject === undefined && altNames === undefined) return undefined;
+  try {
+    return readNames(subject, altNames);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new CannotRunError(`--subject, --alt-names: ${message}`, { cause: error });
+  }
 }
 
 /** @throws {ConfigError} with everything that is wrong with the options. */

@@ -4,6 +4,7 @@ import { setTimeout as sleepFor } from 'node:timers/promises';
 import { ProvisioningError } from '../errors.ts';
 import type {
   CertificateAuthority,
+  CsrNames,
   Issuance,
   IssueRequest,
   KeyType,
@@ -54,7 +55,12 @@ export async function newOrder(
   } as const;
   const additions = (await authority.prepare?.(prepare, never)) ?? {};
   const prepared = additions.state === undefined ? {} : { prepared: additions.state };
-  return { ...prepare, ...prepared, csr: key.request(wanted, additions) };
+  const inCsr = { ...wanted, ...namesOf(authority.features.csrNames?.(wanted) ?? wanted) };
+  return { ...prepare, ...prepared, csr: key.request(inCsr, additions) };
+}
+
+function namesOf({ subject, subjectAltNames }: CsrNames): CsrNames {
+  return { subject, subjectAltNames };
 }
 
 /** What the certificate says, once it has passed the same check as before every upload, but for its chain. */

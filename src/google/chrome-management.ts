@@ -1,7 +1,7 @@
 import { narrowProcess, type ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError } from '../errors.ts';
 import { type Call, GoogleConnection, type GoogleConnectionOptions } from './google-connection.ts';
-import { isOperationName, narrowOperation, processIdOf } from './operation.ts';
+import { isOperationName, narrowOperation } from './operation.ts';
 import {
   type ProcessReference,
   type ProvisioningApi,
@@ -40,11 +40,7 @@ export class ChromeManagement implements ProvisioningApi {
 
   async get(process: ProcessReference, signal: AbortSignal): Promise<ProvisioningProcess> {
     const call: Call = { method: 'get', path: this.#pathOf(process) };
-    const found = narrowProcess(await this.#connection.send(call, signal));
-    if (processIdOf(found.name) === process.processId) return found;
-    throw new GoogleError('google-bad-answer', 'get: Google answered with another process.', {
-      unclear: false,
-    });
+    return narrowProcess(await this.#connection.send(call, signal));
   }
 
   async claim(
@@ -77,7 +73,7 @@ export class ChromeManagement implements ProvisioningApi {
     };
     const json = await this.#connection.send(call, signal);
     try {
-      return narrowOperation(json, process.processId);
+      return narrowOperation(json);
     } catch (error) {
       if (!(error instanceof GoogleError)) throw error;
       // Google said yes: the device may be signing, although we cannot read which operation to look at.
@@ -93,8 +89,9 @@ export class ChromeManagement implements ProvisioningApi {
         { unclear: false },
       );
     }
-    const call: Call = { method: 'operation', path: this.#root + name };
-    return narrowOperation(await this.#connection.send(call, signal), processIdOf(name));
+    return narrowOperation(
+      await this.#connection.send({ method: 'operation', path: this.#root + name }, signal),
+    );
   }
 
   async uploadCertificate(

@@ -5,15 +5,16 @@ import { type ErrorCode, ProvisioningError } from '../errors.ts';
 import { type CallBudget, CallBudgetFullError } from '../google/call-budget.ts';
 import type { Opaque, ProcessRecord } from '../journal/process-record.ts';
 import type { CaCall, Events } from '../telemetry/events.ts';
-import { onBehalfOf } from '../telemetry/stray-errors.ts';
 import type {
   AuthorityFeatures,
   CertificateAuthority,
   CsrAdditions,
+  CsrNames,
   DroppablePart,
   Issuance,
   IssueRequest,
   PrepareRequest,
+  RequestedCertificate,
   RevocationReason,
 } from './certificate-authority.ts';
 import { Slots } from './slots.ts';
@@ -76,6 +77,11 @@ export class Authority {
   /** Undefined while it is up, else why it is not. */
   get problem(): ProvisioningError | undefined {
     return this.#down;
+  }
+
+  /** What of the names that are asked for goes into the CSR. */
+  csrNames(wanted: RequestedCertificate): CsrNames {
+    return this.features.csrNames?.(wanted) ?? wanted;
   }
 
   prepare(request: PrepareRequest, signal: AbortSignal): Promise<CsrAdditions> {
@@ -235,9 +241,7 @@ export class Authority {
     const startedAt = clock.now();
     let result: string = 'error';
     try {
-      const answer = await onBehalfOf(this.reference, () =>
-        withDeadline(clock, timeoutMs, signal, run),
-      );
+      const answer = await withDeadline(clock, timeoutMs, signal, run);
       result = kindOf(answer);
       return answer;
     } catch (error) {

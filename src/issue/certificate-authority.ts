@@ -65,6 +65,18 @@ export interface RequestedCertificate {
   readonly securityIdentifier?: string;
 }
 
+/** The names of a request. */
+export type CsrNames = Pick<RequestedCertificate, 'subject' | 'subjectAltNames'>;
+
+/** The names of a profile as the configuration has them, with variables in them. */
+export interface ProfileNames {
+  /** RFC 4514. */
+  readonly subject: string;
+  readonly subjectAltNames: readonly SubjectAltName[];
+  /** Whether it also wants a SID. */
+  readonly sid: boolean;
+}
+
 /** What is known before the device signs. */
 export interface PrepareRequest {
   /** 32 lower-case hexadecimal digits; the same for every repetition of one order. */
@@ -162,6 +174,11 @@ export interface AuthorityFeatures {
    * critical extensions. serverAuth and clientAuth need not be said.
    */
   readonly mayAdd?: readonly string[];
+  /**
+   * The names to put into the CSR, for a kind that cannot certify all names and whose servers refuse a CSR with
+   * others: of those that are asked for, without parts that are in mayDrop.
+   */
+  readonly csrNames?: (wanted: RequestedCertificate) => CsrNames;
 }
 
 /** One connected CA. Every method is bounded by its signal; the caller sets the deadline. */
@@ -202,6 +219,11 @@ export interface AdapterDefinition<Options extends z.ZodType = z.ZodType> {
   readonly requestsPerSecond?: number;
   /** False where a profile's `template` means nothing to this kind; the configuration then may not name one. */
   readonly takesTemplate?: boolean;
+  /**
+   * Why this kind can never certify a profile with such names, as the end of a sentence that begins with the kind;
+   * undefined where it can. A profile that no authority of the configuration can certify is refused before the start.
+   */
+  profileProblem?(names: ProfileNames): string | undefined;
   /** Files with root certificates that connect() makes, as the options name them: `roots` may list them before. */
   rootFiles?(options: z.output<Options>): readonly string[];
   /** Makes ready, without needing the CA to be up. */

@@ -1,7 +1,7 @@
 import type { ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
 import { type SignDataOperation, signDataServerSeconds } from '../google/provisioning-api.ts';
-import type { CsrAdditions } from '../issue/certificate-authority.ts';
+import type { CsrAdditions, CsrNames } from '../issue/certificate-authority.ts';
 import { authorityOf, prepareRequest } from '../issue/issue-request.ts';
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
 import { backoffMs, pollBackoff, troubleBackoff } from '../retry.ts';
@@ -36,12 +36,14 @@ export async function askForSignature(
   if (record.signing !== undefined) return askAgain(visit, record.signing, house, signal);
   const authority = authorityOf(record, house);
   const additions = await authority.prepare(prepareRequest(record, visit.entry, 1), signal);
-  return ask(visit, withIntention(record, additions, house), house, signal);
+  const names = authority.csrNames(requestOf(record).wanted);
+  return ask(visit, withIntention(record, names, additions, house), house, signal);
 }
 
 /** Fixes the exact bytes to be signed. Key usages that the authority chose are those it is held to later. */
 function withIntention(
   record: ProcessRecord,
+  names: CsrNames,
   additions: CsrAdditions,
   house: House,
 ): ProcessRecord {
@@ -49,7 +51,11 @@ function withIntention(
   const keyUsages = additions.keyUsages ?? request.wanted.keyUsages;
   const wanted = { ...request.wanted, keyUsages };
   const subjectPublicKeyInfo = Buffer.from(request.subjectPublicKeyInfo, 'base64');
-  const toBeSigned = certificationRequestInfo({ subjectPublicKeyInfo, wanted, additions });
+  const toBeSigned = certificationRequestInfo({
+    subjectPublicKeyInfo,
+    wanted: { ...wanted, subject: names.subject, subjectAltNames: names.subjectAltNames },
+    additions,
+  });
   const signing: SigningFacts = {
     toBeSigned: Buffer.from(toBeSigned).toString('base64'),
     algorithm: keyAlgorithms[request.keyType].google,
@@ -201,7 +207,7 @@ export async function collectSignature(
 
 type LookUp = Exclude<Step, { kind: 'onward' | 'wait' }> | SignDataOperation;
 
-/** By the operation where its name is known, else, and where it has gone or says nothing, by the process. */
+/** By the operation where its name is known, else, and where it has gone, by the process. */
 async function lookUp(
   visit: Visit,
   signing: SigningFacts,
@@ -212,7 +218,7 @@ async function lookUp(
     try {
       return await house.api.operation(signing.operation, signal);
     } catch (error) {
-      if (!(error instanceof GoogleError) || !saysNothing(error)) throw error;
+      if (!(error instanceof GoogleError) || error.code !== 'google-not-found') throw error;
     }
   }
   const process = await house.api.get(visit.entry, signal);
@@ -222,10 +228,6 @@ async function lookUp(
   return process.signature === undefined
     ? { kind: 'running', name }
     : { kind: 'done', name, signature: process.signature };
-}
-
-function saysNothing({ code }: GoogleError): boolean {
-  return code === 'google-not-found' || code === 'google-rejected' || code === 'google-bad-answer';
 }
 
 /** An operation's error ends the process where Google says so; else we refuse it. */

@@ -1,7 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { errorTable } from '../errors.ts';
 import type { EventMap, Events } from './events.ts';
-import { logOutput } from './log-output.ts';
 import { scrub, scrubbed } from './scrub.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -31,7 +30,8 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
       },
     },
   };
-  return pino(options, destination ?? logOutput());
+  // Pino's own choice writes later, and what an instance said right before it was killed would be lost.
+  return pino(options, destination ?? pino.destination({ fd: 1, sync: true }));
 }
 
 /** Trouble of one code at one authority is told once in this time; its repeats are debug lines. */
@@ -60,7 +60,10 @@ function logProcesses(events: Events, log: Log, now: () => number): void {
     log[isRepeat ? 'debug' : level]({ event: 'trouble', ...trouble }, message);
   });
   events.on('bug', ({ error, ...bug }) =>
-    log.error({ event: 'bug', ...bug, err: error }, bugLine(bug)),
+    log.error(
+      { event: 'bug', ...bug, err: error },
+      'an error that nobody foresaw; please report it',
+    ),
   );
   events.on('orphan', ({ message, ...orphan }) =>
     log[orphan.revoked ? 'warn' : 'error'](
@@ -70,13 +73,6 @@ function logProcesses(events: Events, log: Log, now: () => number): void {
         : `an order has no answer, and may have made a certificate that nobody knows: ${message}`,
     ),
   );
-}
-
-function bugLine({ stray, authority }: Omit<EventMap['bug'], 'error'>): string {
-  if (stray !== true || authority === undefined) {
-    return 'an error that nobody foresaw; please report it';
-  }
-  return `the authority ${authority} left an error behind that nobody waits for: report it to whoever made this kind of CA`;
 }
 
 const notificationLines = {

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { certifiableNames, dnsNamesOf } from '../../adapters/acme/identifiers.ts';
 import acme from '../../adapters/acme.ts';
 import { freePort } from '../../simulator/peers/free-port.ts';
 import { collected, newOrder } from '../../src/conformance/order.ts';
@@ -10,6 +11,7 @@ import { acmeHarness } from './acme-harness.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
+import type { Reply } from './doubles/signing-server.ts';
 
 const never = new AbortController().signal;
 
@@ -32,6 +34,15 @@ async function setUp(double: AcmeDouble, more: Record<string, unknown> = {}) {
     validityAsAsked: true,
   });
   return { authority, connect, context: { authority, harness, connect } };
+}
+
+const connectionError = {
+  type: 'urn:ietf:params:acme:error:connection',
+  detail: 'no route to you',
+};
+
+function rewritten(reply: Reply, changed: object): Reply {
+  return typeof reply.body === 'object' ? { ...reply, body: { ...reply.body, ...changed } } : reply;
 }
 
 function ticketOf(answer: Issuance) {
@@ -89,18 +100,272 @@ describe('acme', () => {
     });
   });
 
-  it('makes a new order after one whose challenge failed, later and later', async () => {
+  it('tells why a challenge failed, and then makes a new order, later and later', async () => {
     await using double = await AcmeDouble.start({ httpPort: 9 });
     const port = await freePort();
     const { authority, context } = await setUp(double, { challenge: { type: 'http-01', port } });
     const order = await newOrder(context, 'ec');
-    const first = ticketOf(await authority.issue(order, never));
-    const second = await authority.collect(first, order, never);
-    expect(second).toMatchObject({ kind: 'pending', pollAfterMs: 30_000 });
-    expect(ticketOf(second)).not.toEqual(first);
-    const third = await authority.collect(ticketOf(second), order, never);
-    expect(third).toMatchObject({ kind: 'pending', pollAfterMs: 60_000 });
+    let ticket = ticketOf(await authority.issue(order, never));
+    for (const retryAfterMs of [30_000, 60_000]) {
+      await expect(authority.collect(ticket, order, never)).rejects.toMatchObject({
+        code: 'ca-misconfigured',
+        message: expect.stringMatching(
+          /contract\.example\.org failed http-01 .*the answer was not there/,
+        ),
+        retryAfterMs,
+      });
+      const next = ticketOf(await authority.collect(ticket, order, never));
+      expect(next).not.toEqual(ticket);
+      ticket = next;
+    }
   });
+
+  it.each([
+    [
+      'an authorization that is invalid, in an order that stays pending',
+      { orders: { status: 'pending' }, authz: { status: 'invalid' } },
+      /authorization of contract\.example\.org is invalid/,
+    ],
+    [
+      'a challenge that the server goes on trying',
+      {
+        authz: {
+          challenges: [
+            {
+              type: 'http-01',
+              url: 'http://127.0.0.1/1',
+              token: 'token',
+              status: 'processing',
+              error: connectionError,
+            },
+          ],
+        },
+      },
+      /waits for http-01, which is processing \(connection: no route to you\)/,
+    ],
+    [
+      'a challenge that nobody looks at',
+      {
+        authz: {
+          challenges: [
+            { type: 'http-01', url: 'http://127.0.0.1/1', token: 'token', status: 'processing' },
+          ],
+        },
+      },
+      /waits for http-01, which is processing/,
+    ],
+    [
+      'an order that stays ready',
+      { orders: { status: 'ready' }, finalize: { status: 'ready' } },
+      /it was finalized, and is ready/,
+    ],
+    [
+      'an order whose names are all authorised and that stays pending',
+      { orders: { status: 'pending' }, authz: { status: 'valid' } },
+      /is pending nevertheless/,
+    ],
+  ])(
+    'tells at once of %s, and once only',
+    async (_what, changed: Record<string, object>, message) => {
+      const isReady = 'finalize' in changed;
+      await using double = await AcmeDouble.start({ preauthorised: isReady });
+      const challenge = { type: 'http-01', port: await freePort() };
+      const { authority, context } = await setUp(double, { challenge, waitSeconds: 0 });
+      double.rewrite = (path, reply) => rewritten(reply, changed[path.split('/')[1] ?? ''] ?? {});
+      const order = await newOrder(context, 'ec');
+      const ticket = ticketOf(await authority.issue(order, never));
+      const problem = { code: 'ca-misconfigured', message: expect.stringMatching(message) };
+      await expect(authority.collect(ticket, order, never)).rejects.toMatchObject(problem);
+      expect(await authority.collect(ticket, order, never)).toMatchObject({ kind: 'pending' });
+    },
+  );
+
+  it('finalizes an order that stays ready once in a look, and looks ever more rarely', async () => {
+    await using double = await AcmeDouble.start({ preauthorised: true });
+    const { authority, context } = await setUp(double, { waitSeconds: 0.5, pollSeconds: 5 });
+    double.rewrite = (path, reply) =>
+      /^\/(orders|finalize)\//.test(path) ? rewritten(reply, { status: 'ready' }) : reply;
+    const order = await newOrder(context, 'ec');
+    let ticket = ticketOf(await authority.issue(order, never));
+    await expect(authority.collect(ticket, order, never)).rejects.toThrow('ready');
+    const sent = () => double.server.calls.filter((call) => call.startsWith('POST /finalize'));
+    expect(sent()).toHaveLength(1);
+    const pauses: number[] = [];
+    const patient = await setUp(double, { waitSeconds: 0, pollSeconds: 5 });
+    for (let look = 0; look < 8; look++) {
+      const answer = await patient.authority.collect(ticket, order, never);
+      if (answer.kind !== 'pending') throw new Error(answer.kind);
+      pauses.push(answer.pollAfterMs / 1_000);
+      ticket = answer.ticket;
+    }
+    expect(pauses).toEqual([5, 10, 20, 40, 80, 160, 300, 300]);
+  });
+
+  it.each(['orders', 'finalize'])(
+    'leaves a processing order alone for as long as /%s asks',
+    async (where) => {
+      await using double = await AcmeDouble.start({ preauthorised: true });
+      double.processingLooks = 100;
+      const { authority, context } = await setUp(double, { waitSeconds: 60 });
+      double.rewrite = (path, reply) =>
+        path.startsWith(`/${where}/`) ? { ...reply, headers: { 'retry-after': '120' } } : reply;
+      const order = await newOrder(context, 'ec');
+      const ticket = ticketOf(await authority.issue(order, never));
+      double.server.calls.length = 0;
+      const first = await authority.collect(ticket, order, never);
+      expect(first).toMatchObject({ kind: 'pending', pollAfterMs: 120_000 });
+      expect(double.server.calls.filter((call) => /orders|finalize/.test(call))).toHaveLength(
+        where === 'orders' ? 3 : 2,
+      );
+    },
+  );
+
+  it('gets a new account and a new order from a server that lost its accounts', async () => {
+    await using double = await AcmeDouble.start({ preauthorised: true });
+    const { authority, context } = await setUp(double);
+    const [pending, order] = [await newOrder(context, 'ec'), await newOrder(context, 'ec')];
+    const ticket = ticketOf(await authority.issue(pending, never));
+    double.forget();
+    expect((await issue(authority, order)).kind).toBe('issued');
+    const again = await authority.collect(ticket, pending, never);
+    expect(ticketOf(again)).not.toEqual(ticket);
+    expect((await collected(authority, pending, again)).kind).toBe('issued');
+    // A server that goes on like that needs its operator.
+    double.forget();
+    const body = { type: 'urn:ietf:params:acme:error:accountDoesNotExist', detail: 'never heard' };
+    for (const _again of [1, 2]) double.server.misspeak(/^\/order$/, { status: 400, body });
+    await expect(authority.issue(await newOrder(context, 'ec'), never)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringContaining('never heard'),
+    });
+  });
+
+  it.each([
+    ['does not know it', 404, { type: 'urn:ietf:params:acme:error:malformed' }, true],
+    ['gives it to another account', 403, { type: 'urn:ietf:params:acme:error:unauthorized' }, true],
+    ['is not who answers', 404, '<html>Not here</html>', false],
+  ])('makes a new order where the server %s (%i)', async (_how, status, body, isLost) => {
+    await using double = await AcmeDouble.start({ preauthorised: true });
+    const { authority, context } = await setUp(double);
+    const order = await newOrder(context, 'ec');
+    const ticket = ticketOf(await authority.issue(order, never));
+    const orders = [...double.orders];
+    double.forget();
+    for (const [id, each] of orders) double.orders.set(id, each);
+    // The account is opened anew, by another order, before this one is looked at.
+    await authority.issue(await newOrder(context, 'ec'), never);
+    double.server.misspeak(/^\/orders/, { status, body });
+    const look = authority.collect(ticket, order, never);
+    if (isLost) expect(ticketOf(await look)).not.toEqual(ticket);
+    else await expect(look).rejects.toMatchObject({ code: 'ca-misconfigured' });
+  });
+
+  it('keeps its hands off an order of another instance’s account', async () => {
+    await using double = await AcmeDouble.start({ preauthorised: true });
+    const { authority, context } = await setUp(double);
+    const order = await newOrder(context, 'ec');
+    const ticket = ticketOf(await authority.issue(order, never));
+    const elsewhere = await setUp(double, { directory: './another' });
+    await expect(elsewhere.authority.collect(ticket, order, never)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringContaining('must share this authority’s directory'),
+    });
+    expect(double.orders.size).toBe(1);
+  });
+
+  it('orders anew at another server, and sends the first one’s URLs nowhere', async () => {
+    await using old = await AcmeDouble.start({ preauthorised: true });
+    await using double = await AcmeDouble.start({ preauthorised: true });
+    const first = await setUp(old);
+    const order = await newOrder(first.context, 'ec');
+    const ticket = ticketOf(await first.authority.issue(order, never));
+    old.server.calls.length = 0;
+    const { authority } = await setUp(double);
+    const answer = await authority.collect(ticket, order, never);
+    expect((await collected(authority, order, answer)).kind).toBe('issued');
+    expect(old.server.calls).toEqual([]);
+  });
+
+  it.each([
+    ['/directory', 'newNonce'],
+    ['/directory', 'newAccount'],
+    ['/directory', 'newOrder'],
+    ['/directory', 'revokeCert'],
+    ['/account', 'location'],
+    ['/order', 'location'],
+    ['/orders/', 'authorizations'],
+    ['/orders/', 'finalize'],
+    ['/authz/', 'challenges'],
+    ['/orders/', 'certificate'],
+  ])('sends nothing to another server, although %s names it as %s', async (where, what) => {
+    await using double = await AcmeDouble.start({
+      preauthorised: where !== '/authz/' && what !== 'authorizations',
+    });
+    await using other = await AcmeDouble.start();
+    const challenge = { type: 'http-01', port: await freePort() };
+    const { authority, context } = await setUp(double, { challenge });
+    const bad = `${other.server.url}/stolen`;
+    const value =
+      what === 'authorizations'
+        ? [bad]
+        : what === 'challenges'
+          ? [{ type: 'http-01', url: bad, token: 'token' }]
+          : bad;
+    double.rewrite = (path, reply) => {
+      if (!path.startsWith(where)) return reply;
+      if (what === 'location') return { ...reply, headers: { ...reply.headers, location: bad } };
+      return rewritten(reply, { [what]: value });
+    };
+    const order = await newOrder(context, 'ec');
+    await expect(issue(authority, order)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringContaining(`${other.server.url}. Nothing is sent there.`),
+    });
+    expect(other.server.calls).toEqual([]);
+  });
+
+  it('leaves out of the CSR what no ACME CA certifies, and keeps a common name that is a host name', () => {
+    const dns = { type: 'dns', value: 'a.example.org' } as const;
+    const name = (value: string) => [{ type: '2.5.4.3', value }];
+    const names = {
+      subject: [
+        [{ type: '2.5.4.10', value: 'Example' }],
+        name('Device 5CD1234'),
+        name('b.example.org'),
+      ],
+      subjectAltNames: [
+        dns,
+        { type: 'email', value: 'a@example.org' } as const,
+        { type: 'uri', value: 'urn:a' } as const,
+      ],
+    };
+    expect(certifiableNames(names)).toEqual({
+      subject: [name('b.example.org')],
+      subjectAltNames: [dns],
+    });
+    expect(dnsNamesOf(names)).toEqual(['b.example.org', 'a.example.org']);
+  });
+
+  it.each([
+    ['CN=${DEVICE_SERIAL_NUMBER}', [], false, 'this profile has none'],
+    [
+      'CN=${USER_EMAIL}',
+      [{ type: 'email', value: '${USER_EMAIL}' }],
+      false,
+      'this profile has none',
+    ],
+    ['CN=a', [{ type: 'dns', value: '${DEVICE_SERIAL_NUMBER}.example.org' }], true, 'no SID'],
+    ['CN=a', [{ type: 'dns', value: '${DEVICE_SERIAL_NUMBER}.example.org' }], false, undefined],
+    ['CN=${DEVICE_SERIAL_NUMBER}.example.org', [], false, undefined],
+    ['CN=${USER_EMAIL_DOMAIN}', [], false, undefined],
+  ] as const)(
+    'says of a profile with %s whether it can be certified',
+    (subject, subjectAltNames, sid, problem) => {
+      const said = acme.profileProblem?.({ subject, subjectAltNames, sid });
+      if (problem === undefined) expect(said).toBeUndefined();
+      else expect(said).toContain(problem);
+    },
+  );
 
   it('gets one certificate when it crashes at any point, also without the order’s file', async () => {
     await using double = await AcmeDouble.start({ preauthorised: true });
@@ -170,7 +435,6 @@ describe('acme', () => {
   it.each([
     ['rateLimited', 429, 'ca-throttled'],
     ['unauthorized', 403, 'ca-misconfigured'],
-    ['accountDoesNotExist', 400, 'ca-misconfigured'],
     ['userActionRequired', 403, 'ca-misconfigured'],
     ['malformed', 400, 'ca-misconfigured'],
     ['serverInternal', 500, 'ca-unavailable'],

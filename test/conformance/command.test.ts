@@ -7,6 +7,7 @@ import {
   type ConformanceArguments,
   conformance as runConformance,
 } from '../../src/conformance/command.ts';
+import { readNames } from '../../src/conformance/names.ts';
 import { adapterLoader } from '../../src/issue/adapter-loader.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { runMain } from '../support/service-process.ts';
@@ -53,6 +54,24 @@ const namedAs: Readonly<Record<Mistake, readonly [row: string, came: RegExp, men
   'keeps tickets to itself': ['to another instance', /There is no ticket/, 'into the ticket'],
   'cannot revoke twice': ['second revocation', /revoked already/, 'already revoked'],
 };
+
+it('asks for the names that it is given, and for no other', async () => {
+  const printed: string[] = [];
+  const given = {
+    kind: 'local-ca',
+    only: 'every name',
+    'alt-names': 'dns:a.example.org,upn:b@example.org',
+  };
+  const status = await runConformance(given, adapterLoader(adapters), (text) => printed.push(text));
+  expect([status, printed.join('')]).toEqual([0, expect.stringMatching(/^PASS +certifies every/m)]);
+  expect(readNames(undefined, given['alt-names'])).toEqual({
+    subject: [],
+    subjectAltNames: [
+      { type: 'dns', value: 'a.example.org' },
+      { type: 'upn', value: 'b@example.org' },
+    ],
+  });
+});
 
 describe.concurrent('node src/main.ts conformance', { timeout: 60_000 }, () => {
   it('finds the example right, loaded by its path', async () => {
@@ -187,6 +206,12 @@ describe('conformance cannot be run with', () => {
       }),
       /--roots .*absent\.pem/,
     ],
+    [
+      'a name that is none',
+      async () => ({ 'alt-names': 'ip:10.0.0.1' }),
+      /--alt-names: "ip:10\.0\.0\.1" is not one of dns:/,
+    ],
+    ['names without a name', async () => ({ subject: '' }), /--subject, .*no name in them/],
   ])('%s', async (_what, args, why) => {
     const given = { kind: 'local-ca', ...(await args()) };
     const printed: string[] = [];

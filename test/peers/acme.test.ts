@@ -11,6 +11,7 @@ import {
 } from '../../simulator/peers/pebble-server.ts';
 import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { collected, newOrder } from '../../src/conformance/order.ts';
+import type { Issuance } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
@@ -54,6 +55,11 @@ function harnessOver(server: PebbleServer, more: Record<string, unknown> = {}): 
     leftovers: async () => [],
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+function ticketOf(answer: Issuance) {
+  if (answer.kind !== 'pending') throw new Error(answer.kind);
+  return answer.ticket;
 }
 
 describe.skipIf(!there)('pebble 2.4', () => {
@@ -111,6 +117,19 @@ describe.skipIf(!there)('pebble 2.4 and the kind acme', () => {
     expect(subjectAltNames).toEqual([{ type: 'dns', value: 'contract.example.org' }]);
   });
 
+  it('gets a new account and a new order from a server that forgot them', async () => {
+    const { authority, context } = await setUp();
+    const order = await newOrder(context, 'ec');
+    const first = await authority.issue(order, never);
+    await server.restart();
+    const second = await authority.collect(ticketOf(first), order, never);
+    expect(ticketOf(second)).not.toEqual(ticketOf(first));
+    expect((await collected(authority, order, second)).kind).toBe('issued');
+    const next = await newOrder(context, 'rsa');
+    const answer = await collected(authority, next, await authority.issue(next, never));
+    expect(answer.kind).toBe('issued');
+  });
+
   it('gives a crashed instance the certificate of the order that was saved', async () => {
     const { authority, context } = await setUp();
     const order = await newOrder(context, 'ec');
@@ -127,15 +146,21 @@ describe.skipIf(!there)('pebble 2.4 and the kind acme', () => {
     expect(other).toEqual(one);
   });
 
-  it('makes a new order after a challenge that nobody answered', async () => {
+  it('tells of a challenge that nobody answered, and then makes a new order', async () => {
     const { authority, context } = await setUp({
       challenge: { type: 'http-01', port: await freePort() },
     });
     const order = await newOrder(context, 'ec');
     const first = await authority.issue(order, never);
-    if (first.kind !== 'pending') throw new Error(first.kind);
-    const second = await authority.collect(first.ticket, order, never);
-    expect(second).toMatchObject({ kind: 'pending', pollAfterMs: 30_000 });
+    await expect(authority.collect(ticketOf(first), order, never)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringMatching(
+        /contract\.example\.org failed http-01 \((connection|unauthorized|dns)\)/,
+      ),
+      retryAfterMs: 30_000,
+    });
+    const second = await authority.collect(ticketOf(first), order, never);
+    expect(ticketOf(second)).not.toEqual(ticketOf(first));
   });
 
   it('wants the external account that it was told to want', async () => {
@@ -161,9 +186,8 @@ describe.skipIf(!stepThere)('step-ca 0.19 and the kind acme', () => {
     const harness = {} as AdapterHarness; // newOrder asks it only whether it wants other names.
     const order = await newOrder({ authority, harness }, 'ec');
     const first = await authority.issue(order, never);
-    if (first.kind !== 'pending') throw new Error(first.kind);
     // It asks port 80 of the name, which no test may have: that it wants a challenge is as far as this goes.
-    await expect(authority.collect(first.ticket, order, never)).rejects.toMatchObject({
+    await expect(authority.collect(ticketOf(first), order, never)).rejects.toMatchObject({
       code: 'ca-misconfigured',
       message: expect.stringContaining('http-01'),
     });

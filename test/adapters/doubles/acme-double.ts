@@ -10,7 +10,7 @@ import { type Received, type Reply, SigningServer } from './signing-server.ts';
  * An ACME server after RFC 8555: requests (6.2 JWS with url and nonce, 6.3 POST-as-GET, 6.5 nonces used once,
  * 6.7 problems), directory (7.1.1), accounts with onlyReturnExisting and external binding (7.3, 7.3.1, 7.3.4),
  * orders and their states (7.1.6, 7.4), authorizations and challenges (7.5, 8.3 http-01, 8.4 dns-01) and
- * revocation by the account's key (7.6). Like pebble it certifies DNS names only and drops the rest.
+ * revocation by the account's key (7.6). It certifies DNS names only, and refuses a CSR with any other name.
  */
 
 class Problem extends Error {
@@ -69,9 +69,12 @@ export class AcmeDouble implements AsyncDisposable {
   readonly orders = new Map<string, Order>();
   /** How many signed requests to come are refused for their nonce. */
   nonceRefusals = 0;
+  /** Answers as they leave; for servers that have their own ideas. `path` is the request's. */
+  rewrite: (path: string, reply: Reply) => Reply = (_path, reply) => reply;
   /** How many looks a finalized order stays processing. */
   processingLooks = 1;
   readonly #nonces = new Set<string>();
+  #generation = 1;
   readonly #revoked = new Set<string>();
   readonly #options: AcmeDoubleOptions;
   #server: SigningServer | undefined;
@@ -100,6 +103,13 @@ export class AcmeDouble implements AsyncDisposable {
     return [...this.orders.values()].filter(({ chain }) => chain !== undefined).length;
   }
 
+  /** As a server that was set up anew: no accounts, no orders. */
+  forget(): void {
+    this.accounts.clear();
+    this.orders.clear();
+    this.#generation += 1;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
   }
@@ -107,7 +117,7 @@ export class AcmeDouble implements AsyncDisposable {
   async #answer(received: Received): Promise<Reply> {
     const headers = { 'replay-nonce': this.#nonce(), 'cache-control': 'no-store' };
     try {
-      const reply = await this.#handle(received);
+      const reply = this.rewrite(received.path, await this.#handle(received));
       return { ...reply, headers: { ...headers, ...reply.headers } };
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -184,7 +194,8 @@ export class AcmeDouble implements AsyncDisposable {
       newAccount,
       payload,
     );
-    const location = `${this.server.url}/account/${await calculateJwkThumbprint(jwk)}`;
+    const thumbprint = await calculateJwkThumbprint(jwk);
+    const location = `${this.server.url}/account/${thumbprint}.${this.#generation}`;
     const body = { status: 'valid', orders: `${location}/orders` };
     if (this.accounts.has(location)) return { status: 200, headers: { location }, body };
     if (onlyReturnExisting === true) throw new Problem('accountDoesNotExist', 400, 'no such key');
@@ -307,6 +318,12 @@ export class AcmeDouble implements AsyncDisposable {
     );
     if (asked.toSorted().join() !== order.names.toSorted().join()) {
       throw new Problem('badCSR', 400, 'the names of CSR and order differ');
+    }
+    // As boulder and step-ca: what cannot be certified may not be asked for.
+    const others = facts.subjectAltNames.filter(({ type }) => type !== 'dns');
+    const subject = facts.subject.flat().map(({ value }) => value.toLowerCase());
+    if (others.length > 0 || subject.some((value) => !order.names.includes(value))) {
+      throw new Problem('badCSR', 400, 'the CSR has names that were not ordered');
     }
     const chain = await this.server.sign(csr, {
       subject: [],
