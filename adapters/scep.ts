@@ -101,7 +101,11 @@ class ScepAuthority implements CertificateAuthority {
     this.#server = new ScepServer({
       url: given.url,
       caIdentifier: given.caIdentifier,
-      fingerprints: given.caFingerprints,
+      pins: {
+        authorities: given.caFingerprints,
+        agents: given.raFingerprints,
+        isSecure: new URL(given.url).protocol === 'https:',
+      },
       http,
       clock,
     });

@@ -10,20 +10,29 @@ export interface Cipher {
   readonly name: string;
   readonly keyBytes: number;
   readonly ivBytes: number;
+  /** It comes with a mac (RFC 5084). */
+  readonly authenticates?: true;
 }
 
 const aes128 = { oid: '2.16.840.1.101.3.4.1.2', name: 'aes-128-cbc', keyBytes: 16, ivBytes: 16 };
 const tripleDes = { oid: '1.2.840.113549.3.7', name: 'des-ede3-cbc', keyBytes: 24, ivBytes: 8 };
 
-/** Content encryption that is read (RFC 3370 5.1, RFC 3565 4.1, RFC 8018 B.2). */
+/** Content encryption that is read (RFC 3370 5.1, RFC 3565 4.1, RFC 5084 3, RFC 8018 B.2). */
 const ciphers: readonly Cipher[] = [
   aes128,
   { oid: '2.16.840.1.101.3.4.1.22', name: 'aes-192-cbc', keyBytes: 24, ivBytes: 16 },
   { oid: '2.16.840.1.101.3.4.1.42', name: 'aes-256-cbc', keyBytes: 32, ivBytes: 16 },
+  gcm('2.16.840.1.101.3.4.1.6', 16),
+  gcm('2.16.840.1.101.3.4.1.26', 24),
+  gcm('2.16.840.1.101.3.4.1.46', 32),
   tripleDes,
   // Its key is a third of triple DES's: OpenSSL 3 has no des-cbc without its legacy provider.
   { oid: '1.3.14.3.2.7', name: 'des-ede3-cbc', keyBytes: 8, ivBytes: 8 },
 ];
+
+function gcm(oid: string, keyBytes: number): Cipher {
+  return { oid, name: `aes-${keyBytes * 8}-gcm`, keyBytes, ivBytes: 12, authenticates: true };
+}
 
 export function cipherOf(oid: string): Cipher | undefined {
   return ciphers.find((cipher) => cipher.oid === oid);

@@ -1,10 +1,8 @@
 import {
   constants,
   createCipheriv,
-  createDecipheriv,
   createHash,
   type KeyObject,
-  privateDecrypt,
   publicEncrypt,
   randomBytes,
   sign,
@@ -21,8 +19,8 @@ import {
   tag,
 } from '../../src/x509/der.ts';
 import { encode, encodeOid, encodeSetOf } from '../../src/x509/encode-der.ts';
-import { type Cipher, cipherOf, type DigestName, digestOf, oidOfDigest } from './algorithms.ts';
-import { berToDer, contentOfPiece } from './ber.ts';
+import { type Cipher, type DigestName, digestOf, oidOfDigest } from './algorithms.ts';
+import { berToDer } from './ber.ts';
 
 /*
  * As much of CMS (RFC 5652) as SCEP needs. Node has no CMS, WebCrypto neither RSAES-PKCS1-v1_5 nor DES.
@@ -32,15 +30,14 @@ import { berToDer, contentOfPiece } from './ber.ts';
 
 const dataType = '1.2.840.113549.1.7.1';
 const signedDataType = '1.2.840.113549.1.7.2';
-const envelopedDataType = '1.2.840.113549.1.7.3';
+export const envelopedDataType = '1.2.840.113549.1.7.3';
 const contentTypeAttribute = '1.2.840.113549.1.9.3';
 const messageDigestAttribute = '1.2.840.113549.1.9.4';
-const rsaEncryption = '1.2.840.113549.1.1.1';
+export const rsaEncryption = '1.2.840.113549.1.1.1';
 
 const explicit0 = contextTag(0, 'constructed');
 const rsaAlgorithm = encode(tag.sequence, encodeOid(rsaEncryption), encode(tag.null));
 const mostCertificates = 20;
-const mostRecipients = 20;
 
 export interface Attribute {
   readonly type: string;
@@ -62,15 +59,6 @@ export interface SignerInfo {
   isSignedBy(key: KeyObject): boolean;
 }
 
-/** Whether this is a SignedData at all, and not, for example, a bare certificate. */
-export function isSignedData(bytes: Uint8Array): boolean {
-  const oid = encodeOid(signedDataType);
-  // Tag and length come first; their size depends on the length's form.
-  return [2, 3, 4, 5, 6].some(
-    (at) => Buffer.compare(bytes.subarray(at, at + oid.length), oid) === 0,
-  );
-}
-
 /**
  * SignedData ::= SEQUENCE { version, digestAlgorithms SET, encapContentInfo, certificates [0] OPTIONAL,
  *   crls [1] OPTIONAL, signerInfos SET }                                               (RFC 5652 5.1)
@@ -79,7 +67,10 @@ export function isSignedData(bytes: Uint8Array): boolean {
  * @throws {DerError}
  */
 export function readSignedData(bytes: Uint8Array): SignedData {
-  const fields = contentOf(berToDer(bytes), signedDataType, 'The SignedData');
+  const { type, fields } = contentInfoOf(berToDer(bytes), 'The SignedData');
+  if (type !== signedDataType) {
+    throw new DerError(`The SignedData is of type ${type} instead of ${signedDataType}`);
+  }
   fields.next(tag.integer);
   fields.next(tag.set);
   const encapsulated = fields.into('The signed content');
@@ -208,77 +199,8 @@ export function envelope(
   );
 }
 
-/**
- * What is inside an envelope for us.
- *
- * @param bytes BER or DER.
- * @throws {DerError} also when it cannot be decrypted.
- */
-export function openEnvelope(
-  bytes: Uint8Array,
-  recipient: { readonly key: KeyObject; readonly certificate: CertificateFacts },
-): Uint8Array {
-  const fields = contentOf(berToDer(bytes), envelopedDataType, 'The envelope');
-  fields.next(tag.integer);
-  fields.optional(explicit0);
-  const encryptedKey = keyForUs(fields.into('The recipients', tag.set), recipient.certificate);
-  const inside = fields.into('The encrypted content');
-  readOid(inside.next(tag.oid));
-  const algorithm = inside.into('The content encryption');
-  const oid = readOid(algorithm.next(tag.oid));
-  const cipher = cipherOf(oid);
-  if (cipher === undefined) throw new DerError(`The content encryption ${oid} is not known`);
-  const iv = algorithm.next(tag.octetString).content;
-  const encrypted = encryptedContent(inside.next());
-  try {
-    // A wrong padding gives random bytes, not an error (OpenSSL's implicit rejection): the length tells.
-    const padding = constants.RSA_PKCS1_PADDING;
-    const found = privateDecrypt({ key: recipient.key, padding }, encryptedKey);
-    if (found.length !== cipher.keyBytes) throw new Error('its key has the wrong length');
-    const key = cipher.keyBytes === 8 ? Buffer.concat([found, found, found]) : found;
-    const decryption = createDecipheriv(cipher.name, key, iv);
-    return Buffer.concat([decryption.update(encrypted), decryption.final()]);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DerError(`The envelope cannot be opened with our key (${reason})`);
-  }
-}
-
-/** KeyTransRecipientInfo ::= SEQUENCE { version, rid, keyEncryptionAlgorithm, encryptedKey }  (RFC 5652 6.2.1) */
-function keyForUs(recipients: DerReader, certificate: CertificateFacts): Uint8Array {
-  const ours = Buffer.from(issuerAndSerialNumber(certificate));
-  let other: Uint8Array | undefined;
-  for (let count = 0; !recipients.done && count < mostRecipients; count++) {
-    const entry = recipients.next();
-    if (entry.tag !== tag.sequence) continue; // Another way of key management than key transport.
-    const fields = new DerReader(entry.content, 'The recipient');
-    fields.next(tag.integer);
-    const identifier = fields.next();
-    const oid = readOid(fields.into('The key encryption').next(tag.oid));
-    const encryptedKey = fields.next(tag.octetString).content;
-    if (oid !== rsaEncryption) {
-      if (!ours.equals(identifier.bytes)) continue;
-      throw new DerError(`The key encryption ${oid} is not known`);
-    }
-    if (ours.equals(identifier.bytes)) return encryptedKey;
-    other ??= encryptedKey;
-  }
-  if (other === undefined) throw new DerError('The envelope has no recipient with an RSA key');
-  return other;
-}
-
-/** [0] IMPLICIT OCTET STRING, in one piece or, in BER, in several. */
-function encryptedContent(element: DerElement): Uint8Array {
-  if (element.tag === contextTag(0, 'primitive')) return element.content;
-  if (element.tag !== explicit0) throw new DerError('The envelope is empty');
-  const pieces: Uint8Array[] = [];
-  const reader = new DerReader(element.content, 'The encrypted content');
-  while (!reader.done) pieces.push(contentOfPiece(reader.next().bytes));
-  return Buffer.concat(pieces);
-}
-
 /** IssuerAndSerialNumber ::= SEQUENCE { issuer Name, serialNumber INTEGER }        (RFC 5652 10.2.4) */
-function issuerAndSerialNumber({ issuer, serialNumberBytes }: CertificateFacts): Uint8Array {
+export function issuerAndSerialNumber({ issuer, serialNumberBytes }: CertificateFacts): Uint8Array {
   return encode(tag.sequence, issuer, encode(tag.integer, serialNumberBytes));
 }
 
@@ -287,11 +209,14 @@ export function certificatesIn(bytes: Uint8Array): CertificateFacts[] {
   return readSignedData(bytes).certificates.map((der) => readCertificate(der));
 }
 
-function contentOf(der: Uint8Array, type: string, what: string): DerReader {
+/** The type of a ContentInfo, and the fields of what is in it. @throws {DerError} */
+export function contentInfoOf(
+  der: Uint8Array,
+  what: string,
+): { readonly type: string; readonly fields: DerReader } {
   const info = new DerReader(der, what).into(what);
-  const found = readOid(info.next(tag.oid));
-  if (found !== type) throw new DerError(`${what} is of type ${found} instead of ${type}`);
-  return info.into(what, explicit0).into(what);
+  const type = readOid(info.next(tag.oid));
+  return { type, fields: info.into(what, explicit0).into(what) };
 }
 
 function contentInfo(type: string, ...fields: readonly Uint8Array[]): Uint8Array {

@@ -36,10 +36,10 @@ export async function converse(
   turn: Turn,
   signal: AbortSignal,
 ): Promise<Answered> {
-  const known = await server.acquaintance(signal);
+  const known = await toldAs({ unanswered: false }, server.acquaintance(signal));
   const first = await ask(server, turn, known, signal);
   if (failedWith(first, 'badAlg', 'badMessageCheck')) {
-    const newest = await server.meetAgain(signal);
+    const newest = await toldAs({ unanswered: false }, server.meetAgain(signal));
     return isSame(known, newest) ? first : await ask(server, turn, newest, signal);
   }
   if (turn.type === 'PKCSReq' && failedWith(first, 'badRequest')) {
@@ -87,11 +87,26 @@ async function ask(
     if (!(error instanceof UnknownSignerError)) throw badReply(error);
   }
   // The same reply is read again: the same request might give a second certificate.
-  const { ca: newest } = await server.meetAgain(signal);
+  const { ca: newest } = await toldAs({ unanswered: true }, server.meetAgain(signal));
   try {
     return { reply: readCertRep(body, sent, transport, newest), ca: newest };
   } catch (error) {
     throw badReply(error);
+  }
+}
+
+/** Says of an error whether a certificate may have been made: GetCACert alone makes none, nor does a refused order. */
+async function toldAs<Result>(
+  { unanswered }: { readonly unanswered: boolean },
+  asking: Promise<Result>,
+): Promise<Result> {
+  try {
+    return await asking;
+  } catch (cause) {
+    if (!(cause instanceof ProvisioningError)) throw cause;
+    const { code, message, retryAfterMs } = cause;
+    const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
+    throw new ProvisioningError(code, message, { cause, unanswered, ...pause });
   }
 }
 

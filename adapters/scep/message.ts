@@ -3,7 +3,8 @@ import { DerError, tag } from '../../src/x509/der.ts';
 import { encode, encodeText } from '../../src/x509/encode-der.ts';
 import type { Manner } from './algorithms.ts';
 import type { CaCertificates } from './ca-certificates.ts';
-import { envelope, openEnvelope, readSignedData, type SignerInfo, signData } from './cms.ts';
+import { envelope, readSignedData, type SignerInfo, signData } from './cms.ts';
+import { openEnvelope } from './open-envelope.ts';
 import type { Transport } from './transport.ts';
 
 /*

@@ -51,7 +51,13 @@ export const scepOptions = z
       .array(fingerprint)
       .default([])
       .describe(
-        'SHA-256 fingerprints of the CA certificates that GetCACert may give; the RA’s certificates must chain to one. Required where url is http, because nothing else says who answers.',
+        'SHA-256 fingerprints of the CA certificates that GetCACert may give; a registration authority’s certificates must chain to one. Required where url is http, because nothing else says who answers.',
+      ),
+    raFingerprints: z
+      .array(fingerprint)
+      .default([])
+      .describe(
+        'SHA-256 fingerprints of the certificates that messages are encrypted to and replies signed with, where these are not marked as a registration authority’s (extended key usage Certificate Request Agent or cmcRA), as NDES’s are. With any of them no other is one.',
       ),
     challenge: secretReference
       .optional()

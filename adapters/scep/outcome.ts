@@ -40,7 +40,9 @@ export function issuanceOf(reply: CertRep, context: OutcomeContext): Issuance {
 function failed(failInfo: string, words: string): Issuance {
   const said = words === '' ? '' : `: ${words}`;
   if (rpcUnavailable.test(words)) {
-    throw new ProvisioningError('ca-unavailable', `NDES does not reach its CA${said}`);
+    throw new ProvisioningError('ca-unavailable', `NDES does not reach its CA${said}`, {
+      unanswered: false,
+    });
   }
   switch (failInfo) {
     case 'badRequest':
@@ -68,6 +70,7 @@ function failed(failInfo: string, words: string): Issuance {
       throw new ProvisioningError(
         'ca-bad-answer',
         `The SCEP server reports a failure with failInfo “${serverWords(failInfo, [])}”${said}`,
+        { unanswered: false },
       );
   }
 }

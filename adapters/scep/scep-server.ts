@@ -2,14 +2,18 @@ import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
 import { type Manner, mannerOf } from './algorithms.ts';
-import { type CaCertificates, chooseCertificates, readCaCertificates } from './ca-certificates.ts';
+import {
+  type CaCertificates,
+  chooseCertificates,
+  type Pins,
+  readCaCertificates,
+} from './ca-certificates.ts';
 import { serverWords } from './server-words.ts';
 
 export interface ScepServerOptions {
   readonly url: string;
   readonly caIdentifier: string | undefined;
-  /** SHA-256, lower-case hexadecimal. */
-  readonly fingerprints: readonly string[];
+  readonly pins: Pins;
   readonly http: AdapterHttp;
   readonly clock: Clock;
 }
@@ -43,11 +47,11 @@ export class ScepServer {
 
   /** GetCACaps and GetCACert (RFC 8894 3.5.1, 4.2), asked now. */
   async meetAgain(signal: AbortSignal): Promise<Acquaintance> {
-    const { clock, fingerprints } = this.#options;
+    const { clock, pins } = this.#options;
     const manner = await this.#manner(signal);
     const answer = await this.#get('GetCACert', this.#options.caIdentifier, signal);
     this.#expectOk(answer, 'GetCACert', []);
-    const ca = chooseCertificates(this.#read(answer.body), fingerprints, clock.now());
+    const ca = chooseCertificates(this.#read(answer.body), pins, clock.now());
     const acquaintance = { ca, manner };
     this.#known = { acquaintance, until: clock.now() + freshForMs };
     return acquaintance;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, request as send } from 'node:http';
@@ -7,10 +8,12 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import scep from '../../adapters/scep.ts';
 import { newOrder } from '../../src/conformance/order.ts';
-import { ProvisioningError } from '../../src/errors.ts';
+import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
 import { checkCertificate } from '../../src/issue/check-certificate.ts';
+import { extendedKeyUsageExtension, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import { extendedKeyUsageOids } from '../../src/x509/usages.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { type Identity, scepPki } from './doubles/scep-pki.ts';
@@ -22,6 +25,14 @@ import { temporaryDirectory } from './temporary-directory.ts';
 describeAdapter('scep', scepHarness);
 
 const never = new AbortController().signal;
+
+/** The server's new certificate, with another key. */
+function renewed(server: ScepDouble): Identity {
+  return server.pki.another([
+    extendedKeyUsageExtension([extendedKeyUsageOids.certificateRequestAgent]),
+  ]);
+}
+
 const challenge = 'Käse & Brot';
 
 describe('a CA behind SCEP', () => {
@@ -58,6 +69,8 @@ describe('a CA behind SCEP', () => {
 
   const aes128 = '2.16.840.1.101.3.4.1.2';
   const aes256 = '2.16.840.1.101.3.4.1.42';
+  const aes128Gcm = '2.16.840.1.101.3.4.1.6';
+  const aes256Gcm = '2.16.840.1.101.3.4.1.46';
   const tripleDes = '1.2.840.113549.3.7';
   const des = '1.3.14.3.2.7';
   const sha1 = '1.3.14.3.2.26';
@@ -90,6 +103,8 @@ describe('a CA behind SCEP', () => {
     ['triple DES', tripleDes],
     ['AES-128', aes128],
     ['AES-256', aes256],
+    ['AES-128-GCM, as step-ca writes it', `${aes128Gcm} in EnvelopedData`],
+    ['AES-256-GCM in AuthEnvelopedData (RFC 5083)', aes256Gcm],
   ])('reads a reply in %s', async (_name, replyCipher) => {
     const server = await start({ replyCipher });
     expect(await issueFrom(await connect(server))).toMatchObject({ kind: 'issued' });
@@ -186,7 +201,7 @@ describe('a CA behind SCEP', () => {
     const server = await start();
     const authority = await connect(server);
     await issueFrom(authority);
-    server.encryption = server.pki.tls;
+    server.encryption = renewed(server);
     expect(await issueFrom(authority)).toMatchObject({ kind: 'issued' });
     expect(server.seen).toHaveLength(3);
   });
@@ -195,7 +210,7 @@ describe('a CA behind SCEP', () => {
     const server = await start();
     const authority = await connect(server);
     await issueFrom(authority);
-    server.signature = server.pki.tls;
+    server.signature = renewed(server);
     expect(await issueFrom(authority)).toMatchObject({ kind: 'issued' });
     expect(server.seen).toHaveLength(2);
   });
@@ -226,6 +241,49 @@ describe('a CA behind SCEP', () => {
     mixed.encryption = mixed.pki.stranger;
     const careful = await connect(mixed);
     await expect(issueFrom(careful)).rejects.toMatchObject({ code: 'ca-misconfigured' });
+  });
+
+  it('sends the challenge to nobody’s certificate that was put in first: a device’s, below the pinned CA', async () => {
+    const server = await start();
+    const both = keyUsageExtension(['digitalSignature', 'keyEncipherment']);
+    for (const usages of [
+      ['clientAuth'],
+      ['certificateRequestAgent', 'clientAuth'],
+      ['serverAuth'],
+      [],
+    ] as const) {
+      const extended = usages.map((name) => extendedKeyUsageOids[name]);
+      const extension = extended.length === 0 ? [] : [extendedKeyUsageExtension(extended)];
+      server.inserted = [server.pki.another([both, ...extension])];
+      expect(await issueFrom(await connect(server))).toMatchObject({ kind: 'issued' });
+    }
+    expect(server.complaints).toEqual([]);
+    // Nor does it sign for the server.
+    server.signature = server.inserted[0] ?? server.signature;
+    await expect(issueFrom(await connect(server))).rejects.toMatchObject({
+      code: 'ca-bad-answer',
+      message: expect.stringContaining('not that of a certificate from GetCACert'),
+    });
+  });
+
+  it('sends nothing to one that is not marked, alone with its CA, and says what to pin', async () => {
+    const server = await start();
+    const device = server.pki.another([
+      extendedKeyUsageExtension([extendedKeyUsageOids.clientAuth]),
+    ]);
+    server.encryption = device;
+    server.signature = device;
+    const found = createHash('sha256').update(device.certificate).digest('hex');
+    await expect(issueFrom(await connect(server))).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      unanswered: false,
+      message: expect.stringMatching(`“CN=another” ${found}.*raFingerprints`),
+    });
+    expect(server.seen).toEqual([]);
+    const pinned = { raFingerprints: [found] };
+    expect(await issueFrom(await connect(server, pinned))).toMatchObject({ kind: 'issued' });
+    const renewedSince = { raFingerprints: ['00'.repeat(32)] };
+    await expect(issueFrom(await connect(server, renewedSince))).rejects.toThrow(found);
   });
 
   it('believes TLS where there is no fingerprint', async () => {
@@ -335,10 +393,16 @@ describe('what a SCEP server replies', () => {
   ])('does not accept a reply that is wrong: %s', async (_name, move, words) => {
     const before = server.seen.length;
     server.script.push(move);
-    await expect(authority.issue(await orderFrom(authority), never)).rejects.toMatchObject({
+    const issuing = authority.issue(await orderFrom(authority), never);
+    const error: unknown = await issuing.catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
       code: 'ca-bad-answer',
       message: expect.stringContaining(words),
     });
+    // A failure that the CA signed is an answer; with every other there may be a certificate.
+    expect(error instanceof ProvisioningError && mayHaveIssued(error)).toBe(
+      !words.startsWith('failInfo'),
+    );
     expect(server.seen).toHaveLength(before + 1);
   });
 

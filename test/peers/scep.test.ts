@@ -151,6 +151,15 @@ describe.skipIf(!hasMicromdm)('micromdm’s scepserver', () => {
 describe.skipIf(!hasStepCa)('step-ca', () => {
   beforeAll(builtStepCa, buildTimeoutMs);
   describeAdapter('scep with step-ca', stepCaHarness);
+
+  it('is understood in every content encryption that it can be set to, AES-GCM among them', async () => {
+    await using server = await startStepCa();
+    for (const number of [1, 2, 3, 4]) {
+      await using authority = await connectTo({ ...server, url: `${server.url}${number}` });
+      const order = await orderOf(authority, 'rsa');
+      expect(await authority.issue(order, never)).toMatchObject({ kind: 'issued' });
+    }
+  });
 });
 
 function orderOf(authority: CertificateAuthority, keyType: KeyType) {

@@ -104,6 +104,15 @@ function settings(port: number, plainPort: number, challenge: string) {
       claims: { defaultTLSCertDuration: '2160h', maxTLSCertDuration: '2160h' },
       provisioners: [
         { type: 'SCEP', name: 'scep', challenge, forceCN: false, minimumPublicKeyLength: 2048 },
+        // Its numbers are those of mozilla's pkcs7; without one it answers in single DES.
+        ...[1, 2, 3, 4].map((encryptionAlgorithmIdentifier) => ({
+          type: 'SCEP',
+          name: `scep${encryptionAlgorithmIdentifier}`,
+          challenge,
+          forceCN: false,
+          minimumPublicKeyLength: 2048,
+          encryptionAlgorithmIdentifier,
+        })),
       ],
     },
   };

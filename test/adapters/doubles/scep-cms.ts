@@ -210,6 +210,8 @@ export function envelopeFor(
   recipient: pkijs.Certificate,
   cipherOid: string,
 ): ArrayBuffer {
+  const gcm = /^2\.16\.840\.1\.101\.3\.4\.1\.(?:6|46)\b/.exec(cipherOid)?.[0];
+  if (gcm !== undefined) return authenticatedEnvelope(content, recipient, gcm, gcm !== cipherOid);
   const cipher = ciphers.get(cipherOid);
   if (cipher === undefined) throw new Error(`no cipher ${cipherOid}`);
   const key = randomBytes(cipher.keyBytes);
@@ -217,9 +219,65 @@ export function envelopeFor(
   const whole = cipher.keyBytes === 8 ? Buffer.concat([key, key, key]) : key;
   const encryption = createCipheriv(cipher.name, whole, iv);
   const encrypted = Buffer.concat([encryption.update(content), encryption.final()]);
+  const parameter = new asn1js.OctetString({ valueHex: toArrayBuffer(iv) });
+  const { schema } = enveloped(key, encrypted, recipient, cipherOid, parameter);
+  return toArrayBuffer(wrapped(envelopedData, schema));
+}
+
+/**
+ * AES-GCM: as RFC 5083 has it, with attributes that are authenticated, or `asInGo`, where mozilla's pkcs7, which step-ca
+ * uses, puts the mac behind the content and wraps the parameters once more, in a tag without the constructed bit.
+ */
+function authenticatedEnvelope(
+  content: Uint8Array,
+  recipient: pkijs.Certificate,
+  oid: string,
+  asInGo: boolean,
+): ArrayBuffer {
+  const key = randomBytes(oid.endsWith('.6') ? 16 : 32);
+  const nonce = randomBytes(12);
+  const encryption = createCipheriv(`aes-${key.length === 16 ? 128 : 256}-gcm`, key, nonce);
+  const attributes = new pkijs.Attribute({
+    type: '1.2.840.113549.1.9.3',
+    values: [new asn1js.ObjectIdentifier({ value: data })],
+  }).toSchema();
+  const listed = Buffer.from(new asn1js.Set({ value: [attributes] }).toBER());
+  if (!asInGo) encryption.setAAD(listed);
+  const encrypted = Buffer.concat([encryption.update(content), encryption.final()]);
+  const mac = encryption.getAuthTag();
+  const parameters = new asn1js.Sequence({
+    value: [
+      new asn1js.OctetString({ valueHex: toArrayBuffer(nonce) }),
+      new asn1js.Integer({ value: mac.length }),
+    ],
+  });
+  if (asInGo) {
+    const odd = new asn1js.Primitive({
+      idBlock: { tagClass: 1, tagNumber: 16 },
+      valueHex: parameters.toBER(),
+    });
+    const all = Buffer.concat([encrypted, mac]);
+    const { schema } = enveloped(key, all, recipient, oid, odd);
+    return toArrayBuffer(wrapped(envelopedData, schema));
+  }
+  const { schema } = enveloped(key, encrypted, recipient, oid, parameters);
+  schema.valueBlock.value.push(
+    new asn1js.Constructed({ idBlock: { tagClass: 3, tagNumber: 1 }, value: [attributes] }),
+    new asn1js.OctetString({ valueHex: toArrayBuffer(mac) }),
+  );
+  return toArrayBuffer(wrapped('1.2.840.113549.1.9.16.1.23', schema));
+}
+
+function enveloped(
+  key: Buffer,
+  encrypted: Buffer,
+  recipient: pkijs.Certificate,
+  cipherOid: string,
+  parameter: asn1js.AsnType,
+): { readonly schema: asn1js.Sequence } {
   const { publicKey } = new X509Certificate(Buffer.from(recipient.toSchema().toBER()));
   const padding = constants.RSA_PKCS1_PADDING;
-  const enveloped = new pkijs.EnvelopedData({
+  const data5652 = new pkijs.EnvelopedData({
     version: 0,
     recipientInfos: [
       new pkijs.RecipientInfo({
@@ -244,12 +302,12 @@ export function envelopeFor(
       contentType: data,
       contentEncryptionAlgorithm: new pkijs.AlgorithmIdentifier({
         algorithmId: cipherOid,
-        algorithmParams: new asn1js.OctetString({ valueHex: toArrayBuffer(iv) }),
+        algorithmParams: parameter,
       }),
       encryptedContent: new asn1js.OctetString({ valueHex: toArrayBuffer(encrypted) }),
     }),
   });
-  return toArrayBuffer(wrapped(envelopedData, enveloped.toSchema()));
+  return { schema: data5652.toSchema() };
 }
 
 function wrapped(contentType: string, content: asn1js.Sequence): Buffer {

@@ -20,6 +20,7 @@ import {
   keyUsageExtension,
   subjectAltNameExtension,
 } from '../../../src/x509/extensions.ts';
+import { extendedKeyUsageOids } from '../../../src/x509/usages.ts';
 
 /** A key and its certificate (DER). */
 export interface Identity {
@@ -32,6 +33,8 @@ export interface ScepPki {
   readonly ca: Identity;
   readonly encryption: Identity;
   readonly signature: Identity;
+  /** Of the same CA with these extensions, which are all it says of itself. The key is that of `tls`. */
+  another(extensions: readonly Extension[]): Identity;
   /** Of another CA with the same name. */
   readonly stranger: Identity;
   /** For https://localhost. */
@@ -58,20 +61,23 @@ export function scepPki(): ScepPki {
 
 function makePki(): ScepPki {
   const ca = authority();
-  const under = (name: string, extensions: readonly Extension[]): Identity => {
-    const key = rsaKey();
+  const under = (name: string, extensions: readonly Extension[], key = rsaKey()): Identity => {
     const content = { subject: nameOf(name), subjectPublicKeyInfo: spki(key), extensions };
     return { key, certificate: certify(content, ca.key) };
   };
+  const tls = under('localhost', [
+    subjectAltNameExtension([{ type: 'dns', value: 'localhost' }], false),
+    extendedKeyUsageExtension([extendedKeyUsageOids.serverAuth]),
+  ]);
+  // As NDES's templates have it: Enrollment Agent (Computer) and CEP Encryption.
+  const agent = extendedKeyUsageExtension([extendedKeyUsageOids.certificateRequestAgent]);
   return {
     ca,
-    encryption: under('RA encryption', [keyUsageExtension(['keyEncipherment'])]),
-    signature: under('RA signature', [keyUsageExtension(['digitalSignature'])]),
+    encryption: under('RA encryption', [keyUsageExtension(['keyEncipherment']), agent]),
+    signature: under('RA signature', [keyUsageExtension(['digitalSignature']), agent]),
     stranger: authority(),
-    tls: under('localhost', [
-      subjectAltNameExtension([{ type: 'dns', value: 'localhost' }], false),
-      extendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1']),
-    ]),
+    tls,
+    another: (extensions) => under('another', extensions, tls.key),
     issue: (content) => certify(content, ca.key),
   };
 }

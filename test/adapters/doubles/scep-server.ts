@@ -81,6 +81,8 @@ export class ScepDouble implements AsyncDisposable {
   /** The RA's certificates, which can be renewed. */
   encryption: Identity;
   signature: Identity;
+  /** Put first among the certificates of GetCACert. */
+  inserted: readonly Identity[] = [];
   readonly #options: ScepDoubleOptions;
   readonly #server: Server;
   readonly #hanging = new Set<ServerResponse>();
@@ -162,7 +164,9 @@ export class ScepDouble implements AsyncDisposable {
       }
       case 'GetCACert': {
         const { ca } = this.pki;
-        const all = [this.encryption, this.signature, ca].map(({ certificate }) => certificate);
+        const all = [...this.inserted, this.encryption, this.signature, ca].map(
+          ({ certificate }) => certificate,
+        );
         response.end(this.#options.single ? ca.certificate : certificateBag(all));
         return;
       }
