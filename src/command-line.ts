@@ -6,6 +6,9 @@ import { AdapterLoadError, type LoadAdapter } from './issue/adapter-loader.ts';
 import { openService } from './service.ts';
 import { Events } from './telemetry/events.ts';
 import { createLog, logEvents } from './telemetry/log.ts';
+import { logOutput } from './telemetry/log-output.ts';
+import { scrub } from './telemetry/scrub.ts';
+import { StrayErrors } from './telemetry/stray-errors.ts';
 import { type CommandName, commandTexts, usage, usageOf } from './usage.ts';
 import { nearestName } from './x509/nearest-name.ts';
 
@@ -13,7 +16,7 @@ import { nearestName } from './x509/nearest-name.ts';
  * The command line. Exit status: 0 after a drained stop, 1 for a failure, 2 for bad usage or configuration.
  */
 
-type Run = (values: Values, loadAdapter: LoadAdapter) => Promise<number>;
+type Run = (values: Values, loadAdapter: LoadAdapter, stray: StrayErrors) => Promise<number>;
 
 const commands: Readonly<Record<CommandName, Run>> = {
   serve: withConfig(serve),
@@ -52,17 +55,29 @@ export async function runCommand(
   args: readonly string[],
   loadAdapter: LoadAdapter,
 ): Promise<number> {
+  const tell = (error: unknown) => process.stderr.write(`${described(error)}\n`);
+  using stray = new StrayErrors(systemClock, ({ error }) => tell(error));
   try {
     const task = readArguments(args);
-    if (typeof task !== 'string') return await commands[task.command](task.values, loadAdapter);
+    if (typeof task !== 'string') {
+      return await commands[task.command](task.values, loadAdapter, stray);
+    }
     process.stdout.write(task);
     return 0;
   } catch (error) {
     if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${error.usage}`);
     else if (error instanceof ConfigError) process.stderr.write(`${formatProblems(error)}\n`);
-    else throw error;
+    else {
+      tell(error);
+      return 1;
+    }
     return 2;
   }
+}
+
+/** An error that nobody foresaw, before there is a log: without secrets. */
+function described(error: unknown): string {
+  return scrub(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
 /** A command, or a text to be shown. */
@@ -107,9 +122,12 @@ function isCommand(name: string): name is CommandName {
   return Object.hasOwn(commands, name);
 }
 
-function withConfig(run: (config: Config) => Promise<number>) {
-  return async ({ config = 'config.yaml' }: Values, loadAdapter: LoadAdapter): Promise<number> =>
-    run(await loadConfig(config, { loadAdapter, env: process.env }));
+function withConfig(run: (config: Config, stray: StrayErrors) => Promise<number>) {
+  return async (
+    { config = 'config.yaml' }: Values,
+    loadAdapter: LoadAdapter,
+    stray: StrayErrors,
+  ): Promise<number> => run(await loadConfig(config, { loadAdapter, env: process.env }), stray);
 }
 
 async function conform({ kind, timeout, ...rest }: Values, loadAdapter: LoadAdapter) {
@@ -143,10 +161,15 @@ async function checkConfig(config: Config): Promise<number> {
   return 0;
 }
 
-async function serve(config: Config): Promise<number> {
-  const log = createLog(config.log.level);
+/** How long the last lines of the log may take to be read. */
+const longestFarewellMs = 1_000;
+
+async function serve(config: Config, stray: StrayErrors): Promise<number> {
+  const output = logOutput();
+  const log = createLog(config.log.level, output);
   const events = new Events();
   logEvents(events, log);
+  stray.tellTo((bug) => events.emit('bug', bug));
   const stop = stopOnSignal();
   try {
     await using service = await openService(config, {
@@ -161,6 +184,8 @@ async function serve(config: Config): Promise<number> {
     if (stop.aborted && error === stop.reason) return 0;
     log.fatal({ err: error }, error instanceof Error ? error.message : 'The service failed.');
     return 1;
+  } finally {
+    await output.flushed(longestFarewellMs);
   }
 }
 

@@ -19,6 +19,7 @@ import type { Events } from './telemetry/events.ts';
 import { startServer, type TelemetryServer } from './telemetry/health.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { ServiceState } from './telemetry/service-state.ts';
+import { onBehalfOf } from './telemetry/stray-errors.ts';
 import type { House } from './visit.ts';
 import { Worker } from './worker.ts';
 
@@ -149,10 +150,12 @@ async function connect(
   context: ServiceContext,
 ): Promise<CertificateAuthority> {
   try {
-    return await authority.definition.connect(
-      authority.options,
-      connectContext(config, context.clock),
-      context.signal,
+    return await onBehalfOf(reference, () =>
+      authority.definition.connect(
+        authority.options,
+        connectContext(config, context.clock),
+        context.signal,
+      ),
     );
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

@@ -14,6 +14,7 @@ import {
   type Transport,
 } from './outcome.ts';
 import type { UsernameToken } from './soap.ts';
+import { visibleText } from './visible-text.ts';
 
 /*
  * The web enrolment pages (certsrv): made for people, so what they say is read from what does not change with the
@@ -165,15 +166,4 @@ function requestIdIn(page: string, text: string): string | undefined {
     /request id is:?\s*(\d{1,10})\b/i.exec(text)?.[1] ??
     /\bID\b[^0-9]{0,60}?\b(\d{1,10})\b/i.exec(text)?.[1]
   );
-}
-
-function visibleText(page: string): string {
-  return page
-    .replace(/<(script|style|head)\b[\s\S]*?<\/\1\s*>/gi, ' ')
-    .replace(/<!--[\s\S]*?-->/g, ' ')
-    .replace(/<[^>]*>/g, ' ')
-    .replace(/&nbsp;/gi, ' ')
-    .replace(/&quot;/gi, '"')
-    .replace(/\s+/g, ' ')
-    .trim();
 }

@@ -23,18 +23,29 @@ export class XmlError extends Error {
 const mostCharacters = 1024 * 1024;
 const mostElements = 5_000;
 const deepest = 64;
+/** Of one element, declarations of namespaces among them: a SOAP envelope has a handful. */
+const mostAttributes = 100;
+
+/** The namespaces that one element declares, by prefix; the others are found further out. */
+interface Scope {
+  readonly declared: ReadonlyMap<string, string>;
+  readonly outer: Scope | undefined;
+}
 
 interface Open {
   readonly tag: string;
   readonly element: XmlElement & { children: XmlElement[]; text: string };
-  readonly scope: ReadonlyMap<string, string>;
+  readonly scope: Scope;
 }
 
 const token =
   /<!--(?:(?!--)[\s\S])*-->|<!\[CDATA\[([\s\S]*?)\]\]>|<\/([^\s<>/]+)\s*>|<([^\s<>/!?]+)((?:\s+[^\s=<>/]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>|([^<]+)/y;
 const attribute = /\s+([^\s=<>/]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
 const nameForm = /^[\p{L}_][\p{L}\p{N}_.-]*(?::[\p{L}_][\p{L}\p{N}_.-]*)?$/u;
-const xmlNamespace = 'http://www.w3.org/XML/1998/namespace';
+const outermost: Scope = {
+  declared: new Map([['xml', 'http://www.w3.org/XML/1998/namespace']]),
+  outer: undefined,
+};
 
 /**
  * The document element.
@@ -57,7 +68,7 @@ export function parseXml(document: string): XmlElement {
       elements += 1;
       if (elements > mostElements || open.length >= deepest) throw new XmlError('Too large');
       if (parent === undefined && root !== undefined) throw new XmlError('Two document elements');
-      const begun = begin(startTag, attributes, parent?.scope ?? new Map([['xml', xmlNamespace]]));
+      const begun = begin(startTag, attributes, parent?.scope ?? outermost);
       parent?.element.children.push(begun.element);
       root ??= begun.element;
       if (empty === '') open.push(begun);
@@ -74,26 +85,37 @@ export function parseXml(document: string): XmlElement {
   return root;
 }
 
-function begin(tag: string, attributes: string, outer: ReadonlyMap<string, string>): Open {
+function begin(tag: string, attributes: string, outer: Scope): Open {
   const given = new Map<string, string>();
   for (const [, name = '', double, single] of attributes.matchAll(attribute)) {
+    if (given.size >= mostAttributes) throw new XmlError('Too many attributes');
     if (!nameForm.test(name)) throw new XmlError('Not the name of an attribute');
     if (given.has(name)) throw new XmlError(`The attribute ${name} is there twice`);
     given.set(name, resolved(double ?? single ?? ''));
   }
-  const scope = new Map(outer);
+  const declared = new Map<string, string>();
   const own = new Map<string, string>();
   for (const [name, value] of given) {
-    if (name === 'xmlns') scope.set('', value);
-    else if (name.startsWith('xmlns:')) scope.set(name.slice('xmlns:'.length), value);
+    if (name === 'xmlns') declared.set('', value);
+    else if (name.startsWith('xmlns:')) declared.set(name.slice('xmlns:'.length), value);
     else own.set(localName(name), value);
   }
   if (!nameForm.test(tag)) throw new XmlError('Not the name of an element');
   const prefix = tag.includes(':') ? tag.slice(0, tag.indexOf(':')) : '';
-  const namespace = scope.get(prefix) ?? '';
+  const scope = declared.size === 0 ? outer : { declared, outer };
+  const namespace = namespaceOf(prefix, scope);
   if (prefix !== '' && namespace === '') throw new XmlError(`The prefix ${prefix} is not declared`);
   const element = { name: localName(tag), namespace, attributes: own, children: [], text: '' };
   return { tag, element, scope };
+}
+
+/** Looks from the inside out: nothing is copied, and no more than `deepest` steps are taken. */
+function namespaceOf(prefix: string, scope: Scope): string {
+  for (let at: Scope | undefined = scope; at !== undefined; at = at.outer) {
+    const found = at.declared.get(prefix);
+    if (found !== undefined) return found;
+  }
+  return '';
 }
 
 function localName(name: string): string {

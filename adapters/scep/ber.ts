@@ -9,6 +9,8 @@ import { encode } from '../../src/x509/encode-der.ts';
 
 /** Deeper than any certificate in an envelope in a message. */
 const mostDepth = 40;
+/** A certificate has about a hundred. */
+const mostElements = 20_000;
 const constructedOctetString = tag.octetString | 0x20;
 const maxLengthBytes = 4;
 
@@ -23,6 +25,7 @@ export function berToDer(ber: Uint8Array): Uint8Array {
 class BerReader {
   at = 0;
   readonly #bytes: Uint8Array;
+  #elements = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -30,6 +33,8 @@ class BerReader {
 
   next(depth: number): Uint8Array {
     if (depth > mostDepth) throw new DerError('The message is nested too deeply');
+    this.#elements += 1;
+    if (this.#elements > mostElements) throw new DerError('The message has too many elements');
     const start = this.at;
     const found = this.#byte();
     if ((found & 0x1f) === 0x1f) throw new DerError('The message has a tag of several bytes');

@@ -1,7 +1,7 @@
 import { narrowProcess, type ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError } from '../errors.ts';
 import { type Call, GoogleConnection, type GoogleConnectionOptions } from './google-connection.ts';
-import { isOperationName, narrowOperation } from './operation.ts';
+import { isOperationName, narrowOperation, processIdOf } from './operation.ts';
 import {
   type ProcessReference,
   type ProvisioningApi,
@@ -40,7 +40,11 @@ export class ChromeManagement implements ProvisioningApi {
 
   async get(process: ProcessReference, signal: AbortSignal): Promise<ProvisioningProcess> {
     const call: Call = { method: 'get', path: this.#pathOf(process) };
-    return narrowProcess(await this.#connection.send(call, signal));
+    const found = narrowProcess(await this.#connection.send(call, signal));
+    if (processIdOf(found.name) === process.processId) return found;
+    throw new GoogleError('google-bad-answer', 'get: Google answered with another process.', {
+      unclear: false,
+    });
   }
 
   async claim(
@@ -73,7 +77,7 @@ export class ChromeManagement implements ProvisioningApi {
     };
     const json = await this.#connection.send(call, signal);
     try {
-      return narrowOperation(json);
+      return narrowOperation(json, process.processId);
     } catch (error) {
       if (!(error instanceof GoogleError)) throw error;
       // Google said yes: the device may be signing, although we cannot read which operation to look at.
@@ -89,9 +93,8 @@ export class ChromeManagement implements ProvisioningApi {
         { unclear: false },
       );
     }
-    return narrowOperation(
-      await this.#connection.send({ method: 'operation', path: this.#root + name }, signal),
-    );
+    const call: Call = { method: 'operation', path: this.#root + name };
+    return narrowOperation(await this.#connection.send(call, signal), processIdOf(name));
   }
 
   async uploadCertificate(

@@ -11,31 +11,43 @@ export function isOperationName(name: string): boolean {
   return operationName.test(name);
 }
 
+/** The id of the process that a resource's name belongs to: a process's own, or that of one of its operations. */
+export function processIdOf(name: string): string | undefined {
+  return /^customers\/[^/]+\/certificateProvisioningProcesses\/([^/]+)(?:\/operations\/[^/]+)?$/.exec(
+    name,
+  )?.[1];
+}
+
 /**
  * Narrows Google's long-running operation of signData.
  *
- * @throws {GoogleError} `google-bad-answer` for what is not the documented JSON, and for an operation that
- * is done without saying how it ended.
+ * @param processId the process it has to belong to; the customer may be named in another way than we did
+ * @throws {GoogleError} `google-bad-answer` for what is not the documented JSON, for another process's operation,
+ * and for one that is done without saying in so many words how it ended: the process itself has to be looked at.
  */
-export function narrowOperation(json: unknown): SignDataOperation {
+export function narrowOperation(json: unknown, processId?: string): SignDataOperation {
   const operation = memberObject({ json }, 'json') ?? bad('it is not an object');
   const name = operation['name'];
   if (typeof name !== 'string' || !isOperationName(name))
     return bad('its name is not of the known form');
+  if (processId !== undefined && processIdOf(name) !== processId) {
+    return bad('it is another process’s');
+  }
   if (operation['done'] !== true) return { kind: 'running', name };
-  const error = memberObject(operation, 'error');
+  const error = operation['error'] ?? undefined;
   if (error !== undefined) {
-    const { code, message } = error;
-    return {
-      kind: 'failed',
-      name,
-      code: typeof code === 'number' ? code : 2,
-      message: typeof message === 'string' ? message : '',
-    };
+    if ((operation['response'] ?? undefined) !== undefined) bad('it has a result and an error');
+    const { code, message } = memberObject({ error }, 'error') ?? bad('its error is not an object');
+    if (typeof code !== 'number' || code === 0) return bad('its error does not say which');
+    return { kind: 'failed', name, code, message: typeof message === 'string' ? message : '' };
   }
   const response = memberObject(operation, 'response') ?? bad('it is done without a result');
   const process =
     memberObject(response, 'certificateProvisioningProcess') ?? bad('its result has no process');
+  const owner = process['name'] ?? undefined;
+  if (typeof owner === 'string' && processIdOf(owner) !== processIdOf(name)) {
+    return bad('its result is another process’s');
+  }
   const text = process['signature'];
   const signature = typeof text === 'string' && text !== '' ? decodeBase64(text) : undefined;
   return signature === undefined

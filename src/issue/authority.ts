@@ -5,6 +5,7 @@ import { type ErrorCode, ProvisioningError } from '../errors.ts';
 import { type CallBudget, CallBudgetFullError } from '../google/call-budget.ts';
 import type { Opaque, ProcessRecord } from '../journal/process-record.ts';
 import type { CaCall, Events } from '../telemetry/events.ts';
+import { onBehalfOf } from '../telemetry/stray-errors.ts';
 import type {
   AuthorityFeatures,
   CertificateAuthority,
@@ -241,7 +242,9 @@ export class Authority {
     const startedAt = clock.now();
     let result: string = 'error';
     try {
-      const answer = await withDeadline(clock, timeoutMs, signal, run);
+      const answer = await onBehalfOf(this.reference, () =>
+        withDeadline(clock, timeoutMs, signal, run),
+      );
       result = kindOf(answer);
       return answer;
     } catch (error) {

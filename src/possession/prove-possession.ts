@@ -207,7 +207,7 @@ export async function collectSignature(
 
 type LookUp = Exclude<Step, { kind: 'onward' | 'wait' }> | SignDataOperation;
 
-/** By the operation where its name is known, else, and where it has gone, by the process. */
+/** By the operation where its name is known, else, and where it has gone or says nothing, by the process. */
 async function lookUp(
   visit: Visit,
   signing: SigningFacts,
@@ -218,7 +218,7 @@ async function lookUp(
     try {
       return await house.api.operation(signing.operation, signal);
     } catch (error) {
-      if (!(error instanceof GoogleError) || error.code !== 'google-not-found') throw error;
+      if (!(error instanceof GoogleError) || !saysNothing(error)) throw error;
     }
   }
   const process = await house.api.get(visit.entry, signal);
@@ -228,6 +228,10 @@ async function lookUp(
   return process.signature === undefined
     ? { kind: 'running', name }
     : { kind: 'done', name, signature: process.signature };
+}
+
+function saysNothing({ code }: GoogleError): boolean {
+  return code === 'google-not-found' || code === 'google-rejected' || code === 'google-bad-answer';
 }
 
 /** An operation's error ends the process where Google says so; else we refuse it. */

@@ -52,7 +52,15 @@ export interface EventMap {
     readonly againInMs: number;
   };
   /** An error nobody foresaw; the process is looked at again late. */
-  bug: { readonly processId?: string; readonly error: unknown };
+  bug: {
+    readonly processId?: string;
+    readonly error: unknown;
+    /** Nobody waited for what failed (stray-errors.ts); then the authority on whose behalf it ran, if any. */
+    readonly stray?: true;
+    readonly authority?: string;
+    /** So many more were not told in the period before. */
+    readonly untold?: number;
+  };
   googleRequest: {
     readonly method: GoogleMethod;
     /** The HTTP status, or `error` when no answer came. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Metrics } from './metrics.ts';
 
 /** Whether one part works; `detail` is for people. */
@@ -53,10 +53,13 @@ export async function startServer(options: ServerOptions): Promise<TelemetryServ
       requestTimeout: 10_000,
       maxHeaderSize: 8_192,
       keepAliveTimeout: 5_000,
+      // Else a connection that says nothing is only looked at every thirty seconds.
+      connectionsCheckingInterval: 1_000,
     },
     respond(options),
   );
-  server.maxConnections = 100;
+  server.maxConnections = 200;
+  makeRoom(server, 100);
   server.maxRequestsPerSocket = 1_000;
   server.listen(options.port, options.host);
   await listening(server, options);
@@ -93,6 +96,26 @@ const addressProblems: ReadonlyMap<unknown, string> = new Map([
   ['EADDRNOTAVAIL', 'is no address of this machine: correct server.host.'],
   ['ENOTFOUND', 'is no address: the name server.host is not known.'],
 ]);
+
+/**
+ * Of connections that ask for nothing, `most` are kept; for a further one the oldest has to go. So whoever fills
+ * the port with silent connections turns away himself, and not the next probe.
+ */
+function makeRoom(server: Server, most: number): void {
+  const silent = new Set<Socket>();
+  server.on('connection', (socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
+    const [oldest] = silent;
+    if (silent.size > most) oldest?.destroy();
+  });
+  server.on('request', ({ socket }, response) => {
+    silent.delete(socket);
+    response.once('close', () => {
+      if (!socket.destroyed) silent.add(socket);
+    });
+  });
+}
 
 function respond(options: ServerOptions): RequestListener {
   return (request, response) => {

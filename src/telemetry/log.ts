@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { errorTable } from '../errors.ts';
 import type { EventMap, Events } from './events.ts';
+import { logOutput } from './log-output.ts';
 import { scrub, scrubbed } from './scrub.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -30,8 +31,7 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
       },
     },
   };
-  // Pino's own choice writes later, and what an instance said right before it was killed would be lost.
-  return pino(options, destination ?? pino.destination({ fd: 1, sync: true }));
+  return pino(options, destination ?? logOutput());
 }
 
 /** Trouble of one code at one authority is told once in this time; its repeats are debug lines. */
@@ -60,10 +60,7 @@ function logProcesses(events: Events, log: Log, now: () => number): void {
     log[isRepeat ? 'debug' : level]({ event: 'trouble', ...trouble }, message);
   });
   events.on('bug', ({ error, ...bug }) =>
-    log.error(
-      { event: 'bug', ...bug, err: error },
-      'an error that nobody foresaw; please report it',
-    ),
+    log.error({ event: 'bug', ...bug, err: error }, bugLine(bug)),
   );
   events.on('orphan', ({ message, ...orphan }) =>
     log[orphan.revoked ? 'warn' : 'error'](
@@ -73,6 +70,13 @@ function logProcesses(events: Events, log: Log, now: () => number): void {
         : `an order has no answer, and may have made a certificate that nobody knows: ${message}`,
     ),
   );
+}
+
+function bugLine({ stray, authority }: Omit<EventMap['bug'], 'error'>): string {
+  if (stray !== true || authority === undefined) {
+    return 'an error that nobody foresaw; please report it';
+  }
+  return `the authority ${authority} left an error behind that nobody waits for: report it to whoever made this kind of CA`;
 }
 
 const notificationLines = {

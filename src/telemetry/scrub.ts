@@ -17,17 +17,44 @@ const rules: readonly (readonly [RegExp, string])[] = [
   // Credentials of an Authorization header (RFC 9110 11.6.2), but not "bearer token" or "Basic Constraints".
   [/\b(Bearer\s+)(?!(?:tokens?|authentication|scheme)\b)[\w.~+/=-]{4,}/gi, `$1${hidden}`],
   [/\b((?:Basic|Negotiate|NTLM)\s+)(?=\S+[\dA-Z=+/])[\w+/=]{6,}/g, `$1${hidden}`],
-  // An access token of Google's, and a JWT (RFC 7519): three base64url parts.
+  // What vendors mark as theirs: Google's access and refresh tokens, client secrets and API keys; Vault's tokens (service,
+  // batch, recovery, and the old form); AWS's key ids; GitHub's, GitLab's and Slack's tokens.
   [/\bya29\.[\w.-]+/g, hidden],
+  [/\b1\/\/0[\w-]{10,}/g, hidden],
+  [/\bGOCSPX-[\w-]+/g, hidden],
+  [/\bAIza[\w-]{30,}/g, hidden],
+  [/\b(?:hv[sbr]\.[\w-]{4,}|[sbr]\.[A-Za-z0-9]{24,})/g, hidden],
+  [/\b(?:AKIA|ASIA)[A-Z0-9]{12,}/g, hidden],
+  [/\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-)[\w-]{10,}/g, hidden],
+  // A JWT (RFC 7519): three base64url parts.
   [/\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*/g, hidden],
   // The password of a URL's user information (RFC 3986 3.2.1); it may itself hold an @.
   [/\b([a-z][a-z0-9+.-]{0,20}:\/\/[^\s:/@?#]{0,200}):[^\s/?#]*@/gi, `$1:${hidden}@`],
+  // The password of a WS-Security UsernameToken, and any other element of XML whose name promises a secret.
+  [/(<(?:[\w.-]{1,40}:)?(?:password|secret|pin)\b[^<>]{0,300}>)[^<]+/gi, `$1${hidden}`],
+  // challenge=value and pin: value, and challengePassword likewise; but not "challenge: dns-01" or "pin: wrong".
+  named(
+    String.raw`\b(?:challenge(?:[_-]?password)?|pin|pin-value|otp)`,
+    String.raw`(?!(?:http|dns|tls-alpn)-01\b|wrong\b|incorrect\b|locked\b|is\b|was\b)`,
+  ),
   // name=value and "name": "value" of names that promise a secret.
+  named(
+    'password|passwd|passphrase|secret(?:[_-]?access)?(?:[_-]?(?:key|id))?|private_?key|psk|\\bpwd|\\b(?:access|refresh|id|auth|session|client|security|vault)[_-]?token|\\b(?:api|auth|hmac|mac|account)[_-]?key|\\bassertion',
+  ),
+  // "token: denied" is a sentence, token=… and "token": … are not; likewise the signature of a URL, and Digest's response.
   [
-    /((?:password|passwd|passphrase|secret|private_?key|\bpwd|\b(?:access|refresh|id|auth|session|client)[_-]?token|\bapi[_-]?key|\bassertion)["']?\s{0,4}[=:]\s{0,4})(?:"[^"]*"|'[^']*'|[^\s,;&"'{}[\]]+)/gi,
+    /(\b(?:token|sig|signature|response)(?:\s{0,4}=\s{0,4}|["']\s{0,4}:\s{0,4}))(?:"[^"]*"|'[^']*'|["']?[^\s,;&"'{}[\]]+)/gi,
     `$1${hidden}`,
   ],
+  [/\b((?:set-)?cookie:\s{0,4})[^\r\n]+/gi, `$1${hidden}`],
 ];
+
+/** `name=value`, `name: value` and `"name": "value"`; a value in quotes may be cut off. */
+function named(names: string, unless = ''): readonly [RegExp, string] {
+  const value = String.raw`(?:"(?:[^"\\]|\\.)*"|'[^']*'|["']?[^\s,;&"'{}[\]]+)`;
+  const form = String.raw`((?:${names})["']?\s{0,4}[=:]\s{0,4})${unless}${value}`;
+  return [new RegExp(form, 'gi'), `$1${hidden}`];
+}
 
 /** The same text without bearer tokens, private keys, passwords in URLs and the like. */
 export function scrub(text: string): string {

@@ -154,9 +154,13 @@ function hexByte(byte: number): string {
   return `0x${byte.toString(16).padStart(2, '0')}`;
 }
 
+/** Far more than any identifier in use has; an arc of a megabyte would take hours to become a number. */
+const longestOid = 256;
+
 /** An OBJECT IDENTIFIER in dots. */
 export function readOid(element: DerElement): string {
   const { content } = element;
+  if (content.length > longestOid) throw new DerError('An object identifier is too long');
   if (content.length === 0 || ((content.at(-1) ?? 0) & 0x80) !== 0) {
     throw new DerError('An object identifier is cut off');
   }

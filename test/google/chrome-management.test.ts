@@ -12,8 +12,8 @@ import { SkippingClock } from './skipping-clock.ts';
 const sample = JSON.parse(
   readFileSync(new URL('../fixtures/sign-data-sample.json', import.meta.url), 'utf8'),
 );
-const process = { customer: 'my_customer', processId: 'p-1' };
-const path = '/v1/customers/my_customer/certificateProvisioningProcesses/p-1';
+const process = { customer: 'my_customer', processId: '0123456789abcdef0123456789abcdef' };
+const path = `/v1/customers/my_customer/certificateProvisioningProcesses/${process.processId}`;
 const never = new AbortController().signal;
 const nothing = () => Promise.resolve();
 const algorithm = 'SIGNATURE_ALGORITHM_ECDSA_SHA256';
@@ -64,6 +64,20 @@ describe('the six methods', () => {
       google.seen.map(({ url }) => (url.endsWith(':signData') ? '4' : undefined)),
     );
     expect(google.statuses).toEqual([200, 200, 200, 200, 200, 200]);
+  });
+
+  it('take no other process’s answer for their own', async () => {
+    await using google = await fakeGoogle([
+      json(200, sample.beforeSignData),
+      json(200, sample.running),
+    ]);
+    const other = { customer: 'my_customer', processId: 'p-2' };
+    expect(await errorOf(google.api.get(other, never))).toMatchObject({
+      code: 'google-bad-answer',
+    });
+    const data = new Uint8Array([1]);
+    const call = google.api.signData(other, data, algorithm, nothing, never);
+    expect(await errorOf(call)).toMatchObject({ code: 'google-bad-answer', unclear: true });
   });
 
   it('make no URL of ids that were not checked', async () => {

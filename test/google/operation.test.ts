@@ -25,6 +25,23 @@ describe('narrowing a signData operation', () => {
     ['no object', null],
     ['no name', { done: false }],
     ['a name that leads elsewhere', { name: `${name}/../x` }],
+    ['an end with an empty error', { name, done: true, error: {} }],
+    ['an end with an error that is none', { name, done: true, error: { code: 0 } }],
+    ['an end with a list for an error', { name, done: true, error: [] }],
+    ['an end with both halves', { ...sample.succeeded, error: sample.failed.error }],
+    [
+      'a result of another process',
+      {
+        name,
+        done: true,
+        response: {
+          certificateProvisioningProcess: {
+            ...sample.succeeded.response.certificateProvisioningProcess,
+            name: 'customers/C0/certificateProvisioningProcesses/other',
+          },
+        },
+      },
+    ],
     ['an end without a result', { name, done: true }],
     ['a result without a process', { name, done: true, response: {} }],
     [
@@ -39,6 +56,16 @@ describe('narrowing a signData operation', () => {
     expect(() => narrowOperation(json)).toThrow(
       expect.objectContaining({ code: 'google-bad-answer', unclear: false }),
     );
+  });
+
+  it('takes no operation of another process, and any name of the customer', () => {
+    const id = '0123456789abcdef0123456789abcdef';
+    const mine = {
+      ...sample.running,
+      name: name.replace(/customers\/\w+/, 'customers/my_customer'),
+    };
+    expect(narrowOperation(mine, id).kind).toBe('running');
+    expect(() => narrowOperation(sample.running, 'other')).toThrow(/another process/);
   });
 
   it('knows a safe operation name', () => {

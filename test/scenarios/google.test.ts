@@ -233,6 +233,26 @@ describe('somebody between us and Google', () => {
   );
 });
 
+describe('an operation that says nothing', () => {
+  it.each<[string, (name: string) => unknown]>([
+    ['done with an empty error', (name) => ({ name, done: true, error: {} })],
+    ['done with both halves', (name) => ({ name, done: true, error: { code: 3 }, response: {} })],
+    ['done with neither', (name) => ({ name, done: true })],
+  ])('(%s) leads to a look at the process', async (_what, operation) => {
+    const world = new World();
+    const observer = new Observer(world);
+    const process = world.add({ signAfterMs: 60_000 });
+    const name = `customers/C0/certificateProvisioningProcesses/${process.id}/operations/0`;
+    const body = JSON.stringify(operation(name));
+    world.google.stranger = (method) =>
+      method === 'operation' ? { status: 200, body } : undefined;
+    world.start();
+    await world.untilClosed();
+    expect(observer.finish()).toEqual([]);
+    expect(world.outcome(process)).toBe('delivered');
+  });
+});
+
 describe('a verdict of Google’s that does not last', () => {
   const methods = ['get', 'claim', 'signData', 'operation', 'uploadCertificate'] as const;
   it.each(

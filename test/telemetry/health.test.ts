@@ -119,6 +119,20 @@ describe('startServer', () => {
     expect(status).toBe(405);
   });
 
+  it('answers a probe beside two hundred connections that say nothing', async () => {
+    const get = await serving();
+    const silent = Array.from({ length: 200 }, () => connect(server?.port ?? 0, '127.0.0.1'));
+    const turnedAway = silent.map(
+      (socket) => new Promise((resolve) => socket.on('error', resolve).once('close', resolve)),
+    );
+    await Promise.all(silent.map((socket) => new Promise((open) => socket.once('connect', open))));
+    expect((await get('/livez')).status).toBe(200);
+    // The first ones had to go.
+    await Promise.all(turnedAway.slice(0, 100));
+    expect(silent.at(-1)?.destroyed).toBe(false);
+    for (const socket of silent) socket.destroy();
+  });
+
   it('ends although a client holds its connection open', async () => {
     await serving();
     const port = server?.port ?? 0;

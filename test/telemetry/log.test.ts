@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { Events } from '../../src/telemetry/events.ts';
 import { createLog, type LogLevel, logEvents } from '../../src/telemetry/log.ts';
+import { logOutput } from '../../src/telemetry/log-output.ts';
 
 function logged(level: LogLevel = 'debug') {
   const lines: string[] = [];
@@ -119,6 +120,60 @@ describe('logEvents', () => {
 
 const pem = `-----BEGIN EC ${'PRIVATE'} KEY-----\nTOPSECRETKEYDATA\n-----END EC ${'PRIVATE'} KEY-----`;
 
+describe('logOutput', () => {
+  /** Like a pipe: takes what is written only while somebody reads. */
+  function pipe() {
+    const read: string[] = [];
+    const unread: (() => void)[] = [];
+    let stalled = true;
+    const stream = new Writable({
+      decodeStrings: false,
+      write(chunk, _encoding, done) {
+        read.push(String(chunk));
+        if (stalled) unread.push(done);
+        else done();
+      },
+    });
+    const goOn = () => {
+      stalled = false;
+      for (const done of unread.splice(0)) done();
+    };
+    return { stream, read, goOn };
+  }
+
+  it('keeps so much for a reader that stands still, drops the rest, and says how many lines', async () => {
+    const { stream, read, goOn } = pipe();
+    const output = logOutput(stream, 1_000);
+    const line = `${'x'.repeat(99)}\n`;
+    for (let lines = 0; lines < 50; lines += 1) output.write(line);
+    expect(stream.writableLength).toBeLessThan(1_200);
+    goOn();
+    await output.flushed(1_000);
+    output.write('after\n');
+    const text = read.join('');
+    const kept = text.split(line).length - 1;
+    expect(text).toContain(`"lines":${50 - kept}`);
+    expect(text).toMatch(/dropped here.*\nafter\n$/);
+  });
+
+  it('waits for a reader at the end, but not for ever', async () => {
+    const { stream } = pipe();
+    const output = logOutput(stream);
+    output.write('x\n');
+    await output.flushed(10);
+    expect(stream.writableLength).toBeGreaterThan(0);
+  });
+
+  it('goes on when its reader has gone', async () => {
+    const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
+    const output = logOutput(stream);
+    output.write('x\n');
+    await new Promise(setImmediate);
+    output.write('y\n');
+    await output.flushed(1_000);
+  });
+});
+
 describe('createLog', () => {
   it.each([
     ['a bearer token', 'authorization: Bearer TOPSECRET.abc-123'],
@@ -131,6 +186,32 @@ describe('createLog', () => {
     ['a parameter', 'POST /x?client_secret=TOPSECRET&a=b'],
     ['JSON of another library', '{"password": "TOPSECRET", "a": 1}'],
     ['basic authentication', 'Authorization: Basic VE9QU0VDUkVUOng='],
+    ['digest authentication', 'Authorization: Digest username="x", response="TOPSECRET"'],
+    ['a cookie', 'Set-Cookie: session=TOPSECRET; Secure'],
+    ['a token of Vault’s', 'permission denied for hvs.CAESITOPSECRETx'],
+    ['a batch token of Vault’s', 'hvb.AAAAAQJTOPSECRETx'],
+    ['an old token of Vault’s', 's.TOPSECRETTOPSECRETTOPSECRE1'],
+    ['a header of Vault’s', 'X-Vault-Token: TOPSECRET'],
+    ['a key id of AWS', 'AKIATOPSECRETEXAMPL is not known'],
+    ['a passing key id of AWS', 'ASIATOPSECRETEXAMPL is not known'],
+    ['a secret key of AWS', 'aws_secret_access_key = TOPSECRET'],
+    ['a presigned URL', 'https://b.example/x?X-Amz-Signature=TOPSECRET&a=b'],
+    ['a client secret of Google’s', 'GOCSPX-TOPSECRET_abc'],
+    ['a refresh token of Google’s', '1//0gTOPSECRETTOPSECRET-x'],
+    ['an API key of Google’s', 'AIzaSyTOPSECRETTOPSECRETTOPSECRETTOPSE'],
+    ['a token of GitHub’s', 'ghp_TOPSECRETTOPSECRET'],
+    [
+      'a password of WS-Security',
+      '<o:Password Type="http://docs.oasis-open.org/x#PasswordText">TOPSECRET</o:Password>',
+    ],
+    ['a challenge', 'POST /x?challenge=TOPSECRET&a=b'],
+    ['a challenge password', 'challengePassword: "TOPSECRET"'],
+    ['a PIN', 'C_Login with pin: TOPSECRET'],
+    ['a PIN in JSON', '{"pin":"TOPSECRET"}'],
+    ['a PIN in a URI', 'pkcs11:object=x?pin-value=TOPSECRET'],
+    ['a text in quotes that was cut', 'password="TOPSECRET'],
+    ['a quote inside of quotes', '{"password":"a\\"TOPSECRET"}'],
+    ['a shared key', 'hmacKey: TOPSECRET'],
   ])('hides %s in messages, fields and errors', (_what, text) => {
     const { log, lines } = logged();
     log.info(text);
@@ -161,7 +242,8 @@ describe('createLog', () => {
   it('leaves ordinary words alone', () => {
     const { log, parsed } = logged();
     const text =
-      'A bearer token is missing; Basic Constraints; https://ca.example:8443/x; password wrong';
+      'A bearer token is missing; Basic Constraints; https://ca.example:8443/x; password wrong; ' +
+      'token: denied; challenge: dns-01 failed; pin: wrong; s.example.com; us.east; a cookie';
     log.info(text);
     expect(parsed()[0]).toMatchObject({ msg: text });
   });

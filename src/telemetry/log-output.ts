@@ -1,0 +1,56 @@
+import type { Writable } from 'node:stream';
+
+/*
+ * Where the log goes: standard output, which somebody else reads. A line is handed over at once, so that nothing that an
+ * instance said before it was killed is lost; Node does that without waiting where the output is a pipe or a socket. When the
+ * reader stands still, lines are kept up to a bound, then they are dropped and counted: the service goes on.
+ */
+
+/** Some thousand lines. */
+const mostBytesKept = 1024 * 1024;
+
+export interface LogOutput {
+  write(line: string): void;
+  /** Resolves when everything is handed over, or after this time. */
+  flushed(withinMs: number): Promise<void>;
+}
+
+export function logOutput(stream: Writable = process.stdout, mostKept = mostBytesKept): LogOutput {
+  let dropped = 0;
+  let broken = false;
+  // Whoever read it has gone: there is nobody to tell.
+  stream.on('error', () => {
+    broken = true;
+  });
+  return {
+    write(line) {
+      // After a loss nothing goes out before there is room for more than a line or two.
+      const limit = dropped === 0 ? mostKept : mostKept / 2;
+      if (broken || stream.writableLength > limit) {
+        dropped += 1;
+        return;
+      }
+      if (dropped > 0) stream.write(lossLine(dropped));
+      dropped = 0;
+      stream.write(line);
+    },
+    async flushed(withinMs) {
+      if (broken || stream.writableLength === 0) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const late = setTimeout(resolve, withinMs);
+      stream.write(dropped > 0 ? lossLine(dropped) : '', () => resolve());
+      await promise;
+      clearTimeout(late);
+    },
+  };
+}
+
+function lossLine(lines: number): string {
+  return `${JSON.stringify({
+    level: 'warn',
+    time: new Date().toISOString(),
+    event: 'log',
+    lines,
+    msg: `${lines} lines of the log were dropped here: whoever reads it did not keep up`,
+  })}\n`;
+}
