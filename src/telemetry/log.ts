@@ -2,6 +2,7 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 import { errorTable } from '../errors.ts';
 import type { EventMap, Events } from './events.ts';
 import { logOutput } from './log-output.ts';
+import { Outage } from './outage.ts';
 import { scrub, scrubbed } from './scrub.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -41,12 +42,25 @@ const repeatsAreQuietMs = 10_000;
 export function logEvents(events: Events, log: Log, now: () => number = Date.now): void {
   logProcesses(events, log, now);
   logCalls(events, log);
-  logState(events, log);
+  logState(events, log, now);
 }
 
 function logProcesses(events: Events, log: Log, now: () => number): void {
   const quietUntil = new Map<string, number>();
-  events.on('notification', (notification) => logNotification(notification, log));
+  const unwritten = new Outage();
+  events.on('notification', (notification) => {
+    // What cannot be written is told as the journal's outage, with a count.
+    const isRepeat = notification.result === 'unwritten' && !unwritten.failed(now()).tell;
+    logNotification(notification, isRepeat, log);
+  });
+  events.on('journal', ({ up }) => {
+    const outage = up ? unwritten.ended(now()) : undefined;
+    if (outage === undefined) return;
+    log.info(
+      { event: 'notification', result: 'unwritten', messages: outage.failures },
+      deliveredAgain,
+    );
+  });
   events.on('stage', (stage) => log.debug({ event: 'stage', ...stage }, `${stage.room} done`));
   events.on('closed', (closed) =>
     log.info({ event: 'closed', ...closed }, closed.message ?? `process ${closed.outcome}`),
@@ -86,9 +100,16 @@ const notificationLines = {
   unwritten: ['error', 'the journal could not be written; the queue will deliver again'],
 } as const;
 
-function logNotification(notification: EventMap['notification'], log: Log): void {
+const deliveredAgain =
+  'messages that came while the journal could not be written: the queue delivers them again';
+
+function logNotification(
+  notification: EventMap['notification'],
+  isRepeat: boolean,
+  log: Log,
+): void {
   const [level, message] = notificationLines[notification.result];
-  log[level]({ event: 'notification', ...notification }, message);
+  log[isRepeat ? 'debug' : level]({ event: 'notification', ...notification }, message);
 }
 
 function logCalls(events: Events, log: Log): void {
@@ -100,7 +121,7 @@ function logCalls(events: Events, log: Log): void {
   );
 }
 
-function logState(events: Events, log: Log): void {
+function logState(events: Events, log: Log, now: () => number): void {
   events.on('authority', ({ message, ...authority }) => {
     const fields = { event: 'authority', ...authority };
     if (authority.up) log.info(fields, `authority ${authority.authority} is up`);
@@ -110,18 +131,30 @@ function logState(events: Events, log: Log): void {
         `authority ${authority.authority} is down: ${message ?? 'no reason given'}`,
       );
   });
-  events.on('inbox', (inbox) => logUpOrDown(log, 'inbox', inbox));
-  events.on('journal', (journal) => logUpOrDown(log, 'journal', journal));
+  for (const part of ['inbox', 'journal'] as const) {
+    const outage = new Outage();
+    events.on(part, (state) => logUpOrDown(log, part, state, outage, now()));
+  }
   events.on('service', (service) =>
     log.info({ event: 'service', ...service }, service.detail ?? `service ${service.state}`),
   );
 }
 
-function logUpOrDown(log: Log, event: 'inbox' | 'journal', state: EventMap['inbox']): void {
-  if (state.up) log.info({ event, up: true }, `${event} works`);
-  else
-    log.error(
-      { event, up: false },
-      `${event} does not work: ${state.problem ?? 'no reason given'}`,
-    );
+function logUpOrDown(
+  log: Log,
+  event: 'inbox' | 'journal',
+  { up, problem = 'no reason given' }: EventMap['inbox'],
+  outage: Outage,
+  now: number,
+): void {
+  if (up) {
+    log.info({ event, up, ...outage.ended(now) }, `${event} works`);
+    return;
+  }
+  const telling = outage.failed(now);
+  const count = telling.tell && telling.failures > 1 ? { failures: telling.failures } : {};
+  log[telling.tell ? 'error' : 'debug'](
+    { event, up, ...count },
+    `${event} does not work: ${problem}`,
+  );
 }

@@ -42,6 +42,45 @@ describe('logEvents', () => {
     ]);
   });
 
+  it('tells an outage of the database in a line, once a minute a count, and how long it was', () => {
+    const { events, parsed, clock } = listening('info');
+    for (let second = 0; second < 80; second += 1) {
+      clock.now = second * 1_000;
+      events.emit('journal', { up: false, problem: 'connection refused' });
+      events.emit('notification', { result: 'unwritten' });
+    }
+    clock.now = 80_000;
+    events.emit('journal', { up: true });
+    events.emit('journal', { up: true });
+    expect(parsed().map(({ time: _time, ...line }) => line)).toEqual([
+      {
+        level: 'error',
+        event: 'journal',
+        up: false,
+        msg: expect.stringMatching(/: connection refused/),
+      },
+      { level: 'error', event: 'notification', result: 'unwritten', msg: expect.any(String) },
+      { level: 'error', event: 'journal', up: false, failures: 61, msg: expect.any(String) },
+      { level: 'error', event: 'notification', result: 'unwritten', msg: expect.any(String) },
+      {
+        level: 'info',
+        event: 'notification',
+        result: 'unwritten',
+        messages: 80,
+        msg: expect.stringContaining('the queue delivers them again'),
+      },
+      {
+        level: 'info',
+        event: 'journal',
+        up: true,
+        failures: 80,
+        seconds: 80,
+        msg: 'journal works',
+      },
+      { level: 'info', event: 'journal', up: true, msg: 'journal works' },
+    ]);
+  });
+
   it('takes the level of trouble from who must act', () => {
     const { events, parsed } = listening();
     const trouble = { processId: 'p1', room: 'issue', againInMs: 1, message: 'm' } as const;
