@@ -20,6 +20,7 @@ import { orderOf } from './aws-private-ca/order.ts';
 import { sdkHandler } from './aws-private-ca/sdk-handler.ts';
 import { connectHttp } from './shared/connection.ts';
 import type { AdapterHttp } from './shared/http.ts';
+import { beforeOrder } from './shared/status-problem.ts';
 
 /*
  * AWS Private Certificate Authority over the official SDK's client, which is loaded only here. IssueCertificate
@@ -50,7 +51,7 @@ export default defineAdapter({
       region: given.certificateAuthorityArn.split(':')[3] ?? '',
       // The lifecycle repeats, with a backoff and under the authority's limits.
       maxAttempts: 1,
-      requestHandler: sdkHandler(http),
+      requestHandler: sdkHandler(http, context.clock),
       ...(given.endpoint === undefined ? {} : { endpoint: given.endpoint }),
       ...(await credentialsOf(given, context)),
     });
@@ -116,7 +117,7 @@ class AwsPrivateCa implements CertificateAuthority {
       request,
       this.#options.certificateAuthorityArn,
       request.wanted.template ?? this.#options.template,
-      await this.#algorithm(signal),
+      await beforeOrder(this.#algorithm(signal)),
     );
     try {
       const command = new this.#sdk.IssueCertificateCommand(order);

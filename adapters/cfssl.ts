@@ -19,6 +19,7 @@ import { profileInfo, refuseWrongProfile } from './cfssl/profile.ts';
 import { subjectJson } from './cfssl/subject.ts';
 import { connectHttp, connectionOptions } from './shared/connection.ts';
 import type { AdapterHttp } from './shared/http.ts';
+import { beforeOrder } from './shared/status-problem.ts';
 
 /*
  * Cloudflare's cfssl over its JSON API (cfssl doc/api): sign or authsign, info, revoke. It answers at once and
@@ -124,7 +125,7 @@ class Cfssl implements CertificateAuthority {
     signal.throwIfAborted();
     const { wanted } = request;
     const profile = wanted.template ?? this.#options.profile ?? '';
-    const info = await this.#info(profile, signal);
+    const info = await beforeOrder(this.#info(profile, signal));
     refuseWrongProfile(info, wanted, { profile, expiryHours: this.#options.expiryHours });
     const order = {
       certificate_request: encodePem('CERTIFICATE REQUEST', request.csr),

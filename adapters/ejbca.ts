@@ -32,6 +32,7 @@ import {
 } from './shared/connection.ts';
 import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
 import { jsonBody } from './shared/json-body.ts';
+import { beforeOrder } from './shared/status-problem.ts';
 
 /*
  * EJBCA's REST API. The end entity's user name follows from the requestId, and an order begins with a search
@@ -152,7 +153,7 @@ class Ejbca implements CertificateAuthority {
 
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     signal.throwIfAborted();
-    const earlier = await this.#find(request, signal);
+    const earlier = await beforeOrder(this.#find(request, signal));
     if (earlier !== undefined) return earlier;
     const password = randomBytes(24).toString('base64url');
     const body = this.#enrolment(request, password);
@@ -165,7 +166,8 @@ class Ejbca implements CertificateAuthority {
       return this.#pending({ approval, password });
     }
     const words = this.#client.wordsOf(answer, [password]);
-    if ([400, 409, 422].includes(answer.status) && isAboutRequest(words)) {
+    const isOwn = this.#client.isOwn(answer);
+    if (isOwn && [400, 409, 422].includes(answer.status) && isAboutRequest(words)) {
       return { kind: 'rejected', reason: words };
     }
     throw this.#client.errorOf('Enrolling', answer, [password]);
@@ -193,7 +195,8 @@ class Ejbca implements CertificateAuthority {
       return this.#issued(answer, request, signal);
     if (answer.status === 202) return this.#pending(ticket);
     const words = this.#client.wordsOf(answer, [password]);
-    if (answer.status === 400 && /reject|denied|expired/i.test(words)) {
+    const isOwn = this.#client.isOwn(answer);
+    if (isOwn && answer.status === 400 && /reject|denied|expired/i.test(words)) {
       return { kind: 'rejected', reason: words };
     }
     throw this.#client.errorOf('Finalizing', answer, [password]);

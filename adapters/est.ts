@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import type { Clock } from '../src/clock.ts';
 import { ProvisioningError } from '../src/errors.ts';
@@ -17,7 +18,8 @@ import { additionsOf } from './est/csr-attributes.ts';
 import { encodeBase64Lines, readCertificatesAnswer, readDerAnswer } from './est/encoding.ts';
 import { connectHttp, connectionOptions } from './shared/connection.ts';
 import { type AdapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
-import { serverWords } from './shared/server-words.ts';
+import { isPage, serverWords } from './shared/server-words.ts';
+import { beforeOrder, statusProblem } from './shared/status-problem.ts';
 
 /*
  * Enrollment over Secure Transport (RFC 7030, with RFC 8951 and RFC 9908). We are a registration authority:
@@ -144,7 +146,7 @@ class EstAuthority implements CertificateAuthority {
 
   async #enroll(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     signal.throwIfAborted();
-    const authorities = await this.#knownCacerts(signal);
+    const authorities = await beforeOrder(this.#knownCacerts(signal));
     const answer = await this.#http.request(
       {
         method: 'POST',
@@ -166,10 +168,12 @@ class EstAuthority implements CertificateAuthority {
       case 202:
         return { kind: 'pending', ticket: null, pollAfterMs: this.#pauseOf(answer) };
       case 400:
-      case 422: {
-        const said = serverWords(answer.body.toString('utf8'), this.#secrets);
-        return { kind: 'rejected', reason: `HTTP ${answer.status}: ${said || 'no text'}` };
-      }
+      case 422:
+        if (hasOwnWords(answer)) {
+          const said = serverWords(answer.body, this.#secrets);
+          return { kind: 'rejected', reason: `HTTP ${answer.status}: ${said}` };
+        }
+        throw this.#problem('simpleenroll', answer);
       default:
         throw this.#problem('simpleenroll', answer);
     }
@@ -222,24 +226,36 @@ class EstAuthority implements CertificateAuthority {
     return Math.min(longestPauseMs, Math.max(shortestPauseMs, asked));
   }
 
-  #problem(operation: string, { status, headers, body }: HttpAnswer): ProvisioningError {
-    const said = serverWords(body.toString('utf8'), this.#secrets);
-    const where = `${this.#base}/${operation} answered ${status}`;
-    const what = said === '' ? where : `${where}: ${said}`;
-    const retryAfterMs = retryAfterOf(headers, this.#clock.now());
-    const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-    if (status === 429) return new ProvisioningError('ca-throttled', what, pause);
-    if (status >= 500 || status === 408 || status === 425) {
-      return new ProvisioningError('ca-unavailable', what, pause);
-    }
-    if (status < 300) return new ProvisioningError('ca-bad-answer', what);
-    return new ProvisioningError('ca-misconfigured', `${what}. ${hintFor(status, headers)}`);
+  #problem(operation: string, answer: HttpAnswer): ProvisioningError {
+    const said = serverWords(answer.body, this.#secrets);
+    const where = `${this.#base}/${operation} answered ${answer.status}`;
+    return statusProblem(answer, {
+      what: said === '' ? where : `${where}: ${said}`,
+      isOwn: hasOwnWords(answer),
+      now: this.#clock.now(),
+      hint: hintFor(answer.status, answer.headers),
+    });
   }
+}
+
+/**
+ * Whether a refusal is the EST server's own: "a plaintext human-readable error message" (RFC 7030 4.2.3). A web server
+ * before it sends pages, or nothing: nginx says so that a client certificate has expired.
+ */
+function hasOwnWords({ status, headers, body }: HttpAnswer): boolean {
+  const type = String(headers['content-type'] ?? 'text/plain');
+  const text = body.toString('utf8').trim();
+  const reason = STATUS_CODES[status] ?? '';
+  const isReasonAlone = text.replace(/^(?:HTTP\/\S+ )?\d{0,3}\s*|\.$/gi, '') === reason;
+  const isJson = /^[[{]|^(?:null|true|false)$/.test(text);
+  return /^text\/plain\b/i.test(type) && text !== '' && !isPage(text) && !isJson && !isReasonAlone;
 }
 
 /** What mends a refusal that does not concern one order. */
 function hintFor(status: number, headers: HttpAnswer['headers']): string {
-  if (status < 400) return 'Redirects are not followed: give the URL that it points to.';
+  if (status === 400) {
+    return 'A page, or nothing, is not how EST refuses an order: a web server before it speaks, often because our client certificate (tls.certFile) is missing, has expired or is not known there.';
+  }
   if (status === 401) {
     return /^\s*digest/i.test(String(headers['www-authenticate'] ?? ''))
       ? 'The server wants HTTP Digest, which is not supported: use Basic or a client certificate.'

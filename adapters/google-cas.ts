@@ -25,6 +25,7 @@ import { type Options, options } from './google-cas/options.ts';
 import { connectHttp } from './shared/connection.ts';
 import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
 import { serverWords } from './shared/server-words.ts';
+import { beforeOrder } from './shared/status-problem.ts';
 
 /*
  * Google Cloud Certificate Authority Service, REST API v1 (the discovery document of privateca.googleapis.com).
@@ -119,7 +120,7 @@ class GoogleCas implements CertificateAuthority {
     if (this.features.idempotent) needed.push('privateca.certificates.get');
     const body = { permissions: needed };
     const answer = await this.#call('POST', ':testIamPermissions', body, signal);
-    if (answer.status !== 200) throw errorOf(this.#refusal(answer), 'check');
+    if (answer.status !== 200) throw errorOf(refusalOf(answer), 'check', this.#clock.now());
     const granted = permissionsOf(answer);
     const missing = needed.filter((permission) => !granted.includes(permission));
     if (missing.length === 0) return;
@@ -132,12 +133,12 @@ class GoogleCas implements CertificateAuthority {
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     const answer = await this.#call('POST', this.#orderPath(request), this.#order(request), signal);
     if (answer.status === 200) return issuanceOf(answer, request.subjectPublicKeyInfo);
-    const refusal = this.#refusal(answer);
+    const refusal = refusalOf(answer);
     if (isExisting(refusal) && this.features.idempotent) return this.#fetch(request, signal);
     if (isDecision(refusal)) {
       return { kind: 'rejected', reason: `${refusal.reason}: ${refusal.words}` };
     }
-    throw errorOf(refusal, 'certificates.create');
+    throw errorOf(refusal, 'certificates.create', this.#clock.now());
   }
 
   /** The service answers at once: there is never a ticket. */
@@ -184,12 +185,12 @@ class GoogleCas implements CertificateAuthority {
     const path = `/certificates/${certificateIdOf(request.requestId)}`;
     const answer = await this.#call('GET', path, undefined, signal);
     if (answer.status === 200) return issuanceOf(answer, request.subjectPublicKeyInfo);
-    const refusal = this.#refusal(answer);
+    const refusal = refusalOf(answer);
     // It exists and is not there: the earlier attempt is still under way.
     if (refusal.status === 404) {
       throw new ProvisioningError('ca-unavailable', `google-cas: ${refusal.words}`);
     }
-    throw errorOf(refusal, 'certificates.get');
+    throw errorOf(refusal, 'certificates.get', this.#clock.now());
   }
 
   readonly #revoke = async (
@@ -201,7 +202,8 @@ class GoogleCas implements CertificateAuthority {
     if (name === undefined) return;
     const path = `${name.slice(this.#options.caPool.length)}:revoke`;
     const answer = await this.#call('POST', path, { reason: reasons[reason] }, signal);
-    if (answer.status !== 200) throw errorOf(this.#refusal(answer), 'certificates.revoke');
+    if (answer.status !== 200)
+      throw errorOf(refusalOf(answer), 'certificates.revoke', this.#clock.now());
   };
 
   /** Its name in the pool; undefined when it is revoked already. The serial number is all that leads there. */
@@ -211,7 +213,8 @@ class GoogleCas implements CertificateAuthority {
     const filter = `certificate_description.subject_description.hex_serial_number:${serial}`;
     const query = new URLSearchParams({ filter, pageSize: '10' });
     const answer = await this.#call('GET', `/certificates?${query}`, undefined, signal);
-    if (answer.status !== 200) throw errorOf(this.#refusal(answer), 'certificates.list');
+    if (answer.status !== 200)
+      throw errorOf(refusalOf(answer), 'certificates.list', this.#clock.now());
     const found = entryOf(answer, certificate);
     if (found?.name.startsWith(`${this.#options.caPool}/certificates/`) === true) {
       return found.revoked ? undefined : found.name;
@@ -231,7 +234,7 @@ class GoogleCas implements CertificateAuthority {
   ): Promise<HttpAnswer> {
     signal.throwIfAborted();
     const { endpoint, caPool } = this.#options;
-    const authorization = await untilAborted(this.#token(), signal);
+    const authorization = await beforeOrder(untilAborted(this.#token(), signal));
     return this.#http.request(
       {
         method,
@@ -245,10 +248,6 @@ class GoogleCas implements CertificateAuthority {
       },
       signal,
     );
-  }
-
-  #refusal(answer: HttpAnswer): Refusal {
-    return refusalOf(answer, this.#clock.now());
   }
 }
 

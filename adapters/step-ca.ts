@@ -15,6 +15,7 @@ import { encodePem, readCertificates } from '../src/x509/pem.ts';
 import { connectHttp, connectionOptions } from './shared/connection.ts';
 import type { AdapterHttp } from './shared/http.ts';
 import { readJson } from './shared/json-answer.ts';
+import { beforeOrder } from './shared/status-problem.ts';
 import { problemOf, StepCaRefusal } from './step-ca/answer.ts';
 import { type TokenMint, type TokenPurpose, tokenMint } from './step-ca/one-time-token.ts';
 import { fetchPinnedRoot } from './step-ca/pinned-root.ts';
@@ -234,7 +235,7 @@ class StepCa implements CertificateAuthority {
     order: object,
     signal: AbortSignal,
   ) {
-    const http = await this.#connection.http(signal);
+    const http = await beforeOrder(this.#connection.http(signal));
     const url = new URL(path, this.#options.url).href;
     const ott = await this.#mint({ ...purpose, audience: url });
     const answer = await http.request(

@@ -134,8 +134,9 @@ class VaultPki implements CertificateAuthority {
     const body = signBody(request, this.#options, this.#context.clock.now());
     const path = this.#signPath(request.wanted.template ?? this.#options.role);
     const answer = await this.#post(path, body, signal);
-    if (answer.status === 400 && isAboutRequest(this.#client.wordsOf(answer))) {
-      return { kind: 'rejected', reason: this.#client.wordsOf(answer) };
+    const words = this.#client.wordsOf(answer);
+    if (answer.status === 400 && this.#client.isOwn(answer) && isAboutRequest(words)) {
+      return { kind: 'rejected', reason: words };
     }
     if (answer.status !== 200) throw this.#client.errorOf('Signing', answer);
     const { data } = this.#client.read(answer, signAnswer);

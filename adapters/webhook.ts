@@ -20,8 +20,9 @@ import {
   plainHttpOption,
   refuseUnsafeUrl,
 } from './shared/connection.ts';
-import { type AdapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
+import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
 import { serverWords } from './shared/server-words.ts';
+import { statusProblem } from './shared/status-problem.ts';
 import {
   collectMessage,
   issueMessage,
@@ -195,21 +196,16 @@ class WebhookAuthority implements CertificateAuthority {
   }
 
   /** Only an answer in JSON may reject an order: a status may come from anything in between. */
-  #refuseFailure({ status, headers, body }: HttpAnswer, confidences: readonly string[]): void {
+  #refuseFailure(answer: HttpAnswer, confidences: readonly string[]): void {
+    const { status, body } = answer;
     if (status >= 200 && status <= 299) return;
     const said = serverWords(body, [...this.#secrets, ...confidences]) || 'nothing';
-    const message = `The service answered ${status}: ${said}`;
-    const retryAfterMs = retryAfterOf(headers, this.#context.clock.now());
-    const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-    if (status === 429) throw new ProvisioningError('ca-throttled', message, pause);
-    if (status >= 500 || status === 408 || status === 425) {
-      throw new ProvisioningError('ca-unavailable', message, pause);
-    }
-    const hint =
-      status < 400
-        ? 'Redirects are not followed: correct url.'
-        : 'Check url and secret. A service that decides against an order says so with 200 and {"status": "rejected"}.';
-    throw new ProvisioningError('ca-misconfigured', `${message}. ${hint}`);
+    throw statusProblem(answer, {
+      what: `The service answered ${status}: ${said}`,
+      isOwn: false,
+      now: this.#context.clock.now(),
+      hint: 'Check url and secret. A service that decides against an order says so with 200 and {"status": "rejected"}.',
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import type { HttpAnswer } from '../shared/http.ts';
 import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 import { formatHresult, meaningOf } from './hresult.ts';
 
 /** What the CA says about a request. */
@@ -36,30 +37,25 @@ export function outcomeOfHresult(hresult: number, words: string): Outcome {
   throw new ProvisioningError(meaning.code, `adcs: ${text}`);
 }
 
-/** The error of an HTTP status that has nothing more to say. */
+/** The error of an HTTP status: web servers speak in pages, the CA does not. */
 export function errorOfStatus(answer: HttpAnswer, now: number): ProvisioningError {
-  const { status } = answer;
-  const retryAfterMs = retryAfterOf(answer.headers, now);
-  const options = retryAfterMs === undefined ? {} : { retryAfterMs };
-  if (status === 429) return new ProvisioningError('ca-throttled', 'adcs: 429', options);
-  if (status === 500 && answer.body.length === 0) {
+  const { status, body } = answer;
+  if (status === 500 && body.length === 0) {
     return new ProvisioningError(
       'ca-misconfigured',
       'adcs: 500 without a word. Look at the service’s bindings and Extended Protection in IIS.',
+      { unanswered: true },
     );
   }
-  if (status === 408 || status >= 500) {
-    return new ProvisioningError('ca-unavailable', `adcs: the server answered ${status}.`, options);
-  }
-  if (status === 401 || status === 403) {
-    return new ProvisioningError(
-      'ca-misconfigured',
-      `adcs: the server answered ${status}. Check the user name and password or the client certificate, and that the URL is of the way of authentication that is configured.`,
-    );
-  }
-  return status >= 400
-    ? new ProvisioningError('ca-misconfigured', `adcs: the server answered ${status}. Check url.`)
-    : new ProvisioningError('ca-bad-answer', `adcs: an unexpected answer (${status}).`);
+  const isDenied = status === 401 || status === 403;
+  return statusProblem(answer, {
+    what: `adcs: the server answered ${status}: ${serverWords(body, [], 200) || 'nothing'}`,
+    isOwn: false,
+    now,
+    hint: isDenied
+      ? 'Check the user name and password or the client certificate, and that the URL is of the way of authentication that is configured.'
+      : 'Check url.',
+  });
 }
 
 export function badAnswer(what: string): ProvisioningError {

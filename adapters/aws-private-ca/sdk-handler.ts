@@ -1,5 +1,9 @@
 import type { ACMPCAClientConfig } from '@aws-sdk/client-acm-pca';
-import type { AdapterHttp } from '../shared/http.ts';
+import type { Clock } from '../../src/clock.ts';
+import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
+import { jsonBody } from '../shared/json-body.ts';
+import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 
 type RequestHandler = NonNullable<ACMPCAClientConfig['requestHandler']>;
 
@@ -14,8 +18,11 @@ interface SdkRequest {
   readonly body?: unknown;
 }
 
-/** Our HTTP in place of the SDK's, for its bounds, its trust and its proxy. This API only ever posts JSON. */
-export function sdkHandler(http: AdapterHttp): RequestHandler {
+/**
+ * Our HTTP in place of the SDK's, for its bounds, its trust and its proxy. This API only ever posts JSON. What is no
+ * error of AWS is thrown here as what it is: the SDK would make one of it.
+ */
+export function sdkHandler(http: AdapterHttp, clock: Clock): RequestHandler {
   const never = new AbortController().signal;
   return {
     metadata: { handlerProtocol: 'http/1.1' },
@@ -32,6 +39,14 @@ export function sdkHandler(http: AdapterHttp): RequestHandler {
         },
         options.abortSignal ?? never,
       );
+      if (answer.status >= 300 && !isOwn(answer)) {
+        throw statusProblem(answer, {
+          what: `aws-private-ca: ${authority} answered ${answer.status}: ${serverWords(answer.body) || 'nothing'}`,
+          isOwn: false,
+          now: clock.now(),
+          hint: 'Look at endpoint, and at the way there.',
+        });
+      }
       const received: Record<string, string> = {};
       for (const [name, value] of Object.entries(answer.headers)) {
         if (typeof value === 'string') received[name] = value;
@@ -51,6 +66,15 @@ export function sdkHandler(http: AdapterHttp): RequestHandler {
       // The adapter owns the connections.
     },
   } as RequestHandler;
+}
+
+/** AWS JSON 1.1 names an error in a header or in `__type`. */
+function isOwn({ headers, body }: HttpAnswer): boolean {
+  if (typeof headers['x-amzn-errortype'] === 'string') return true;
+  const json = jsonBody(body);
+  const type: unknown =
+    typeof json === 'object' && json !== null ? Reflect.get(json, '__type') : undefined;
+  return typeof type === 'string' && type !== '';
 }
 
 /** undici writes these itself, from the URL and the body. */

@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import type { HttpAnswer } from '../shared/http.ts';
 import { quote, readJson } from '../shared/json-answer.ts';
+import { jsonBody } from '../shared/json-body.ts';
+import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 
 /*
  * cfssl answers everything with one envelope: { success, result, errors: [{ code, message }], messages }
@@ -42,27 +45,28 @@ export function resultOf<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const { call, clock, secrets } = context;
   const { status } = answer;
-  if (status === 429 || status === 503) {
-    const retryAfterMs = retryAfterOf(answer.headers, clock.now());
-    throw new ProvisioningError(
-      status === 429 ? 'ca-throttled' : 'ca-unavailable',
-      `cfssl answered ${status} to ${call}.`,
-      retryAfterMs === undefined ? {} : { retryAfterMs },
-    );
+  const read = envelope.safeParse(jsonBody(answer.body));
+  const isOwn = read.success;
+  const isEndpointMissing =
+    [401, 403, 404, 405].includes(status) || (status >= 300 && status < 400);
+  if (status >= 400 && isOwn && !isEndpointMissing && status !== 429 && status < 500) {
+    throw problemOf(read.data.errors, call, secrets);
   }
-  if ([401, 403, 404, 405].includes(status) || (status >= 300 && status < 400)) {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      `cfssl answered ${status} to ${call}. Check url, and that this endpoint is enabled there (revoke needs a database, authsign a profile with auth_key).`,
-    );
+  if (status >= 300) {
+    const words = isOwn
+      ? quote(read.data.errors[0]?.message ?? '', secrets)
+      : serverWords(answer.body, secrets);
+    throw statusProblem(answer, {
+      what: `cfssl answered ${status} to ${call}${words === '' ? '' : `: ${words}`}`,
+      isOwn,
+      now: clock.now(),
+      hint: 'Check url, and that this endpoint is enabled there (revoke needs a database, authsign a profile with auth_key).',
+    });
   }
-  if (status >= 500) {
-    throw new ProvisioningError('ca-unavailable', `cfssl answered ${status} to ${call}.`);
-  }
-  const read = readJson(answer, envelope, `The answer to ${call}`);
-  if (status !== 200 || !read.success) throw problemOf(read.errors, call, secrets);
+  const { success, errors, result } = readJson(answer, envelope, `The answer to ${call}`);
+  if (status !== 200 || !success) throw problemOf(errors, call, secrets);
   return readJson(
-    { ...answer, body: Buffer.from(JSON.stringify(read.result ?? null)) },
+    { ...answer, body: Buffer.from(JSON.stringify(result ?? null)) },
     schema,
     `The result of ${call}`,
   );

@@ -3,8 +3,9 @@ import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { DerError, tag } from '../../src/x509/der.ts';
 import { encode, encodeText } from '../../src/x509/encode-der.ts';
-import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 import {
   bodyType,
   decodeMessage,
@@ -133,19 +134,14 @@ export class Transaction {
   }
 
   /** An answer without a CMP message in it. */
-  problemOfStatus({ status, headers, body }: HttpAnswer): ProvisioningError {
+  problemOfStatus(answer: HttpAnswer): ProvisioningError {
     const { url, secrets, clock } = this.#link;
-    const said = serverWords(body.toString('utf8'), secrets) || 'no text';
-    const what = `${url} answered ${status}: ${said}`;
-    const retryAfterMs = retryAfterOf(headers, clock.now());
-    const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-    if (status === 429) return new ProvisioningError('ca-throttled', what, pause);
-    if (status >= 500 || status === 408) {
-      return new ProvisioningError('ca-unavailable', what, pause);
-    }
-    if (status < 300) return new ProvisioningError('ca-bad-answer', what);
-    const hint = 'Look at url, and at what stands between us and the CA.';
-    return new ProvisioningError('ca-misconfigured', `${what}. ${hint}`);
+    return statusProblem(answer, {
+      what: `${url} answered ${answer.status}: ${serverWords(answer.body, secrets) || 'no text'}`,
+      isOwn: false,
+      now: clock.now(),
+      hint: 'Look at url, and at what stands between us and the CA.',
+    });
   }
 
   async #verify(message: Message, senderNonce: Uint8Array): Promise<void> {

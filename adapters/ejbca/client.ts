@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { jsonBody } from '../shared/json-body.ts';
 import { serverWords } from '../shared/server-words.ts';
+import { beforeOrder, statusProblem } from '../shared/status-problem.ts';
 import type { Credentials } from './credentials.ts';
 
 export interface EjbcaCall {
@@ -35,7 +36,7 @@ export class EjbcaClient {
   /** A 401 to a token is answered once with a new one: nothing was carried out. */
   async send(call: EjbcaCall, signal: AbortSignal): Promise<HttpAnswer> {
     for (let isRepeat = false; ; isRepeat = true) {
-      const authorization = await this.#credentials.header(signal);
+      const authorization = await beforeOrder(this.#credentials.header(signal));
       const answer = await this.#once(call, authorization, signal);
       if (answer.status !== 401 || !this.#credentials.isRenewable || isRepeat) return answer;
       this.#credentials.invalidate(authorization);
@@ -53,11 +54,15 @@ export class EjbcaClient {
     );
   }
 
-  /** EJBCA's own words without our secrets. */
+  /** EJBCA's own words without our secrets; what anything else says when it is not EJBCA. */
   wordsOf(answer: HttpAnswer, confidences: readonly string[] = []): string {
-    const parsed = errorBody.safeParse(jsonBody(answer.body));
-    const said = parsed.success ? parsed.data.error_message : answer.body;
+    const said = errorIn(answer) ?? answer.body;
     return serverWords(said, [...this.#credentials.secrets, ...confidences]) || 'nothing';
+  }
+
+  /** Whether it is EJBCA that speaks. */
+  isOwn(answer: HttpAnswer): boolean {
+    return errorIn(answer) !== undefined;
   }
 
   /** The error that an answer other than the expected one stands for. */
@@ -66,15 +71,13 @@ export class EjbcaClient {
     answer: HttpAnswer,
     confidences: readonly string[] = [],
   ): ProvisioningError {
-    const { status, headers } = answer;
-    const message = `${doing}: EJBCA answered ${status}: ${this.wordsOf(answer, confidences)}`;
-    const retryAfterMs = retryAfterOf(headers, this.#clock.now());
-    const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-    if (status === 429) return new ProvisioningError('ca-throttled', message, pause);
-    if (status >= 500 || status === 408) {
-      return new ProvisioningError('ca-unavailable', message, pause);
-    }
-    return new ProvisioningError('ca-misconfigured', `${message}. ${hintOf(status)}`);
+    const { status } = answer;
+    return statusProblem(answer, {
+      what: `${doing}: EJBCA answered ${status}: ${this.wordsOf(answer, confidences)}`,
+      isOwn: this.isOwn(answer),
+      now: this.#clock.now(),
+      hint: hintOf(status),
+    });
   }
 
   #once(
@@ -92,8 +95,11 @@ export class EjbcaClient {
   }
 }
 
+function errorIn({ body }: HttpAnswer): string | undefined {
+  return errorBody.safeParse(jsonBody(body)).data?.error_message;
+}
+
 function hintOf(status: number): string {
-  if (status >= 300 && status < 400) return 'Redirects are not followed: correct url.';
   if (status === 401 || status === 403) {
     return 'Check the credentials and the rights of their role in EJBCA.';
   }

@@ -1,9 +1,10 @@
-import { type ErrorCode, ProvisioningError } from '../../src/errors.ts';
+import { ProvisioningError } from '../../src/errors.ts';
 import type { Issuance } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { decodePem } from '../../src/x509/pem.ts';
-import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import type { HttpAnswer } from '../shared/http.ts';
 import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 
 /** An answer outside of 2xx, read as google.rpc.Status (AIP-193). */
 export interface Refusal {
@@ -14,19 +15,26 @@ export interface Refusal {
   readonly words: string;
   /** The fields that a BadRequest detail names. */
   readonly fields: readonly string[];
-  readonly retryAfterMs: number | undefined;
+  /** Whether it is Google that speaks. */
+  readonly isOwn: boolean;
+  readonly answer: HttpAnswer;
 }
 
-export function refusalOf(answer: HttpAnswer, now: number): Refusal {
-  const error = memberOf(jsonOf(answer.body), 'error');
+export function refusalOf(answer: HttpAnswer): Refusal {
+  const { status, body } = answer;
+  const error = memberOf(jsonOf(body), 'error');
   const reason = memberOf(error, 'status');
   const message = memberOf(error, 'message');
+  const isNamed = typeof reason === 'string' && /^[A-Z_]{1,40}$/.test(reason);
+  // Its own code says the same as the status, or somebody in between has changed one of them.
+  const isOwn = typeof message === 'string' && memberOf(error, 'code') === status;
   return {
-    status: answer.status,
-    reason: typeof reason === 'string' && /^[A-Z_]{1,40}$/.test(reason) ? reason : '',
-    words: typeof message === 'string' ? serverWords(message) : 'without an explanation',
-    fields: violatedFields(memberOf(error, 'details')),
-    retryAfterMs: retryAfterOf(answer.headers, now),
+    status,
+    reason: isOwn && isNamed ? reason : '',
+    words: isOwn ? serverWords(message) : serverWords(body) || 'nothing',
+    fields: isOwn ? violatedFields(memberOf(error, 'details')) : [],
+    isOwn,
+    answer,
   };
 }
 
@@ -54,20 +62,18 @@ export function isDecision({ reason, words, fields }: Refusal): boolean {
 }
 
 /** The error that a refusal means when it is no decision. */
-export function errorOf(refusal: Refusal, what: string): ProvisioningError {
-  const { status, reason, words, retryAfterMs } = refusal;
-  return new ProvisioningError(
-    codeOf(refusal),
-    `google-cas ${what}: ${status}${reason === '' ? '' : ` ${reason}`}: ${words}`,
-    retryAfterMs === undefined ? {} : { retryAfterMs },
+export function errorOf(refusal: Refusal, what: string, now: number): ProvisioningError {
+  const { reason, words, isOwn, answer } = refusal;
+  const status = reason === 'RESOURCE_EXHAUSTED' ? 429 : answer.status;
+  // 409 ABORTED: another change was in the way.
+  return statusProblem(
+    { ...answer, status: status === 409 ? 503 : status },
+    {
+      what: `google-cas ${what}: ${answer.status}${reason === '' ? '' : ` ${reason}`}: ${words}`,
+      isOwn,
+      now,
+    },
   );
-}
-
-function codeOf({ status, reason }: Refusal): ErrorCode {
-  if (status === 429 || reason === 'RESOURCE_EXHAUSTED') return 'ca-throttled';
-  // 409 ABORTED: another change was in the way. 499: the call was cancelled on its way.
-  if (status === 408 || status === 409 || status === 499 || status >= 500) return 'ca-unavailable';
-  return status >= 400 ? 'ca-misconfigured' : 'ca-bad-answer';
 }
 
 /** A Certificate resource (v1 projects.locations.caPools.certificates) as an answer to an order. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 import { type Manner, mannerOf } from './algorithms.ts';
 import {
   type CaCertificates,
@@ -132,22 +133,17 @@ export class ScepServer {
   }
 }
 
-/** What an HTTP status other than 200 means. */
+/** What an HTTP status other than 200 means. Some servers say 500 to a wrong challenge; who reads the words can tell. */
 export function statusError(
-  { status, headers, body }: HttpAnswer,
+  answer: HttpAnswer,
   what: string,
   secrets: readonly string[],
   now: number,
 ): ProvisioningError {
-  const words = serverWords(body.toString('utf8'), secrets);
-  const message = `The SCEP server answered ${what} with HTTP ${status}${words === '' ? '' : `: ${words}`}`;
-  const retryAfterMs = retryAfterOf(headers, now);
-  const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-  if (status === 429) return new ProvisioningError('ca-throttled', message, pause);
-  // Some servers say so to a wrong challenge, too; the one who reads the words can tell.
-  if (status >= 500 || status === 408) {
-    return new ProvisioningError('ca-unavailable', message, pause);
-  }
-  if (status >= 400) return new ProvisioningError('ca-misconfigured', message);
-  return new ProvisioningError('ca-bad-answer', message);
+  const words = serverWords(answer.body.toString('utf8'), secrets);
+  return statusProblem(answer, {
+    what: `The SCEP server answered ${what} with HTTP ${answer.status}${words === '' ? '' : `: ${words}`}`,
+    isOwn: false,
+    now,
+  });
 }

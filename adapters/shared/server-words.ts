@@ -1,6 +1,22 @@
 /** Shorter secrets would blot out half of every message and protect nothing. */
 const shortestSecret = 4;
 
+/** A page of HTML as it is read: of its head only the title, which says most. */
+function withoutMarkup(text: string): string {
+  if (!isPage(text)) return text;
+  return text
+    .replace(/<(script|style)\b[^>]*>[\s\S]{0,20000}?<\/\1\s*>/gi, ' ')
+    .replace(/<!--[\s\S]{0,20000}?-->/g, ' ')
+    .replace(/<[^<>]{0,2000}>/g, ' ');
+}
+
+/** Whether it is HTML, whatever its headers call it. */
+export function isPage(text: string): boolean {
+  return /^\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--[^>]{0,200}-->\s*)*<(?:!doctype|html|head|body|title|h1|center)\b/i.test(
+    text,
+  );
+}
+
 /**
  * What a server said, made fit for one line that operators read: bounded, printable, without our secrets.
  * Empty when it said nothing. `longest` is in characters.
@@ -10,7 +26,7 @@ export function serverWords(
   secrets: Iterable<string> = [],
   longest = 500,
 ): string {
-  let line = text.toString().slice(0, 64 * 1024);
+  let line = withoutMarkup(text.toString().slice(0, 64 * 1024));
   // The longest first: one may be a part of another.
   for (const secret of [...secrets].toSorted((a, b) => b.length - a.length)) {
     if (secret.length >= shortestSecret) line = line.replaceAll(secret, '[secret]');

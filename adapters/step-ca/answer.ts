@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import type { Clock } from '../../src/clock.ts';
-import { ProvisioningError } from '../../src/errors.ts';
-import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import type { ProvisioningError } from '../../src/errors.ts';
+import type { HttpAnswer } from '../shared/http.ts';
 import { quote } from '../shared/json-answer.ts';
+import { jsonBody } from '../shared/json-body.ts';
+import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 
 /** The CA decided against the request itself. */
 export class StepCaRefusal extends Error {
@@ -25,43 +28,24 @@ export function problemOf(
   { clock, secrets }: { readonly clock: Clock; readonly secrets: readonly string[] },
 ): ProvisioningError | StepCaRefusal {
   const { status } = answer;
-  const said = `step-ca answered ${status} to ${call}: ${quote(messageOf(answer), secrets)}`;
-  if (status === 429) return new ProvisioningError('ca-throttled', said, pauseOf(answer, clock));
-  if (status === 501 || (status >= 300 && status < 400)) {
-    return new ProvisioningError('ca-misconfigured', `${said}. Check url.`);
-  }
-  if (status >= 500) {
-    return new ProvisioningError('ca-unavailable', said, pauseOf(answer, clock));
-  }
+  const message = messageOf(answer);
+  const isOwn = message !== undefined;
+  const what = `step-ca answered ${status} to ${call}: ${isOwn ? quote(message, secrets) : serverWords(answer.body, secrets) || 'nothing'}`;
+  const context = { what, isOwn, now: clock.now(), hint: 'Check url.' };
+  if (status === 501) return statusProblem({ ...answer, status: 404 }, context);
   if (status === 401) {
-    return new ProvisioningError(
-      'ca-misconfigured',
-      `${said}. The token was not accepted: compare provisioner, key, url (its host must be among the CA's dnsNames) and both clocks; the CA's log says more.`,
-    );
+    const hint =
+      "The token was not accepted: compare provisioner, key, url (its host must be among the CA's dnsNames) and both clocks; the CA's log says more.";
+    return statusProblem(answer, { ...context, hint });
   }
-  if (status === 403 || status === 400) {
-    return settings.test(said)
-      ? new ProvisioningError(
-          'ca-misconfigured',
-          `${said}. Raise maxTLSCertDuration of the provisioner, set validity: provisioner, or mend its template.`,
-        )
-      : new StepCaRefusal(said);
-  }
-  return new ProvisioningError(
-    status >= 400 ? 'ca-misconfigured' : 'ca-bad-answer',
-    `${said}. Check url.`,
-  );
+  if (!isOwn || (status !== 403 && status !== 400)) return statusProblem(answer, context);
+  if (!settings.test(message)) return new StepCaRefusal(what);
+  const hint =
+    'Raise maxTLSCertDuration of the provisioner, set validity: provisioner, or mend its template.';
+  return statusProblem(answer, { ...context, hint });
 }
 
-function pauseOf({ headers }: HttpAnswer, clock: Clock): { retryAfterMs?: number } {
-  const retryAfterMs = retryAfterOf(headers, clock.now());
-  return retryAfterMs === undefined ? {} : { retryAfterMs };
-}
-
-function messageOf({ body }: HttpAnswer): string {
-  try {
-    return problem.parse(JSON.parse(body.toString('utf8'))).message;
-  } catch {
-    return 'no message that could be read'; // Perhaps a proxy's page; its status says enough.
-  }
+/** What step-ca itself says; undefined when it is somebody else who speaks. */
+function messageOf({ body }: HttpAnswer): string | undefined {
+  return problem.safeParse(jsonBody(body)).data?.message;
 }

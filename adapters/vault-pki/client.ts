@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { type AdapterHttp, type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { jsonBody } from '../shared/json-body.ts';
 import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 
 export interface VaultCall {
   readonly method: 'GET' | 'POST';
@@ -63,33 +64,38 @@ export class VaultClient {
     );
   }
 
-  /** Vault's own words, `{"errors": […]}`, without our secrets. */
+  /** Vault's own words, `{"errors": […]}`, without our secrets; what anything else says when it is not Vault. */
   wordsOf(answer: HttpAnswer): string {
-    const parsed = errorBody.safeParse(jsonBody(answer.body));
-    const said = parsed.success ? parsed.data.errors.join('; ') : answer.body;
-    return serverWords(said, this.#secrets) || 'nothing';
+    return serverWords(errorsIn(answer)?.join('; ') ?? answer.body, this.#secrets) || 'nothing';
+  }
+
+  /** Whether it is Vault that speaks. */
+  isOwn(answer: HttpAnswer): boolean {
+    return errorsIn(answer) !== undefined;
   }
 
   /** The error that an answer other than 2xx stands for. */
   errorOf(doing: string, answer: HttpAnswer): ProvisioningError {
-    const { status, headers } = answer;
-    const message = `${doing}: Vault answered ${status}: ${this.wordsOf(answer)}`;
-    const retryAfterMs = retryAfterOf(headers, this.#clock.now());
-    const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-    if (status === 429) return new ProvisioningError('ca-throttled', message, pause);
+    const { status } = answer;
+    const context = {
+      what: `${doing}: Vault answered ${status}: ${this.wordsOf(answer)}`,
+      isOwn: this.isOwn(answer),
+      now: this.#clock.now(),
+      hint: hintOf(status),
+    };
     // 412: a performance standby that has not caught up; 472 to 474: a node that cannot serve now.
-    const passes = status >= 500 || [408, 412, 472, 473, 474].includes(status);
-    if (passes) return new ProvisioningError('ca-unavailable', message, pause);
-    return new ProvisioningError('ca-misconfigured', `${message}. ${hintOf(status)}`);
+    const passes = [412, 472, 473, 474].includes(status);
+    return statusProblem(passes ? { ...answer, status: 503 } : answer, context);
   }
 }
 
 const errorBody = z.object({ errors: z.array(z.string()) });
 
+function errorsIn({ body }: HttpAnswer): string[] | undefined {
+  return errorBody.safeParse(jsonBody(body)).data?.errors;
+}
+
 function hintOf(status: number): string {
-  if (status >= 300 && status < 400) {
-    return 'Redirects are not followed: name the active node or a load balancer in url.';
-  }
   if (status === 403) return 'Check the credentials and the policy.';
   if (status === 404) return 'Check url, mount, namespace and role.';
   return 'Check the options against the role and the mount.';

@@ -3,6 +3,7 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
 import { untilAborted } from '../../src/until-aborted.ts';
 import type { HttpAnswer } from '../shared/http.ts';
+import { beforeOrder } from '../shared/status-problem.ts';
 import { type AuthOptions, readCredentials } from './auth.ts';
 import type { VaultCall, VaultClient } from './client.ts';
 import { pathOf } from './path.ts';
@@ -57,11 +58,11 @@ export class VaultSession implements Disposable {
 
   /** Sends a call with the token. A 403 that comes from a dead token is answered by one new login. */
   async send(call: VaultCall, signal: AbortSignal): Promise<HttpAnswer> {
-    const { value } = await this.#current(signal);
+    const { value } = await beforeOrder(this.#current(signal));
     const answer = await this.#client.send({ ...call, token: value }, signal);
-    if (answer.status !== 403 || !(await this.#isDead(value, signal))) return answer;
+    if (answer.status !== 403 || !(await beforeOrder(this.#isDead(value, signal)))) return answer;
     if (this.#token?.value === value) this.#token = undefined;
-    const renewed = await this.#current(signal);
+    const renewed = await beforeOrder(this.#current(signal));
     return this.#client.send({ ...call, token: renewed.value }, signal);
   }
 

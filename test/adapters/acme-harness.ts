@@ -1,7 +1,8 @@
 import acme from '../../adapters/acme.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import type { NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
+import type { HttpHarness } from './http-harness.ts';
 
 export const acmeValidity: NotSupported = {
   notSupported:
@@ -16,7 +17,7 @@ function problem(type: string, status: number, detail: string) {
 }
 
 /** The kind `acme` over a double that wants an external account, and has authorised the names before. */
-export async function acmeHarness(): Promise<AdapterHarness> {
+export async function acmeHarness(): Promise<HttpHarness> {
   const externalAccount = { kid: 'kid-1', hmacKey };
   const double = await AcmeDouble.start({ preauthorised: true, externalAccount });
   const { server } = double;
@@ -27,7 +28,7 @@ export async function acmeHarness(): Promise<AdapterHarness> {
     termsOfServiceAgreed: true,
     externalAccount: { keyId: 'kid-1', hmacKey: { env: 'HMAC' } },
   });
-  return server.harness({
+  const harness = server.harness({
     connect: () => acme.connect(options, context, new AbortController().signal),
     hooks: {
       pendThenIssue: async () => undefined,
@@ -43,4 +44,5 @@ export async function acmeHarness(): Promise<AdapterHarness> {
     secrets: [hmacKey],
     validityAsAsked: acmeValidity,
   });
+  return { ...harness, answerOrder: (answer) => server.misspeak(/^\/finalize\//, answer) };
 }

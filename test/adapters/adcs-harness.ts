@@ -1,10 +1,10 @@
 import adcs from '../../adapters/adcs.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
 import { AdcsDouble, account, denied, templateName } from './doubles/adcs.ts';
+import type { HttpHarness } from './http-harness.ts';
 
-export interface AdcsHarness extends AdapterHarness {
+export interface AdcsHarness extends HttpHarness {
   readonly double: AdcsDouble;
   connect(options?: Record<string, unknown>): Promise<CertificateAuthority>;
 }
@@ -51,6 +51,7 @@ export async function adcsHarness(transport: 'ces' | 'certsrv'): Promise<AdcsHar
         return server.hang();
       },
     },
+    answerOrder: (answer) => void server.instead.push(() => answer),
     secrets: [
       account.password,
       Buffer.from(`${account.username}:${account.password}`).toString('base64'),

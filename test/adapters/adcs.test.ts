@@ -106,7 +106,7 @@ describe.each(['ces', 'certsrv'] as const)('adcs by %s', (transport) => {
     ['401', { status: 401, body: '' }, 'ca-misconfigured'],
     ['403', { status: 403, body: 'no' }, 'ca-misconfigured'],
     ['404', { status: 404, body: 'no' }, 'ca-misconfigured'],
-    ['a redirect', { status: 302, headers: { location: '/login' }, body: '' }, 'ca-bad-answer'],
+    ['a redirect', { status: 302, headers: { location: '/login' }, body: '' }, 'ca-misconfigured'],
     ['429', { status: 429, body: '' }, 'ca-throttled'],
     ['500 without a word', { status: 500, body: '' }, 'ca-misconfigured'],
     ['502', { status: 502, body: '<html>' }, 'ca-unavailable'],

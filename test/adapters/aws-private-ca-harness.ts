@@ -1,12 +1,12 @@
 import awsPrivateCa from '../../adapters/aws-private-ca.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
 import { AwsPrivateCaDouble, caArn, problem } from './doubles/aws-private-ca.ts';
+import type { HttpHarness } from './http-harness.ts';
 
 const secretKey = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
 
-export interface AwsHarness extends AdapterHarness {
+export interface AwsHarness extends HttpHarness {
   readonly double: AwsPrivateCaDouble;
   /** As the lifecycle has it: every order is pending at first. */
   connectPlain(options?: Record<string, unknown>): Promise<CertificateAuthority>;
@@ -59,6 +59,7 @@ export async function awsPrivateCaHarness(): Promise<AwsHarness> {
         return server.hang();
       },
     },
+    answerOrder: (answer) => void server.instead.push(() => answer),
     secrets: [secretKey],
     roots: () => double.signer.roots(),
     validityAsAsked: true,

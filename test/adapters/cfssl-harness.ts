@@ -1,7 +1,8 @@
 import cfssl from '../../adapters/cfssl.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import type { NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { authKey, startCfsslDouble } from './doubles/cfssl-double.ts';
+import type { HttpHarness } from './http-harness.ts';
 
 export const cfsslDecidesAtOnce: NotSupported = {
   notSupported: 'cfssl answers every order at once: nothing waits.',
@@ -13,7 +14,7 @@ export const profileDecidesValidity: NotSupported = {
 const orders = /\/authsign$/;
 
 /** The kind `cfssl` over a double. */
-export async function cfsslHarness(): Promise<AdapterHarness> {
+export async function cfsslHarness(): Promise<HttpHarness> {
   const server = await startCfsslDouble();
   const context = connectContext(server.directory, { env: { AUTH_KEY: authKey } });
   const options = cfssl.options.parse({
@@ -23,7 +24,7 @@ export async function cfsslHarness(): Promise<AdapterHarness> {
     revoke: true,
   });
   const refusal = { code: 5500, message: `a name is not allowed, whoever has ${authKey}` };
-  return server.harness({
+  const harness = server.harness({
     connect: () => cfssl.connect(options, context, new AbortController().signal),
     hooks: {
       pendThenIssue: cfsslDecidesAtOnce,
@@ -46,4 +47,5 @@ export async function cfsslHarness(): Promise<AdapterHarness> {
     secrets: [authKey],
     validityAsAsked: profileDecidesValidity,
   });
+  return { ...harness, answerOrder: (answer) => server.misspeak(orders, answer) };
 }

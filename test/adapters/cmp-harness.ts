@@ -6,12 +6,13 @@ import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
 import { type CmpServer, type CmpWord, startCmpServer } from './doubles/cmp-server.ts';
 import { DoubleCa } from './doubles/est-cmp-ca.ts';
+import type { HttpHarness } from './http-harness.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const never = new AbortController().signal;
 const secret = 'correct horse battery staple';
 
-export interface CmpHarness extends AdapterHarness {
+export interface CmpHarness extends HttpHarness {
   readonly server: CmpServer;
   readonly ca: DoubleCa;
   connectWith(options: Record<string, unknown>): ReturnType<AdapterHarness['connect']>;
@@ -75,6 +76,8 @@ export async function cmpHarness(
         };
       },
     },
+    answerOrder: ({ status, headers, body }) =>
+      void server.script.push({ http: status, headers, body }),
     // With signatures nobody on our side knows it.
     secrets: 'secret' in protection ? [secret] : [],
     roots: async () => [ca.root],

@@ -1,10 +1,10 @@
 import ejbca from '../../adapters/ejbca.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { EjbcaServer } from './doubles/ejbca-server.ts';
+import type { HttpHarness } from './http-harness.ts';
 
 /** The kind `ejbca` over a double of EJBCA, with a token of an OAuth provider. */
-export async function ejbcaHarness(): Promise<AdapterHarness> {
+export async function ejbcaHarness(): Promise<HttpHarness> {
   const server = await EjbcaServer.start();
   const secret = 'a secret: +/%';
   server.clients.set('certprov', secret);
@@ -50,6 +50,7 @@ export async function ejbcaHarness(): Promise<AdapterHarness> {
         return { reached: () => server.server.reached() };
       },
     },
+    answerOrder: (answer) => server.server.misbehave(answer, isOrder),
     secrets: [secret, 'token-1'],
     roots: async () => [server.ca.root],
     validityAsAsked: {

@@ -5,11 +5,12 @@ import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
 import { type EstServer, type EstWord, startEstServer } from './doubles/est-server.ts';
+import type { HttpHarness } from './http-harness.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const never = new AbortController().signal;
 
-export interface EstHarness extends AdapterHarness {
+export interface EstHarness extends HttpHarness {
   readonly server: EstServer;
   /** Connects with other options; the server's root is in root.pem, the client's in client.pem and client.key. */
   connectWith(options: Record<string, unknown>): ReturnType<AdapterHarness['connect']>;
@@ -62,6 +63,8 @@ export async function estHarness(): Promise<EstHarness> {
         };
       },
     },
+    answerOrder: ({ status, headers, body }) =>
+      void server.script.push({ status, headers, text: body }),
     secrets: [password, Buffer.from(`ra:${password}`).toString('base64')],
     roots: async () => [ca.root],
     validityAsAsked: { notSupported: 'EST has no field for a validity: the server decides.' },

@@ -1,17 +1,18 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import googleCas from '../../adapters/google-cas.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import type { NotSupported } from '../../src/conformance/harness.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
 import { GoogleCasDouble, status, token } from './doubles/google-cas.ts';
+import type { HttpHarness } from './http-harness.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const answersAtOnce: NotSupported = {
   notSupported: 'Google’s service issues or refuses at once: nothing waits.',
 };
 
-export interface GoogleCasHarness extends AdapterHarness {
+export interface GoogleCasHarness extends HttpHarness {
   readonly double: GoogleCasDouble;
   connect(options?: Record<string, unknown>): Promise<CertificateAuthority>;
 }
@@ -61,6 +62,7 @@ export async function googleCasHarness(): Promise<GoogleCasHarness> {
         return server.hang();
       },
     },
+    answerOrder: (answer) => void server.instead.push(() => answer),
     secrets: [token, 'subject-token'],
     roots: () => double.signer.roots(),
     validityAsAsked: true,

@@ -123,7 +123,7 @@ describe('google-cas', () => {
     [
       'a redirect',
       { status: 302, headers: { location: '/x' }, body: '' },
-      'ca-bad-answer',
+      'ca-misconfigured',
       undefined,
     ],
     ['a proxy’s page', { status: 502, body: '<html>' }, 'ca-unavailable', undefined],

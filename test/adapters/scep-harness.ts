@@ -1,10 +1,10 @@
 import scep from '../../adapters/scep.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { ScepDouble } from './doubles/scep-server.ts';
+import type { HttpHarness } from './http-harness.ts';
 
 /** The kind `scep` over a server of our own that keeps to RFC 8894. */
-export async function scepHarness(): Promise<AdapterHarness> {
+export async function scepHarness(): Promise<HttpHarness> {
   const challenge = 'correct horse battery staple';
   const server = await ScepDouble.start({ challenge });
   const context = connectContext('/', { env: { SCEP_CHALLENGE: challenge } });
@@ -27,6 +27,12 @@ export async function scepHarness(): Promise<AdapterHarness> {
         server.script.push('hang');
         return { reached: () => server.reached() };
       },
+    },
+    answerOrder({ status, headers, body }) {
+      const answer = { http: status, headers, body };
+      // Then it is sent once more, by GET.
+      const isNoPost = status === 404 || status === 405;
+      server.script.push(...(isNoPost ? [answer, answer] : [answer]));
     },
     secrets: [challenge],
     roots: async () => [server.pki.ca.certificate],

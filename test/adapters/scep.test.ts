@@ -384,11 +384,6 @@ describe('what a SCEP server replies', () => {
     ['status 11', 'status 11', 'pkiStatus 11'],
     ['garbage', 'garbage', 'is not accepted'],
     ['too long', { http: 200, body: 'x'.repeat(2 << 20) }, 'more than 1024 KiB'],
-    [
-      'elsewhere',
-      { http: 302, headers: { location: 'http://elsewhere.example.org/' } },
-      'HTTP 302',
-    ],
     ['unknown failure', { fail: '9' }, 'failInfo “9”'],
   ])('does not accept a reply that is wrong: %s', async (_name, move, words) => {
     const before = server.seen.length;
@@ -404,6 +399,14 @@ describe('what a SCEP server replies', () => {
       !words.startsWith('failInfo'),
     );
     expect(server.seen).toHaveLength(before + 1);
+  });
+
+  it('may not send our message elsewhere', async () => {
+    server.script.push({ http: 302, headers: { location: 'http://elsewhere.example.org/' } });
+    await expect(authority.issue(await orderFrom(authority), never)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringMatching(/HTTP 302.*it points to, at http:\/\/elsewhere\.example\.org/),
+    });
   });
 
   it.each<[Move, string]>([

@@ -1,7 +1,8 @@
 import stepCa from '../../adapters/step-ca.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import type { NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { keyPassword, provisioner, startStepCaDouble } from './doubles/step-ca-double.ts';
+import type { HttpHarness } from './http-harness.ts';
 
 export const stepCaDecidesAtOnce: NotSupported = {
   notSupported: 'step-ca answers every order at once: nothing waits.',
@@ -10,7 +11,7 @@ export const stepCaDecidesAtOnce: NotSupported = {
 const orders = /\/1\.0\/sign$/;
 
 /** The kind `step-ca` over a double. */
-export async function stepCaHarness(): Promise<AdapterHarness> {
+export async function stepCaHarness(): Promise<HttpHarness> {
   const { server, encryptedKey, key } = await startStepCaDouble();
   const env = { KEY: encryptedKey, PASSWORD: keyPassword };
   const context = connectContext(server.directory, { env });
@@ -20,7 +21,7 @@ export async function stepCaHarness(): Promise<AdapterHarness> {
     key: { env: 'KEY' },
     keyPassword: { env: 'PASSWORD' },
   });
-  return server.harness({
+  const harness = server.harness({
     connect: () => stepCa.connect(options, context, new AbortController().signal),
     hooks: {
       pendThenIssue: stepCaDecidesAtOnce,
@@ -40,4 +41,5 @@ export async function stepCaHarness(): Promise<AdapterHarness> {
     secrets: [keyPassword, String(JSON.parse(key).d)],
     validityAsAsked: true,
   });
+  return { ...harness, answerOrder: (answer) => server.misspeak(orders, answer) };
 }

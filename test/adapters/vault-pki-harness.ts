@@ -1,14 +1,15 @@
 import vaultPki from '../../adapters/vault-pki.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import type { NotSupported } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { VaultServer } from './doubles/vault-server.ts';
+import type { HttpHarness } from './http-harness.ts';
 
 const decidesAtOnce: NotSupported = {
   notSupported: 'Vault signs or refuses in its answer: no order is left pending.',
 };
 
 /** The kind `vault-pki` over a double of Vault, logging in by AppRole. */
-export async function vaultPkiHarness(mode: 'sign' | 'sign-verbatim'): Promise<AdapterHarness> {
+export async function vaultPkiHarness(mode: 'sign' | 'sign-verbatim'): Promise<HttpHarness> {
   const vault = await VaultServer.start();
   const secretId = 'secret-id-of-the-test';
   vault.credentials.add(`role-1:${secretId}`);
@@ -45,6 +46,7 @@ export async function vaultPkiHarness(mode: 'sign' | 'sign-verbatim'): Promise<A
         return { reached: () => vault.server.reached() };
       },
     },
+    answerOrder: (answer) => vault.server.misbehave(answer, isOrder),
     secrets: [secretId, 'hvs.'],
     roots: async () => [vault.ca.root],
     validityAsAsked: true,

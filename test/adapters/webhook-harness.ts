@@ -1,10 +1,10 @@
 import webhook from '../../adapters/webhook.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { WebhookService } from './doubles/webhook-service.ts';
+import type { HttpHarness } from './http-harness.ts';
 
 /** The kind `webhook` over a service that honours the requestId and does as a script says. */
-export async function webhookHarness(): Promise<AdapterHarness> {
+export async function webhookHarness(): Promise<HttpHarness> {
   const secret = 'correct-horse-battery-staple';
   const service = await WebhookService.start([secret]);
   const options = webhook.options.parse({
@@ -37,6 +37,7 @@ export async function webhookHarness(): Promise<AdapterHarness> {
         return { reached: () => service.server.reached() };
       },
     },
+    answerOrder: (answer) => service.server.misbehave(answer, isOrder),
     secrets: [secret, 's3cret'],
     roots: async () => [service.ca.root],
     validityAsAsked: true,

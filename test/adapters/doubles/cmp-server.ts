@@ -45,7 +45,11 @@ export type CmpWord =
   | 'cert-req-id-0'
   | 'lose-confirmation'
   | 'lose-confirmation-answer'
-  | { readonly http: number; readonly headers?: Record<string, string> }
+  | {
+      readonly http: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    }
   | { readonly failures: readonly number[]; readonly as: 'cp' | 'error'; readonly text?: string };
 
 export interface CmpServerOptions {
@@ -161,7 +165,8 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
   if (answer === 'hang') return state.hanging.resolve();
   if (answer === 'drop') return response.destroy();
   if (answer === 'garbage') return send('<html>Welcome</html>');
-  if ('http' in answer) return response.writeHead(answer.http, answer.headers).end('busy');
+  if ('http' in answer)
+    return response.writeHead(answer.http, answer.headers).end(answer.body ?? 'busy');
   return send(protect(asked, answer, state.options));
 }
 
@@ -178,7 +183,11 @@ type Reaction =
   | 'hang'
   | 'drop'
   | 'garbage'
-  | { readonly http: number; readonly headers?: Record<string, string> };
+  | {
+      readonly http: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    };
 
 function answerTo(state: State, asked: Asked): Reaction {
   const nonce = randomBytes(16);

@@ -28,7 +28,11 @@ export type EstWord =
   | 'unwrapped'
   | 'ber'
   | 'with-chain'
-  | { readonly status: number; readonly text?: string; readonly headers?: Record<string, string> };
+  | {
+      readonly status: number;
+      readonly text?: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    };
 
 export interface EstServer extends AsyncDisposable {
   readonly url: string;

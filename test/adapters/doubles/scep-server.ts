@@ -48,7 +48,11 @@ export type Move =
   | 'not for us'
   | 'status 11'
   | { readonly fail: string; readonly text?: string }
-  | { readonly http: number; readonly body?: string; readonly headers?: Record<string, string> };
+  | {
+      readonly http: number;
+      readonly body?: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    };
 
 export interface ScepDoubleOptions {
   readonly secure?: boolean;

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
+import { adcsHarness } from './adcs-harness.ts';
+import { awsPrivateCaHarness } from './aws-private-ca-harness.ts';
+import { cfsslHarness } from './cfssl-harness.ts';
+import { cmpHarness, withSecret } from './cmp-harness.ts';
+import { ejbcaHarness } from './ejbca-harness.ts';
+import { estHarness } from './est-harness.ts';
+import { googleCasHarness } from './google-cas-harness.ts';
+import type { HttpHarness, OddAnswer } from './http-harness.ts';
+import { sampleOrder } from './sample-order.ts';
+import { scepHarness } from './scep-harness.ts';
+import { stepCaHarness } from './step-ca-harness.ts';
+import { vaultPkiHarness } from './vault-pki-harness.ts';
+import { webhookHarness } from './webhook-harness.ts';
+
+/*
+ * What stands between us and a CA has answers of its own. None of them is the CA's decision, and none says that no
+ * certificate was made.
+ */
+
+const never = new AbortController().signal;
+
+const kinds: Readonly<Record<string, () => Promise<HttpHarness>>> = {
+  'adcs by ces': () => adcsHarness('ces'),
+  'adcs by certsrv': () => adcsHarness('certsrv'),
+  'aws-private-ca': awsPrivateCaHarness,
+  cfssl: cfsslHarness,
+  cmp: () => cmpHarness({ ...withSecret }),
+  ejbca: ejbcaHarness,
+  est: estHarness,
+  'google-cas': googleCasHarness,
+  scep: scepHarness,
+  'step-ca': stepCaHarness,
+  'vault-pki': () => vaultPkiHarness('sign'),
+  webhook: webhookHarness,
+};
+
+function page(status: number, title: string): OddAnswer {
+  const text = `<html>\r\n<head><title>${status} ${title}</title></head>\r\n<body>\r\n<center><h1>${status} ${title}</h1></center>\r\n<center>The SSL certificate error</center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>`;
+  const headers = { 'content-type': 'text/html', server: 'nginx/1.22.1', connection: 'close' };
+  return { status, headers, body: text };
+}
+
+function json(status: number, body: string): OddAnswer {
+  return { status, headers: { 'content-type': 'application/json' }, body };
+}
+
+const answers: readonly (readonly [string, string, OddAnswer])[] = [
+  ...(
+    [
+      [400, 'Bad Request'],
+      [403, 'Forbidden'],
+      [404, 'Not Found'],
+      [405, 'Not Allowed'],
+      [407, 'Proxy Authentication Required'],
+      [413, 'Request Entity Too Large'],
+      [422, 'Unprocessable Entity'],
+      [451, 'Unavailable For Legal Reasons'],
+    ] as const
+  ).map(([status, title]) => [`HTML ${status}`, 'ca-misconfigured', page(status, title)] as const),
+  [
+    'HTML 400 that speaks of what CAs speak of',
+    'ca-misconfigured',
+    page(
+      400,
+      'CSR could not be parsed: the subject DN, the public key and the common name device.example are not allowed by this role; request denied by policy',
+    ),
+  ],
+  ['HTML 408', 'ca-unavailable', page(408, 'Request Time-out')],
+  ['HTML 502', 'ca-unavailable', page(502, 'Bad Gateway')],
+  ['HTML 200', 'ca-bad-answer', page(200, 'Welcome to the hotel')],
+  ['JSON of another shape, 200', 'ca-bad-answer', json(200, '{"ok":true}')],
+  ['JSON of another shape, 400', 'ca-misconfigured', json(400, '{"ok":false}')],
+  ['JSON of another shape, 403', 'ca-misconfigured', json(403, '["denied"]')],
+  ['JSON null, 400', 'ca-misconfigured', json(400, 'null')],
+  ['nothing, 200', 'ca-bad-answer', { status: 200, headers: {}, body: '' }],
+  ['nothing, 400', 'ca-misconfigured', { status: 400, headers: {}, body: '' }],
+  ['nothing, 403', 'ca-misconfigured', { status: 403, headers: {}, body: '' }],
+  ['cut JSON, 200', 'ca-bad-answer', json(200, '{"success":true,"certificate":"-----BEG')],
+  [
+    'cut JSON, 400',
+    'ca-misconfigured',
+    json(400, '{"status":400,"message":"no","errors":[{"code":9'),
+  ],
+];
+
+describe('what stands between us and a CA', () => {
+  // All answers in one case for each kind: to set a CA up takes longer than to ask it twenty times.
+  it.each(Object.entries(kinds))('decides nothing about an order by %s', async (_kind, setUp) => {
+    await using harness = await setUp();
+    await using authority = await harness.connect();
+    const plain = sampleOrder();
+    // Made once: some kinds make RSA keys here.
+    const state = (await authority.prepare?.(plain, never))?.state;
+    const order = state === undefined ? plain : { ...plain, prepared: state };
+    const found: Record<string, string> = {};
+    for (const [name, , answer] of answers) {
+      harness.answerOrder(answer);
+      found[name] = await authority.issue(order, never).then(({ kind }) => kind, told);
+    }
+    const expected = answers.map(([name, code]) => [name, `${code}, unanswered`]);
+    expect(found).toEqual(Object.fromEntries(expected));
+  });
+});
+
+function told(error: unknown): string {
+  if (!(error instanceof ProvisioningError)) return String(error);
+  return `${error.code}, ${mayHaveIssued(error) ? 'unanswered' : 'nothing made'}`;
+}
