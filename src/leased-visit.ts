@@ -39,7 +39,6 @@ const mostWrites = 4;
  * calls renew() now and then. When the entry was taken over, the visit's signal is aborted.
  */
 export class LeasedVisit implements Visit, AsyncDisposable {
-  readonly entry: Entry;
   readonly signal: AbortSignal;
   readonly #options: LeasedVisitOptions;
   readonly #controller = new AbortController();
@@ -55,13 +54,19 @@ export class LeasedVisit implements Visit, AsyncDisposable {
   constructor(options: LeasedVisitOptions, outer: AbortSignal) {
     this.#options = options;
     this.#outer = outer;
-    this.entry = options.leased;
     this.#record = options.leased.record;
     this.#handedOver = options.leased.record;
     this.#goodUntil = options.takenAt + options.leaseMs;
     this.signal = this.#controller.signal;
     if (outer.aborted) this.#abort();
     else outer.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /** Google is asked under the customer that the process was found under. */
+  get entry(): Entry {
+    const { leased } = this.#options;
+    const { customer } = this.#record;
+    return customer === undefined ? leased : { ...leased, customer };
   }
 
   get record(): ProcessRecord {

@@ -265,9 +265,13 @@ export function enteredAt(entry: Entry, record: ProcessRecord): number {
  * way goes, and with it what an authority may have put there that is secret.
  */
 export function inventoryOf(record: ProcessRecord): ProcessRecord {
-  const { signing: _signed, csr: _ordered, verdict: _believed, order, issued, ...kept } = record;
+  const { signing: _signed, csr: _ordered, verdict: _believed, trouble: _over, ...rest } = record;
+  const { order, issued, customer, ...kept } = rest;
+  // One that was never claimed may be announced again, under whatever customer.
+  const isOurs = record.claim?.claimedAt !== undefined && customer !== undefined;
   return {
     ...kept,
+    ...(isOurs ? { customer } : {}),
     ...(order === undefined ? {} : { order: withoutTicket(order) }),
     ...(issued === undefined ? {} : { issued: { ...issued, chain: [] } }),
   };

@@ -1,3 +1,4 @@
+import { findProcess } from './claim/find-process.ts';
 import type { ProcessRecord, Verdict, VerdictFacts } from './journal/process-record.ts';
 import type { House, Step, Visit } from './visit.ts';
 
@@ -40,7 +41,8 @@ export async function lookForGone(
   const { record } = visit;
   const now = house.clock.now();
   if (now < verdict.heardAt + verdictPauseMs) return heard(record, verdict.kind, now);
-  await house.api.get(visit.entry, signal);
+  if (record.claim === undefined) await findProcess(visit, house, signal);
+  else await house.api.get(visit.entry, signal);
   return { kind: 'onward', record };
 }
 

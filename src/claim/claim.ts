@@ -9,6 +9,7 @@ import type { ProcessRecord, RequestFacts } from '../journal/process-record.ts';
 import { algorithmOfKey } from '../possession/signature-algorithm.ts';
 import { heard, isConfirmed, verdictPauseMs } from '../second-look.ts';
 import { end, endedMeanwhile, type House, type Step, type Visit, withRefusal } from '../visit.ts';
+import { findProcess } from './find-process.ts';
 import type { ProvisioningProcess } from './process.ts';
 
 /*
@@ -25,8 +26,8 @@ const doubtPauseMs = verdictPauseMs;
 export async function claim(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
   const before = visit.record.claim;
   if (before === undefined) {
-    const process = await house.api.get(visit.entry, signal);
-    const looked = firstLook(visit.record, process, house);
+    const { process, record } = await findProcess(visit, house, signal);
+    const looked = firstLook(record, process, house);
     if (looked.kind === 'end') return looked;
     return attempt(visit, looked.record, 'first', house, signal);
   }
@@ -85,7 +86,9 @@ async function attempt(
     isWritten = true;
   };
   try {
-    await house.api.claim(visit.entry, intention.callerInstanceId, writeDown, signal);
+    const { processId, customer: announced } = visit.entry;
+    const process = { processId, customer: record.customer ?? announced };
+    await house.api.claim(process, intention.callerInstanceId, writeDown, signal);
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
     if (error.code !== 'google-rejected') {

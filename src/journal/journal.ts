@@ -15,6 +15,8 @@ export type Outcome = 'delivered' | 'refused' | 'yielded' | 'gone';
 export type Room = 'claim' | 'possession' | 'issue' | 'deliver';
 
 export interface Entry extends Notification {
+  /** Under which other customers the same id was announced before it was claimed; absent where there are none. */
+  readonly otherCustomers?: readonly string[];
   /** When the notification was written down, in milliseconds since the epoch. */
   readonly openedAt: number;
   readonly record: ProcessRecord;
@@ -25,6 +27,9 @@ export interface LeasedEntry extends Entry {
   /** Fencing token: grows with every take, so that a late visit can be told from the present one. */
   readonly fence: number;
 }
+
+/** So many characters of other customers' ids are kept for one process; more are passed over. */
+export const mostOtherCustomersLength = 400;
 
 export interface EntryChange {
   readonly record: ProcessRecord;
@@ -59,7 +64,12 @@ export interface JournalSummary {
  * connection broke in the middle, it is unknown: the next visit reads what is there.
  */
 export interface Journal extends AsyncDisposable {
-  /** Writes a process down, due at once. Harmless when repeated, also after the process was closed. */
+  /**
+   * Writes a process down, due at once. Harmless when repeated, also after the process was closed, but for two cases.
+   * One that ended as `gone` and was never claimed (its record has no `claim.claimedAt`) is opened again, with the
+   * record it has. And while one is open and nobody meant to claim it yet (its record has no `claim`), another
+   * customer is added to those it was announced under: it is due at once then, and a visit that holds it is overtaken.
+   */
   open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'>;
   /**
    * Leases up to `limit` entries that are due. Those that rested for a second at most go before new ones, and

@@ -9,12 +9,13 @@ import type {
   Outcome,
   Room,
 } from './journal.ts';
-import { JournalError, LeaseLostError } from './journal.ts';
+import { JournalError, LeaseLostError, mostOtherCustomersLength } from './journal.ts';
 import { type Line, line, lineAfter, Turnstile } from './lines.ts';
 import type { ProcessRecord } from './process-record.ts';
 
-interface Row extends Notification {
-  readonly openedAt: number;
+interface Row extends Mutable<Notification> {
+  otherCustomers: readonly string[];
+  openedAt: number;
   /** JSON: what a visit holds and what the journal holds never share an object. */
   record: string;
   room: Room;
@@ -23,8 +24,10 @@ interface Row extends Notification {
   line: Line;
   leaseMs: number;
   fence: number;
-  closed?: { readonly at: number; readonly outcome: Outcome; readonly code?: string };
+  closed?: { readonly at: number; readonly outcome: Outcome; readonly code?: string } | undefined;
 }
+
+type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 /** Forgets everything with the process: for tests, and the model that the other journals are held against. */
 export class MemoryJournal implements Journal {
@@ -41,10 +44,12 @@ export class MemoryJournal implements Journal {
   async open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
     this.#check(signal);
     const { customer, processId } = notification;
-    if (this.#rows.has(processId)) return 'known';
+    const known = this.#rows.get(processId);
     const now = this.#clock.now();
+    if (known !== undefined) return announceAgain(known, customer, now);
     this.#rows.set(processId, {
       customer,
+      otherCustomers: [],
       processId,
       openedAt: now,
       record: '{}',
@@ -76,9 +81,10 @@ export class MemoryJournal implements Journal {
       row.availableAt = now + leaseMs;
       row.leaseMs = leaseMs;
       row.fence += 1;
-      const { customer, processId, openedAt, fence } = row;
+      const { customer, otherCustomers, processId, openedAt, fence } = row;
       const record: ProcessRecord = JSON.parse(row.record);
-      return { customer, processId, openedAt, fence, record };
+      const others = otherCustomers.length === 0 ? {} : { otherCustomers };
+      return { customer, ...others, processId, openedAt, fence, record };
     });
   }
 
@@ -146,4 +152,22 @@ export class MemoryJournal implements Journal {
     signal.throwIfAborted();
     if (this.#disposed) throw new JournalError('The journal is closed.');
   }
+}
+
+/** What a later notification changes; see {@link Journal.open}. */
+function announceAgain(row: Row, customer: string, now: number): 'opened' | 'known' {
+  const { claim }: ProcessRecord = JSON.parse(row.record);
+  const dueNow = { availableAt: now, line: line.fresh, fence: row.fence + 1 };
+  if (row.closed?.outcome === 'gone' && claim?.claimedAt === undefined) {
+    const open = { room: 'claim', leaseMs: 0, closed: undefined } as const;
+    Object.assign(row, { customer, otherCustomers: [], openedAt: now, ...open, ...dueNow });
+    return 'opened';
+  }
+  const { otherCustomers } = row;
+  const isNew = customer !== row.customer && !otherCustomers.includes(customer);
+  const isRoom = otherCustomers.join(' ').length < mostOtherCustomersLength;
+  if (row.closed === undefined && claim === undefined && isNew && isRoom) {
+    Object.assign(row, { otherCustomers: [...otherCustomers, customer], ...dueNow });
+  }
+  return 'known';
 }

@@ -90,6 +90,7 @@ class PostgresJournal implements Journal {
     interface Row {
       readonly id: string;
       readonly customer: string;
+      readonly other_customers: string;
       readonly record: string;
       readonly fence: number;
       readonly age_ms: number;
@@ -97,9 +98,10 @@ class PostgresJournal implements Journal {
     const parameters = [instance, limit, leaseMs, this.#turnstile.reserve(limit)];
     const rows = await this.#read<Row>('take-due', statements.takeDue, parameters, signal);
     const now = this.#clock.now();
-    return rows.map(({ id, customer, record, fence, age_ms }) => ({
+    return rows.map(({ id, customer, other_customers: others, record, fence, age_ms }) => ({
       processId: id,
       customer,
+      ...(others === '' ? {} : { otherCustomers: others.split(' ') }),
       openedAt: now - age_ms,
       record: JSON.parse(record),
       fence,

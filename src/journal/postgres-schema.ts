@@ -55,6 +55,10 @@ export const postgresMigrations: readonly string[] = [
     WHERE closed_at IS NULL;
   ALTER TABLE certprov_process DROP COLUMN patient;
   `,
+  // Other customers that an unclaimed process was announced under, with a space between.
+  `
+  ALTER TABLE certprov_process ADD COLUMN other_customers text NOT NULL DEFAULT '';
+  `,
 ];
 
 /**

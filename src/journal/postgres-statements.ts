@@ -39,10 +39,10 @@ export const takeDue = `
     SET available_at = (SELECT now FROM clock) + $3::bigint, lease_ms = $3::bigint,
       leased_by = $1, fence = fence + 1
     FROM due WHERE p.seq = due.seq
-    RETURNING p.id, p.customer, p.record, p.fence::float8 AS fence,
+    RETURNING p.id, p.customer, p.other_customers, p.record, p.fence::float8 AS fence,
       ((SELECT now FROM clock) - p.opened_at)::float8 AS age_ms, due.available_at, p.seq
   )
-  SELECT id, customer, record, fence, age_ms FROM taken ORDER BY available_at, seq`;
+  SELECT id, customer, other_customers, record, fence, age_ms FROM taken ORDER BY available_at, seq`;
 
 /**
  * Many writes in one statement, so in one round trip and one commit. No id may stand twice in it.

@@ -1,4 +1,5 @@
 import { LeaseLostError, type Outcome, type Room } from './journal.ts';
+import { announceAgain } from './postgres-announce.ts';
 import { codeOf, postgresJournalError } from './postgres-error.ts';
 import type { PostgresPool } from './postgres-pool.ts';
 import { write as writeStatement } from './postgres-statements.ts';
@@ -62,9 +63,12 @@ async function writeRound(
 ): Promise<void> {
   try {
     const done = await writeOnce(pool, round);
+    const known = round.filter((write) => write.kind === 'open' && !done.has(keyOf(write)));
+    const reopened = await reopen(pool, known as Open[]);
     for (const write of round) {
       const there = done.has(keyOf(write));
-      if (write.kind === 'open') write.answer = there ? 'opened' : 'known';
+      if (write.kind === 'open')
+        write.answer = there || reopened.has(write.id) ? 'opened' : 'known';
       else if (!there) failed.set(write, new LeaseLostError(write.id));
     }
   } catch (error) {
@@ -76,6 +80,17 @@ async function writeRound(
     const failure = postgresJournalError(error, 'written', where);
     for (const write of round) failed.set(write, failure);
   }
+}
+
+/** @returns the ids of those that were closed and are open again. */
+async function reopen(pool: PostgresPool, opens: readonly Open[]): Promise<ReadonlySet<string>> {
+  if (opens.length === 0) return new Set();
+  const sorted = opens.toSorted((one, other) => (one.id < other.id ? -1 : 1));
+  const { rows } = await pool.query<{ id: string }>('announce-again', announceAgain, [
+    sorted.map(({ id }) => id),
+    sorted.map(({ customer }) => customer),
+  ]);
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** @returns the key of each write that was carried out. */

@@ -16,6 +16,8 @@ export type Opaque =
  * nothing else about a process is remembered anywhere. Bytes are base64, times milliseconds since the epoch.
  */
 export interface ProcessRecord {
+  /** The customer that the process is really of, where it was announced under another one first. */
+  readonly customer?: string;
   /** From Google's process: who asks, with which key, for which certificate, from which authority. */
   readonly request?: RequestFacts;
   /** Written before claim is called. */

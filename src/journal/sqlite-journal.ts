@@ -14,6 +14,7 @@ import type {
 } from './journal.ts';
 import { JournalError, LeaseLostError } from './journal.ts';
 import { type Line, line, lineAfter, Turnstile } from './lines.ts';
+import { announceAgain } from './sqlite-announce.ts';
 import { sqliteJournalError } from './sqlite-error.ts';
 import { openSqliteFile } from './sqlite-file.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -41,7 +42,7 @@ const statements = {
     ORDER BY available_at, seq LIMIT :limit`,
   lease: `UPDATE process
     SET available_at = :leaseEnd, lease_ms = :leaseMs, leased_by = :instance, fence = fence + 1
-    WHERE seq = :seq RETURNING id, customer, opened_at, fence, record`,
+    WHERE seq = :seq RETURNING id, customer, other_customers, opened_at, fence, record`,
   save: `UPDATE process
     SET record = :record, room = :room, available_at = coalesce(:dueAt, :now + lease_ms),
       line = :line, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
@@ -87,6 +88,7 @@ class SqliteJournal implements Journal {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #run: Statements;
+  readonly #announceAgain: ReturnType<typeof announceAgain>;
   readonly #queue: WriteQueue<() => void>;
   readonly #turnstile = new Turnstile();
   readonly #sync: (file: number) => Promise<void>;
@@ -100,6 +102,7 @@ class SqliteJournal implements Journal {
     this.#clock = options.clock;
     this.#sync = options.sync ?? promisify(fdatasync);
     this.#run = prepareAll(database);
+    this.#announceAgain = announceAgain(database);
     this.#run.takeOver.run({ now: this.#clock.now() });
     this.#log = openSync(`${path}-wal`, 'r');
     this.#queue = new WriteQueue({
@@ -114,8 +117,9 @@ class SqliteJournal implements Journal {
     const { customer, processId: id } = notification;
     let answer: 'opened' | 'known' = 'known';
     await this.#queue.add(() => {
-      const { changes } = this.#run.open.run({ id, customer, now: this.#clock.now() });
-      if (changes === 1) answer = 'opened';
+      const now = this.#clock.now();
+      const { changes } = this.#run.open.run({ id, customer, now });
+      answer = changes === 1 ? 'opened' : this.#announceAgain(notification, now);
     }, signal);
     return answer;
   }
@@ -277,9 +281,11 @@ type SqliteRow = ReturnType<StatementSync['all']>[number];
 
 function leasedEntry(row: SqliteRow | undefined): LeasedEntry {
   if (row === undefined) throw new JournalError('A due entry has gone: the file is damaged.');
+  const others = text(row, 'other_customers');
   return {
     processId: text(row, 'id'),
     customer: text(row, 'customer'),
+    ...(others === '' ? {} : { otherCustomers: others.split(' ') }),
     openedAt: number(row, 'opened_at'),
     record: JSON.parse(text(row, 'record')),
     fence: number(row, 'fence'),

@@ -64,6 +64,15 @@ export const sqliteMigrations: readonly string[] = [
   CREATE INDEX process_open ON process (line, available_at) WHERE closed_at IS NULL;
   ALTER TABLE process DROP COLUMN patient;
   `,
+  // Other customers that an unclaimed process was announced under, with a space between; a closed one may be reopened.
+  `
+  ALTER TABLE process ADD COLUMN other_customers TEXT NOT NULL DEFAULT '';
+  CREATE TRIGGER process_reopened AFTER UPDATE OF closed_at ON process
+  WHEN old.closed_at IS NOT NULL AND new.closed_at IS NULL BEGIN
+    UPDATE tally SET entries = entries - 1 WHERE room = 'closed';
+    UPDATE tally SET entries = entries + 1 WHERE room = new.room;
+  END;
+  `,
 ];
 
 /**

@@ -84,6 +84,58 @@ export function describeJournal(
         expect(await take()).toMatchObject([{ processId: 'a', customer: 'my_customer' }]);
       });
 
+      it('adds another customer to a process that nobody meant to claim yet, and takes it from a visit', async () => {
+        await journal.open(notified('a', 'C1'), never);
+        const overtaken = await takeOne();
+        for (const customer of ['C2', 'C3', 'C2', 'C1']) {
+          expect(await journal.open(notified('a', customer), never)).toBe('known');
+        }
+        const entry = await takeOne('two');
+        expect(entry).toMatchObject({ customer: 'C1', otherCustomers: ['C2', 'C3'], record: {} });
+        const late = journal.save(overtaken, { record: recordWith('x'), room: 'claim' }, never);
+        await expect(late).rejects.toThrow(LeaseLostError);
+        await journal.save(entry, { record: recordWith('meant'), room: 'claim' }, never);
+        await journal.open(notified('a', 'C4'), never);
+        const dueAt = test.clock.now();
+        await journal.save(entry, { record: recordWith('meant'), room: 'claim', dueAt }, never);
+        expect((await takeOne()).otherCustomers).toEqual(['C2', 'C3']);
+      });
+
+      it('keeps no more than so many customers', async () => {
+        for (let index = 0; index < 100; index += 1) {
+          await journal.open(notified('a', `C${index}`.padEnd(100, 'x')), never);
+        }
+        expect((await takeOne()).otherCustomers?.length).toBeLessThan(6);
+      });
+
+      it('opens one again that is gone and was never claimed, with what is known of it', async () => {
+        await open('a', 'b');
+        const late = await takeOne();
+        const record = recordWith('meant');
+        await journal.close(late, { outcome: 'gone', code: 'google-not-found', record }, never);
+        await test.advance(minute);
+        expect(await journal.open(notified('a', 'C2'), never)).toBe('opened');
+        expect((await journal.summary(never)).open.claim).toBe(2);
+        expect((await journal.summary(never)).closed).toBe(0);
+        const change = { record: {}, room: 'claim' } as const;
+        await expect(journal.save(late, change, never)).rejects.toThrow(LeaseLostError);
+        const again = (await take()).find(({ processId }) => processId === 'a');
+        const openedAt = test.clock.now();
+        expect(again).toMatchObject({ customer: 'C2', openedAt, record });
+        expect(await journal.prune(test.clock.now() + 1, 10, never)).toBe(0);
+      });
+
+      it.each([
+        ['yielded', recordWith('a')],
+        ['refused', recordWith('a')],
+        ['gone', { claim: { callerInstanceId: 'a', intendedAt: 1, claimedAt: 2 } }],
+      ] as const)('does not open again what ended as %s with %j', async (outcome, record) => {
+        await open('a');
+        await journal.close(await takeOne(), { outcome, record }, never);
+        expect(await journal.open(notified('a', 'C2'), never)).toBe('known');
+        expect(await take()).toEqual([]);
+      });
+
       it('changes nothing when it is repeated for a process that waits', async () => {
         await open('a');
         const entry = await takeOne();

@@ -4,7 +4,7 @@ import type { Journal, LeasedEntry, Outcome, Room } from '../../src/journal/jour
 /** One step of a random history. Times are offsets from the moment of the step, in milliseconds. */
 export type Operation =
   | { readonly kind: 'advance'; readonly byMs: number }
-  | { readonly kind: 'open'; readonly id: string }
+  | { readonly kind: 'open'; readonly id: string; readonly customer: string }
   | { readonly kind: 'take'; readonly limit: number; readonly leaseMs: number }
   | {
       readonly kind: 'save';
@@ -26,7 +26,11 @@ const aWhile = fc.constantFrom(0, 1, 5, 10, 1_000);
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ kind: fc.constant('advance' as const), byMs: aWhile }),
-  fc.record({ kind: fc.constant('open' as const), id: fc.constantFrom('a', 'b', 'c', 'd') }),
+  fc.record({
+    kind: fc.constant('open' as const),
+    id: fc.constantFrom('a', 'b', 'c', 'd'),
+    customer: fc.constantFrom('my_customer', 'C1', 'C2'),
+  }),
   fc.record({ kind: fc.constant('take' as const), limit: fc.nat(3), leaseMs: aWhile }),
   fc.record(
     {
@@ -69,7 +73,7 @@ async function answer(
   const { signal } = new AbortController();
   switch (step.kind) {
     case 'open':
-      return journal.open({ customer: 'my_customer', processId: step.id }, signal);
+      return journal.open({ customer: step.customer, processId: step.id }, signal);
     case 'take': {
       const taken = await journal.takeDue('one', step.limit, step.leaseMs, signal);
       held.push(...taken);

@@ -282,7 +282,7 @@ describe.skipIf(!there)('PostgreSQL', () => {
       await (await openJournal(database))[Symbol.asyncDispose]();
       await sql('UPDATE certprov_schema SET version = version + 1', database);
       await expect(openJournal(database)).rejects.toThrow(
-        /schema version 4; this version of the service knows 3/,
+        RegExp(`this version of the service knows ${postgresMigrations.length}`),
       );
     });
 

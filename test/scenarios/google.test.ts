@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { FaultChanges, Method } from '../../simulator/faults.ts';
+import { notificationData } from '../../simulator/notification.ts';
 import { strangersBody } from '../../simulator/rest-server.ts';
 import { hourMs, World, type WorldOptions } from '../support/world.ts';
 import { Observer } from '../support/world-invariants.ts';
@@ -174,42 +175,47 @@ describe('a process that has gone', () => {
 });
 
 describe('somebody between us and Google', () => {
-  const answers = [404, 400, 407, 410, 451, 200].map(
-    (status) => [status, strangersBody(status, 'html')] as const,
-  );
-  it.each([
-    ...answers,
-    [404, ''] as const,
-    [404, strangersBody(404, 'cut')] as const,
-    [200, '[]'] as const,
+  it.each<[string, number, number, string]>([
+    ...[404, 400, 407].map((status): [string, number, number, string] => [
+      'a page',
+      status,
+      50,
+      strangersBody(status, 'html'),
+    ]),
+    ['a page', 410, 5, strangersBody(410, 'html')],
+    ['a page', 451, 5, strangersBody(451, 'html')],
+    ['a page', 200, 5, strangersBody(200, 'html')],
+    ['nothing', 404, 5, ''],
+    ['half of Google’s JSON', 404, 5, strangersBody(404, 'cut')],
+    ['another gateway’s JSON', 404, 5, strangersBody(404, 'foreign')],
+    ['a list', 200, 5, '[]'],
   ])(
-    'who answers everything with %i %s for three seconds costs nobody anything',
-    async (status, body) => {
+    'who answers everything with %s and %i for three seconds costs nobody anything (%i new and as many signing)',
+    async (_what, status, count, body) => {
       const world = new World();
       const observer = new Observer(world);
-      // Fifty wait for their signature, of which some come in the three seconds; fifty are announced in them.
-      const signing = Array.from({ length: 50 }, (_, index) =>
-        world.add({ signAfterMs: 4_000 + index * 100 }),
-      );
-      const fresh = Array.from({ length: 50 }, (_, index) => world.add({}, 1, 5_000 + index * 60));
+      // Some wait for their signature, which comes in the three seconds; some are announced in them.
+      const indexes = Array.from({ length: count }, (_, index) => index / count);
+      const signing = indexes.map((part) => world.add({ signAfterMs: 4_000 + part * 5_000 }));
+      const fresh = indexes.map((part) => world.add({}, 1, 5_000 + part * 3_000));
       world.start();
       await world.pass(5_000);
       world.google.stranger = () => ({ status, body });
       await world.pass(3_000);
-      expect(world.heardOf('trouble').length).toBeGreaterThan(50);
+      expect(world.heardOf('trouble').length).toBeGreaterThan(count);
       world.google.stranger = () => undefined;
       await world.untilClosed();
       await world.pass(60_000);
       expect(observer.finish()).toEqual([]);
       const ends = [...signing, ...fresh].map((process) => world.outcome(process));
-      expect(ends.filter((end) => end === 'delivered')).toHaveLength(100);
-      expect(world.ca().ledger).toHaveLength(100);
+      expect(ends.filter((end) => end === 'delivered')).toHaveLength(2 * count);
+      expect(world.ca().ledger).toHaveLength(2 * count);
       expect(world.ca().ledger.filter(({ revokedAt }) => revokedAt !== undefined)).toEqual([]);
     },
   );
 
   it.each(['get', 'claim', 'signData', 'operation', 'uploadCertificate', 'setFailure'] as const)(
-    'who answers %s alone for a day decides nothing',
+    'who answers %s alone for two hours decides nothing',
     async (method) => {
       for (const status of [400, 404, 407]) {
         const decide =
@@ -220,7 +226,7 @@ describe('somebody between us and Google', () => {
         world.start();
         world.google.stranger = (asked) =>
           asked === method ? { status, body: strangersBody(status, 'html') } : undefined;
-        await world.pass(24 * hourMs);
+        await world.pass(2 * hourMs);
         expect(world.outcome(process)).toBe('open');
         world.google.stranger = () => undefined;
         await world.untilClosed();
@@ -229,6 +235,42 @@ describe('somebody between us and Google', () => {
           method === 'setFailure' ? 'refused ca-rejected' : 'delivered',
         );
       }
+    },
+  );
+});
+
+describe('a process that was announced under a wrong customer first', () => {
+  const announce = (world: World, process: { id: string }, customer: string, afterMs: number) =>
+    world.inbox.publish(process.id, notificationData(process.id, customer, 'binary', 0), afterMs);
+
+  it.each([
+    ['at the same moment', 0, 404],
+    ['while the first look is under way', 4, 404],
+    ['while the second look is waited for', 5_000, 404],
+    ['when it was given up', 60_000, 404],
+    ['at the same moment', 0, 403],
+    ['hours later', 7 * hourMs, 403],
+  ] as const)(
+    'is found under the right one that came %s (%i ms, %i)',
+    async (_when, afterMs, status) => {
+      const world = new World();
+      const observer = new Observer(world);
+      world.google.unknown = status;
+      const process = world.add({}, 0);
+      announce(world, process, 'C0wrong', 0);
+      announce(world, process, process.spec.customer, afterMs);
+      announce(world, process, 'C1wrong', afterMs + 1);
+      world.start();
+      await world.pass(afterMs + 20);
+      const asked = world.now;
+      await world.untilClosed();
+      expect(observer.finish()).toEqual([]);
+      expect(world.outcome(process)).toBe('delivered');
+      expect(process.carriedOut).toMatchObject({ claim: 1, signData: 1, uploadCertificate: 1 });
+      expect(world.journal.kept.get(process.id)?.closedAt).toBeLessThan(asked + 20_000);
+      expect(world.journal.kept.get(process.id)?.record.customer).toBe(
+        afterMs === 60_000 ? undefined : process.spec.customer,
+      );
     },
   );
 });

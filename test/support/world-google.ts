@@ -117,6 +117,8 @@ export class WorldGoogle {
   readonly seen: SeenCall[] = [];
   /** While it gives an answer, Google gives that one and does nothing. */
   outage: (method: Method) => number | undefined = () => undefined;
+  /** The status of a process that Google does not know, and of one under a wrong customer. */
+  unknown: 404 | 403 = 404;
   /** While it gives an answer, somebody between us and Google gives that one, and Google sees nothing. */
   stranger: (method: Method) => { status: number; body: string } | undefined = () => undefined;
   /** Called before a certificate is uploaded, with its PEM. */
@@ -189,7 +191,8 @@ export class WorldGoogle {
     if (strange !== undefined) return strange;
     const outage = this.outage(method);
     if (outage !== undefined) return this.#saw(method, processId, failed(outage, 'An outage.'));
-    if (process === undefined) return this.#saw(method, processId, failed(404, 'No such process.'));
+    if (process === undefined)
+      return this.#saw(method, processId, failed(this.unknown, 'No such process.'));
     process.calls[method] += 1;
     return this.#saw(method, processId, this.#google.carryOut(method, process, operation, body));
   }
@@ -218,7 +221,7 @@ class WorldApi implements ProvisioningApi {
   }
 
   async get(process: ProcessReference, signal: AbortSignal) {
-    return narrowProcess(await this.#send('get', process.processId, {}, signal));
+    return narrowProcess(await this.#send('get', this.#idOf(process), {}, signal));
   }
 
   async claim(
@@ -228,7 +231,7 @@ class WorldApi implements ProvisioningApi {
     signal: AbortSignal,
   ) {
     const body = { callerInstanceId };
-    await this.#send('claim', process.processId, body, signal, undefined, beforeLeaving);
+    await this.#send('claim', this.#idOf(process), body, signal, undefined, beforeLeaving);
   }
 
   async signData(
@@ -243,7 +246,7 @@ class WorldApi implements ProvisioningApi {
     if (!this.#options.writesLast) await beforeLeaving();
     const leave = this.#options.writesLast ? beforeLeaving : undefined;
     return narrowOperation(
-      await this.#send('signData', process.processId, body, signal, undefined, leave),
+      await this.#send('signData', this.#idOf(process), body, signal, undefined, leave),
     );
   }
 
@@ -254,15 +257,21 @@ class WorldApi implements ProvisioningApi {
 
   async uploadCertificate(process: ProcessReference, certificatePem: string, signal: AbortSignal) {
     this.#google.onUpload(process.processId, certificatePem);
-    await this.#send('uploadCertificate', process.processId, { certificatePem }, signal);
+    await this.#send('uploadCertificate', this.#idOf(process), { certificatePem }, signal);
   }
 
   async setFailure(process: ProcessReference, errorMessage: string, signal: AbortSignal) {
-    await this.#send('setFailure', process.processId, { errorMessage }, signal);
+    await this.#send('setFailure', this.#idOf(process), { errorMessage }, signal);
   }
 
   async [Symbol.asyncDispose]() {
     // Nothing is open.
+  }
+
+  /** Google knows a process under its own customer only. */
+  #idOf({ customer, processId }: ProcessReference): string {
+    const owner = this.#google.processes.get(processId)?.spec.customer ?? customer;
+    return customer === owner || customer === 'my_customer' ? processId : 'elsewhere';
   }
 
   /** As src/google/google-connection.ts repeats: what passes by itself, and never signData. */

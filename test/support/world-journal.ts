@@ -28,6 +28,8 @@ export function isSafeguard(text: string): text is Safeguard {
 
 /** What the journal holds of a process, as seen from outside. */
 export interface Kept {
+  /** Under which it was announced before it was claimed. */
+  readonly customers: Set<string>;
   record: ProcessRecord;
   closing?: Closing;
   closedAt?: number;
@@ -70,9 +72,16 @@ export class WorldJournal {
 
   async open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
     const result = await this.options.store.open(notification, signal);
+    const { customer, processId } = notification;
+    const now = this.options.scheduler.now();
+    const kept = this.kept.get(processId);
     if (result === 'opened') {
-      const now = this.options.scheduler.now();
-      this.kept.set(notification.processId, { record: {}, dueAt: now, fence: 0, leaseMs: 0 });
+      const record = kept?.closing?.record ?? {};
+      const customers = new Set([customer]);
+      this.kept.set(processId, { record, dueAt: now, fence: 0, leaseMs: 0, customers });
+    } else if (kept?.closing === undefined && kept?.record.claim === undefined) {
+      if (kept?.customers.has(customer) === false) kept.dueAt = now;
+      kept?.customers.add(customer);
     }
     return result;
   }
