@@ -1,4 +1,7 @@
-FROM node:24-slim
+# To have the same base in every build, pin it by its digest, which docker buildx imagetools inspect node:24-slim prints:
+#   docker build --build-arg NODE_IMAGE=node:24-slim@sha256:… .
+ARG NODE_IMAGE=node:24-slim
+FROM ${NODE_IMAGE}
 # One malloc arena: a dozen threads that allocate little would else keep some twenty megabytes among them.
 ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 # An init: what commands (exec, ACME's DNS hook) leave behind comes to process 1, and Node would never reap it.

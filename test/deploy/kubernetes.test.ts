@@ -8,9 +8,13 @@ import { parseAllDocuments, parse as parseYaml } from 'yaml';
 import { adapters } from '../../adapters/index.ts';
 import { loadConfig } from '../../src/config.ts';
 import { adapterLoader } from '../../src/issue/adapter-loader.ts';
+import { encodePem } from '../../src/x509/pem.ts';
+import { makeCa } from '../x509/test-certificates.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const directory = join(root, 'deploy/kubernetes');
+
+const databaseUrl = 'postgres://certprov@db.example/certprov?sslmode=verify-full';
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests have every shape
 type Manifest = any;
@@ -28,12 +32,13 @@ describe('every YAML file under deploy/', () => {
   });
 
   it('of manifests belongs to a kustomization', () => {
-    const listed = ['.', 'keda', 'prometheus'].flatMap((part) => {
+    const listed = ['.', 'keda', 'prometheus', 'own-ca'].flatMap((part) => {
       const { resources = [], configMapGenerator = [] } = manifest(`${part}/kustomization.yaml`);
       const generated = configMapGenerator.flatMap((one: Manifest) => one.files);
       return ['kustomization.yaml', ...resources, ...generated].map((name) => join(part, name));
     });
-    expect(globSync('**/*.yaml', { cwd: directory }).sort()).toEqual(listed.sort());
+    const manifests = listed.filter((name) => name.endsWith('.yaml'));
+    expect(globSync('**/*.yaml', { cwd: directory }).sort()).toEqual(manifests.sort());
   });
 });
 
@@ -65,7 +70,7 @@ describe('the deployment', () => {
   it('has a configuration that can be used, on the port that is probed', async () => {
     const config = await loadConfig(join(directory, 'config.yaml'), {
       loadAdapter: adapterLoader(adapters),
-      env: { DATABASE_URL: 'postgres://certprov@db.example/certprov' },
+      env: { DATABASE_URL: databaseUrl },
     });
     expect(config.journal.kind).toBe('postgres');
     expect(config.server).toEqual({ host: '0.0.0.0', port: dockerfile().port });
@@ -124,7 +129,49 @@ describe('the deployment', () => {
     );
   });
 
-  it('is built by kustomize, with both components', async ({ skip }) => {
+  it('runs an image that is named by its digest, yours to fill in', () => {
+    const [image] = manifest('kustomization.yaml').images;
+    expect(image.name).toBe(container.image);
+    expect(image.digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(image.newTag).toBeUndefined();
+    expect(read('Dockerfile')).toMatch(/^ARG NODE_IMAGE=node:24-slim\nFROM \$\{NODE_IMAGE\}$/m);
+  });
+
+  it('reaches a CA of one’s own, with its password, certificates and plug-in', async () => {
+    const { configMapGenerator, patches } = manifest('own-ca/kustomization.yaml');
+    const added = patches.flatMap(({ patch }: Manifest) => parseYaml(patch));
+    const mounts: Manifest[] = added
+      .filter(({ path }: Manifest) => path.endsWith('/volumeMounts/-'))
+      .map(({ value }: Manifest) => value);
+    expect(mounts.every(({ readOnly }) => readOnly)).toBe(true);
+    // The same files where the mounts would have them, to let check-config read them.
+    const home = await mkdtemp(join(tmpdir(), 'certprov-own-ca-'));
+    try {
+      const [plugIn] = configMapGenerator[0].files;
+      await cp(join(root, 'examples/my-ca/my-ca.ts'), join(home, plugIn));
+      await writeFile(join(home, 'password'), 'correct horse');
+      await writeFile(join(home, 'root.pem'), encodePem('CERTIFICATE', (await makeCa()).der));
+      const text = mounts.reduce(
+        (moved, { mountPath }) => moved.replaceAll(mountPath, home),
+        read('deploy/kubernetes/own-ca/config.yaml'),
+      );
+      expect(text).not.toMatch(/: \/(run|etc)\//);
+      await writeFile(join(home, 'config.yaml'), text);
+      const { authorities, server } = await loadConfig(join(home, 'config.yaml'), {
+        loadAdapter: adapterLoader(adapters),
+        env: { DATABASE_URL: databaseUrl },
+      });
+      expect(authorities.get('default_ca_config')?.definition.kind).toBe('my-ca');
+      expect(server).toEqual({ host: '0.0.0.0', port: dockerfile().port });
+    } finally {
+      await rm(home, { recursive: true });
+    }
+    const policy = manifest('own-ca/network-policy.yaml').spec;
+    expect(policy.podSelector).toEqual(manifest('network-policy.yaml').spec.podSelector);
+    expect(policy.policyTypes).toEqual(['Egress']);
+  });
+
+  it('is built by kustomize, with all components', async ({ skip }) => {
     try {
       execFileSync('kubectl', ['version', '--client'], { stdio: 'pipe' });
     } catch {
@@ -133,6 +180,7 @@ describe('the deployment', () => {
     const copy = await mkdtemp(join(tmpdir(), 'certprov-kustomize-'));
     try {
       await cp(directory, copy, { recursive: true });
+      await cp(join(root, 'examples/my-ca/my-ca.ts'), join(copy, 'own-ca/my-ca.mts'));
       const file = join(copy, 'kustomization.yaml');
       const text = readFileSync(file, 'utf8').replace('# components:', 'components:');
       await writeFile(file, text);
@@ -142,9 +190,20 @@ describe('the deployment', () => {
       expect(kinds).toEqual(expect.arrayContaining(['ConfigMap', 'PodMonitor', 'ScaledObject']));
       const scaled = manifests.find(({ kind }) => kind === 'Deployment');
       expect(scaled.spec.replicas).toBeUndefined();
-      const { name } = manifests.find(({ kind }) => kind === 'ConfigMap').metadata;
+      const { name } = manifests.find(({ data }) => data?.['config.yaml'] !== undefined).metadata;
       expect(name).toMatch(/^certprov-config-/);
       expect(scaled.spec.template.spec.volumes[0].configMap.name).toBe(name);
+      const { volumes, containers } = scaled.spec.template.spec;
+      const ca = volumes.find((volume: Manifest) => volume.name === 'ca');
+      expect(ca.secret).toEqual({ secretName: 'certprov-ca', defaultMode: 0o440 });
+      expect(containers[0].image).toMatch(/\/certprov@sha256:[0-9a-f]{64}$/);
+      const policies = manifests.filter(({ kind }) => kind === 'NetworkPolicy');
+      expect(policies.map(({ metadata }) => metadata.name).sort()).toEqual([
+        'certprov',
+        'certprov-ca',
+      ]);
+      const config = manifests.find(({ data }) => data?.['config.yaml'] !== undefined);
+      expect(config?.data['config.yaml']).toContain('kind: /etc/certprov-plug-in/my-ca.mts');
     } finally {
       await rm(copy, { recursive: true });
     }
