@@ -13,6 +13,7 @@ import { readSecret } from './issue/secret.ts';
 import type { Journal } from './journal/journal.ts';
 import { MemoryJournal } from './journal/memory-journal.ts';
 import { openSqliteJournal } from './journal/sqlite-journal.ts';
+import { type JournalWatchOptions, watchJournal } from './journal-watch.ts';
 import type { Inbox } from './notification/inbox.ts';
 import { PubsubInbox } from './notification/pubsub-inbox.ts';
 import type { Events } from './telemetry/events.ts';
@@ -97,7 +98,7 @@ export async function openService(config: Config, context: ServiceContext): Prom
   return {
     port: server.port,
     journal,
-    run: (stop) => run(worker, authorities, events, stop),
+    run: (stop) => run(worker, authorities, { journal, clock, events }, stop),
     [Symbol.asyncDispose]: async () => {
       await kept.disposeAsync();
       events.emit('service', { state: 'stopped' });
@@ -108,12 +109,14 @@ export async function openService(config: Config, context: ServiceContext): Prom
 async function run(
   worker: Worker,
   authorities: ReadonlyMap<string, Authority>,
-  events: Events,
+  watched: JournalWatchOptions,
   stop: AbortSignal,
 ): Promise<void> {
+  const { events } = watched;
   const ended = new AbortController();
   const signal = AbortSignal.any([stop, ended.signal]);
   const watches = [...authorities.values()].map((authority) => authority.watch(signal));
+  watches.push(watchJournal(watched, signal));
   const drain = () => events.emit('service', { state: 'draining' });
   stop.addEventListener('abort', drain, { once: true });
   events.emit('service', { state: 'running' });

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -111,6 +111,9 @@ export class LocalCa implements CertificateAuthority {
       throw directoryProblem(this.#directory, error);
     }
     this.#ledger.isEmpty();
+    if (!existsSync(join(this.#directory, 'crl.pem'))) {
+      this.#ledger.exclusively(() => this.#publishRevocations(authority.signer));
+    }
     await signatureSoon(checkedData, authority.signer.key, signal);
     if (this.#crlProblem !== undefined) this.#renewRevocationsNow();
     if (this.#crlProblem !== undefined) throw this.#crlProblem;
@@ -174,6 +177,10 @@ export class LocalCa implements CertificateAuthority {
 
   #authority(): Hierarchy {
     this.#hierarchy ??= this.#open();
+    const problem = this.#hierarchy.problem();
+    if (problem !== undefined) {
+      throw new ProvisioningError('ca-misconfigured', `The local CA cannot issue: ${problem}`);
+    }
     return this.#hierarchy;
   }
 

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { KeyType } from '../../src/issue/certificate-authority.ts';
+import { KeptFiles } from '../../src/kept-files.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { authorityExtensions, keyIdentifier, type Signer, signCertificate } from './certificate.ts';
@@ -32,6 +33,8 @@ export interface Hierarchy {
   readonly signer: Signer;
   /** When the first of the two begins to be invalid, in milliseconds since the epoch. */
   readonly notAfter: number;
+  /** Whether the files that it was loaded from are still there and the same; what is wrong, as a sentence. */
+  problem(): string | undefined;
 }
 
 /**
@@ -130,11 +133,17 @@ function load(directory: string, options: HierarchyOptions, keys: KeyStore): Hie
       `${problem} Restore the files of ${directory}, choose another directory, or correct the options: they count when the CA is made and must stay as they were then.`,
     );
   }
+  const files = new KeptFiles([
+    join(directory, 'root.pem'),
+    join(directory, 'issuing.pem'),
+    ...keys.files,
+  ]);
   return {
     root: new Uint8Array(root.raw),
     issuing: new Uint8Array(issuing.raw),
     signer: signerOf(keys.issuingKey(issuing), issuingName(options)),
     notAfter: Math.min(root.validToDate.getTime(), issuing.validToDate.getTime()),
+    problem: () => files.problem(),
   };
 }
 

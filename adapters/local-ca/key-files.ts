@@ -20,6 +20,10 @@ export class KeyFiles implements KeyStore {
     this.#keyType = keyType;
   }
 
+  get files(): readonly string[] {
+    return [this.#file('issuing')];
+  }
+
   made(role: CaRole): KeyObject | undefined {
     const file = this.#file(role);
     return existsSync(file) ? readKey(file) : undefined;

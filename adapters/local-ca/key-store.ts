@@ -7,6 +7,8 @@ export type CaRole = 'root' | 'issuing';
 export interface KeyStore extends AsyncDisposable {
   /** Whether it may be gone for a while, so that a start without it makes sense. */
   readonly mayBeAway: boolean;
+  /** Files without which the issuing CA cannot sign: they must stay where they are. */
+  readonly files: readonly string[];
   /** The key that was made for this directory earlier, perhaps before a crash; undefined when there is none. */
   made(role: CaRole): SigningKey | undefined;
   /** A new key, kept for good. */

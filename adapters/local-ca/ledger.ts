@@ -3,6 +3,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { RevocationReason } from '../../src/issue/certificate-authority.ts';
+import { KeptFiles } from '../../src/kept-files.ts';
 
 const schema = `
   CREATE TABLE certificate (
@@ -59,11 +60,13 @@ export class Ledger implements Disposable {
   readonly #insert: StatementSync;
   /** The write-ahead log: what is on the disk there is durable. */
   readonly #log: number;
+  readonly #kept: KeptFiles;
 
   constructor(file: string) {
     this.#file = file;
     this.#database = this.#explained(() => open(file));
     this.#log = this.#explained(() => openSync(`${file}-wal`, 'r'));
+    this.#kept = this.#explained(() => new KeptFiles([file, `${file}-wal`, `${file}-shm`]));
     this.#find = this.#database.prepare('SELECT certificate FROM certificate WHERE request_id = ?');
     this.#insert = this.#database.prepare(
       `INSERT INTO certificate (request_id, serial, certificate, issued_at, expires_at)
@@ -115,6 +118,7 @@ export class Ledger implements Disposable {
   }
 
   isEmpty(): boolean {
+    this.#refuseWhenLost();
     return this.#explained(
       () => this.#database.prepare('SELECT 1 FROM certificate LIMIT 1').get() === undefined,
     );
@@ -155,6 +159,7 @@ export class Ledger implements Disposable {
   exclusively<Result>(work: () => Result): Result {
     const result = this.#transact(work);
     this.#explained(() => fdatasyncSync(this.#log));
+    this.#refuseWhenLost();
     return result;
   }
 
@@ -162,6 +167,14 @@ export class Ledger implements Disposable {
     await syncData(this.#log).catch((error: unknown) => {
       throw explained(error, this.#file);
     });
+    this.#refuseWhenLost();
+  }
+
+  /** What stands in a file that nobody will find again is not kept. */
+  #refuseWhenLost(): void {
+    const problem = this.#kept.problem();
+    if (problem === undefined) return;
+    throw new ProvisioningError('ca-misconfigured', `The ledger cannot be used: ${problem}`);
   }
 
   #transact<Result>(work: () => Result): Result {

@@ -97,6 +97,8 @@ export interface Journal extends AsyncDisposable {
    * oldest first, and tells how many. Call it again while it deletes `limit`: small batches keep others going.
    */
   prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number>;
+  /** Writes something small, durably, and takes the locks that a write takes: proves that a write is possible now. */
+  probe?(signal: AbortSignal): Promise<void>;
   /**
    * Only on journals that several instances share: calls back when an entry that another instance wrote has
    * become due. A hint that shortens a wait: a call may be missed or be in vain, polling is the net.

@@ -165,6 +165,10 @@ class PostgresJournal implements Journal {
     }
   }
 
+  async probe(signal: AbortSignal): Promise<void> {
+    await this.#read('probe', statements.probe, [], signal);
+  }
+
   onWake(listener: () => void): void {
     this.#wake.onWake(listener);
   }

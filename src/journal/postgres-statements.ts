@@ -100,3 +100,8 @@ export const prune = `
     SELECT seq FROM certprov_process
     WHERE closed_at IS NOT NULL AND closed_at < (SELECT certprov_now()) - $1::bigint
     ORDER BY closed_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED)`;
+
+/** A write that changes nothing, and the lock on the other table that every write takes. */
+export const probe = `
+  WITH locked AS (UPDATE certprov_process SET fence = fence WHERE false RETURNING 1)
+  UPDATE certprov_schema SET version = version`;

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import type { Clock } from '../clock.ts';
+import { KeptFiles } from '../kept-files.ts';
 import type {
   Closing,
   EntryChange,
@@ -17,6 +18,7 @@ import { type Line, line, lineAfter, Turnstile } from './lines.ts';
 import { announceAgain } from './sqlite-announce.ts';
 import { sqliteJournalError } from './sqlite-error.ts';
 import { openSqliteFile } from './sqlite-file.ts';
+import { leasedEntry, number, text } from './sqlite-row.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export interface SqliteJournalOptions {
@@ -93,6 +95,7 @@ class SqliteJournal implements Journal {
   readonly #turnstile = new Turnstile();
   readonly #sync: (file: number) => Promise<void>;
   readonly #log: number;
+  readonly #files: KeptFiles;
   /** Set when the log could not be brought onto the disk: nobody knows what of it is there. */
   #broken: JournalError | undefined;
 
@@ -105,6 +108,7 @@ class SqliteJournal implements Journal {
     this.#announceAgain = announceAgain(database);
     this.#run.takeOver.run({ now: this.#clock.now() });
     this.#log = openSync(`${path}-wal`, 'r');
+    this.#files = new KeptFiles([path, `${path}-wal`]);
     this.#queue = new WriteQueue({
       mostWaiting: options.mostWaiting ?? 100_000,
       mostAtOnce: 500,
@@ -200,6 +204,14 @@ class SqliteJournal implements Journal {
     return pruned;
   }
 
+  /** The version is written once more: a page of the file, and a sync. */
+  async probe(signal: AbortSignal): Promise<void> {
+    await this.#queue.add(() => {
+      const version = this.#database.prepare('PRAGMA user_version').get()?.['user_version'];
+      this.#database.exec(`PRAGMA user_version = ${version}`);
+    }, signal);
+  }
+
   /** Writes what is queued, then lets go of the file. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#queue.close();
@@ -221,6 +233,9 @@ class SqliteJournal implements Journal {
       });
       throw this.#broken;
     }
+    // What was written to a file that nobody will find again is not written.
+    const lost = this.#files.problem();
+    if (lost !== undefined) throw new JournalError(`The journal cannot be written: ${lost}`);
     return failed;
   }
 
@@ -275,31 +290,4 @@ function prepareAll(database: DatabaseSync): Statements {
     tally: database.prepare(tally),
     prune: database.prepare(prune),
   };
-}
-
-type SqliteRow = ReturnType<StatementSync['all']>[number];
-
-function leasedEntry(row: SqliteRow | undefined): LeasedEntry {
-  if (row === undefined) throw new JournalError('A due entry has gone: the file is damaged.');
-  const others = text(row, 'other_customers');
-  return {
-    processId: text(row, 'id'),
-    customer: text(row, 'customer'),
-    ...(others === '' ? {} : { otherCustomers: others.split(' ') }),
-    openedAt: number(row, 'opened_at'),
-    record: JSON.parse(text(row, 'record')),
-    fence: number(row, 'fence'),
-  };
-}
-
-function text(row: SqliteRow, column: string): string {
-  const value = row[column];
-  if (typeof value === 'string') return value;
-  throw new JournalError(`The journal’s column ${column} holds no text: the file is damaged.`);
-}
-
-function number(row: SqliteRow, column: string): number {
-  const value = row[column];
-  if (typeof value === 'number') return value;
-  throw new JournalError(`The journal’s column ${column} holds no number: the file is damaged.`);
 }

@@ -1,6 +1,16 @@
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
@@ -92,6 +102,39 @@ describe('a local CA', () => {
     ]).catch((error: { stdout: string; stderr: string }) => error);
     return stdout + stderr;
   }
+
+  it.each([
+    ['ledger.db', /ledger.db has vanished/],
+    ['ledger.db-wal', /ledger.db-wal has vanished/],
+    ['issuing.pem', /issuing.pem has vanished/],
+    ['issuing-key.pem', /issuing-key.pem has vanished/],
+    ['root.pem', /root.pem has vanished/],
+  ])('issues nothing without %s, and goes on when it is back', async (name, problem) => {
+    const ca = await open();
+    const key = new DeviceKey('ec');
+    const file = join(directory, name);
+    await rename(file, `${file}.away`);
+    await expect(ca.issue(orderFor(key), never)).rejects.toThrow(problem);
+    await expect(ca.check(never)).rejects.toThrow(problem);
+    await rename(`${file}.away`, file);
+    await ca.check(never);
+    await issued(ca, orderFor(key));
+  });
+
+  it('issues nothing when another CA takes the place of its own', async () => {
+    const ca = await open();
+    await open({ directory: './other' });
+    await copyFile(join(home.path, 'other/issuing.pem'), join(directory, 'new.pem'));
+    await rename(join(directory, 'new.pem'), join(directory, 'issuing.pem'));
+    await expect(ca.issue(orderFor(new DeviceKey('ec')), never)).rejects.toThrow(/was replaced/);
+  });
+
+  it('publishes its CRL again when somebody deleted it', async () => {
+    const ca = await open();
+    await rm(join(directory, 'crl.pem'));
+    await ca.check(never);
+    expect(await readFile(join(directory, 'crl.pem'), 'utf8')).toContain('X509 CRL');
+  });
 
   it('keeps its keys, its ledger and its directory to itself', async () => {
     await open();

@@ -1,12 +1,22 @@
 import { spawn } from 'node:child_process';
 import { fstatSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Journal } from '../../src/journal/journal.ts';
+import { type Journal, JournalError } from '../../src/journal/journal.ts';
 import { openSqliteJournal } from '../../src/journal/sqlite-journal.ts';
 import { migrateSqlite, sqliteMigrations } from '../../src/journal/sqlite-schema.ts';
 import { notified, recordWith, stoppedClock } from './contract.ts';
@@ -90,6 +100,32 @@ describe('The SQLite journal’s file', () => {
     await expect(journal.open(notified('b'), signal)).rejects.toThrow(problem);
     await expect(journal.open(notified('c'), signal)).rejects.toThrow(problem);
     expect(syncs).toBe(2);
+  });
+
+  const moved = (name: string) => join(directory, `${name}.elsewhere`);
+  it.each([
+    ['the file is deleted', () => rm(path), /journal.db has vanished.*restore a backup/],
+    ['the log is deleted', () => rm(`${path}-wal`), /journal.db-wal has vanished/],
+    [
+      'a copy takes its place',
+      () => copyFile(path, moved('journal.db')).then(() => rename(moved('journal.db'), path)),
+      /journal.db was replaced.*restart/,
+    ],
+  ])('acknowledges nothing more when %s under it', async (_what, lose, problem) => {
+    await using journal = await openJournal();
+    await journal.open(notified('kept'), signal);
+    await lose();
+    await expect(journal.open(notified('lost'), signal)).rejects.toThrow(problem);
+    await expect(journal.probe?.(signal)).rejects.toThrow(JournalError);
+  });
+
+  it('goes on when a file that was moved away is back', async () => {
+    await using journal = await openJournal();
+    await rename(path, moved('journal.db'));
+    await expect(journal.open(notified('a'), signal)).rejects.toThrow(/vanished/);
+    await rename(moved('journal.db'), path);
+    expect(await journal.open(notified('b'), signal)).toBe('opened');
+    await journal.probe?.(signal);
   });
 
   it('keeps everything over a restart', async () => {

@@ -87,6 +87,7 @@ const rules: { readonly [P in Port]: Readonly<Record<MethodOf<Ports[P]>, Rule>> 
     nextDueAt: { where: ['loops'], elsewhere: loopsOnly },
     summary: { where: ['loops'], elsewhere: loopsOnly },
     prune: { where: ['loops'], elsewhere: loopsOnly },
+    probe: { where: ['loops'], elsewhere: loopsOnly },
     save: {
       where: stages.filter((stage) => stage !== 'deliver'),
       elsewhere: 'every write belongs to a stage',

@@ -29,6 +29,7 @@ const challenge = Buffer.from('certprov looks for the key of its CA');
  */
 export class TokenKeys implements KeyStore {
   readonly mayBeAway = true;
+  readonly files = [];
   readonly #token: Token;
   readonly #directory: string;
   readonly #options: HierarchyOptions;
