@@ -101,7 +101,7 @@ export const prune = `
     WHERE closed_at IS NOT NULL AND closed_at < (SELECT certprov_now()) - $1::bigint
     ORDER BY closed_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED)`;
 
-/** A write that changes nothing, and the lock on the other table that every write takes. */
+/** Takes the lock of every write and a transaction's number, which only a server that can write gives; changes nothing. */
 export const probe = `
   WITH locked AS (UPDATE certprov_process SET fence = fence WHERE false RETURNING 1)
-  UPDATE certprov_schema SET version = version`;
+  SELECT txid_current() IS NOT NULL AS writable FROM (SELECT count(*) FROM locked) AS none`;

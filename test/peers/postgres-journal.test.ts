@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { openPostgresJournal } from '../../src/journal/postgres-journal.ts';
 import { postgresMigrations } from '../../src/journal/postgres-schema.ts';
+import { watchJournal } from '../../src/journal-watch.ts';
+import { Events } from '../../src/telemetry/events.ts';
 import {
   describeJournal,
   type JournalUnderTest,
@@ -307,6 +310,35 @@ describe.skipIf(!there)('PostgreSQL', () => {
       await using journal = await open();
       expect(await journal.open(notified('a'), signal)).toBe('opened');
       expect(await journal.prune(Date.now(), 10, signal)).toBe(0);
+    });
+
+    it('is told within seconds to be frozen or locked, and to work again', {
+      timeout: 60_000,
+    }, async () => {
+      const database = await newDatabase();
+      await using journal = await openJournal(database);
+      const events = new Events();
+      const stop = new AbortController();
+      const next = async () => (await once(events, 'journal'))[0];
+      const watch = watchJournal({ journal, clock: systemClock, events }, stop.signal);
+      const hangs = { up: false, problem: expect.stringMatching(/has not answered for 3 seconds/) };
+
+      const startedAt = performance.now();
+      server.freeze();
+      expect(await next()).toEqual(hangs);
+      expect(performance.now() - startedAt).toBeLessThan(9_000);
+      server.thaw();
+      expect(await next()).toEqual({ up: true });
+
+      const client = new Client({ connectionString: server.url({ database }) });
+      await client.connect();
+      await client.query('BEGIN; LOCK TABLE certprov_process');
+      expect(await next()).toEqual(hangs);
+      await client.query('COMMIT');
+      expect(await next()).toEqual({ up: true });
+      await client.end();
+      stop.abort();
+      await watch;
     });
 
     it('says what is wrong with a connection string, and never the password', async () => {

@@ -28,6 +28,9 @@ export interface PostgresServer extends AsyncDisposable {
   /** Ends every connection at once, as a crash or a fail-over does. */
   stop(): Promise<void>;
   start(): Promise<void>;
+  /** All of its processes stand still, as on a machine that is suspended, until it is told to go on. */
+  freeze(): void;
+  thaw(): void;
 }
 
 export async function startPostgres(): Promise<PostgresServer> {
@@ -69,6 +72,15 @@ export async function startPostgres(): Promise<PostgresServer> {
     running.kill('SIGQUIT');
     await exited;
   };
+  const signalAll = (signal: NodeJS.Signals): void => {
+    const { pid } = server ?? {};
+    if (pid === undefined) return;
+    const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], {
+      encoding: 'utf8',
+    });
+    for (const each of [pid, ...children.trim().split(/\s+/).map(Number)])
+      process.kill(each, signal);
+  };
   const leaveNothing = (): void => {
     server?.kill('SIGKILL');
     rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
@@ -84,6 +96,8 @@ export async function startPostgres(): Promise<PostgresServer> {
     },
     start,
     stop,
+    freeze: () => signalAll('SIGSTOP'),
+    thaw: () => signalAll('SIGCONT'),
     async [Symbol.asyncDispose]() {
       await stop();
       process.off('exit', leaveNothing);
