@@ -1,10 +1,10 @@
-import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import type { Clock } from '../src/clock.ts';
 import { ProvisioningError } from '../src/errors.ts';
 import {
   type AuthorityFeatures,
   type CertificateAuthority,
+  type ConnectContext,
   type CsrAdditions,
   defineAdapter,
   type Issuance,
@@ -16,9 +16,16 @@ import type { Opaque } from '../src/journal/process-record.ts';
 import { readCertificate } from '../src/x509/certificate.ts';
 import { additionsOf } from './est/csr-attributes.ts';
 import { encodeBase64Lines, readCertificatesAnswer, readDerAnswer } from './est/encoding.ts';
+import { followed } from './est/redirect.ts';
+import { hasOwnWords, hintFor } from './est/refusal.ts';
 import { connectHttp, connectionOptions } from './shared/connection.ts';
-import { type AdapterHttp, type HttpAnswer, retryAfterOf } from './shared/http.ts';
-import { isPage, serverWords } from './shared/server-words.ts';
+import {
+  type AdapterHttp,
+  type HttpAnswer,
+  type HttpRequest,
+  retryAfterOf,
+} from './shared/http.ts';
+import { serverWords } from './shared/server-words.ts';
 import { beforeOrder, statusProblem } from './shared/status-problem.ts';
 
 /*
@@ -58,7 +65,7 @@ const options = z
       .boolean()
       .default(false)
       .describe(
-        'Ask the server what it wants inside a CSR, before the device signs: key usages, a template, policies. Names are never taken from it.',
+        'Ask the server what it wants inside a CSR, before the device signs: key usages, a template, policies. Names are never taken from it, and what cannot be had is a warning in the log.',
       ),
   })
   .refine(
@@ -76,7 +83,7 @@ export default defineAdapter({
     const password =
       given.password === undefined ? undefined : await context.readSecret(given.password);
     const http = await connectHttp(given, context);
-    return new EstAuthority(given, password, http, context.clock);
+    return new EstAuthority(given, password, http, context);
   },
 });
 
@@ -104,15 +111,22 @@ class EstAuthority implements CertificateAuthority {
   readonly #secrets: readonly string[];
   readonly #http: AdapterHttp;
   readonly #clock: Clock;
+  readonly #warn: (message: string) => void;
   #cacerts: { readonly certificates: readonly Uint8Array[]; readonly at: number } | undefined;
 
-  constructor(given: Options, password: string | undefined, http: AdapterHttp, clock: Clock) {
+  constructor(
+    given: Options,
+    password: string | undefined,
+    http: AdapterHttp,
+    { clock, warn = () => undefined }: ConnectContext,
+  ) {
     this.#base = baseOf(given);
     const basic = Buffer.from(`${given.username}:${password}`).toString('base64');
     this.#authorization = password === undefined ? {} : { authorization: `Basic ${basic}` };
     this.#secrets = password === undefined ? [] : [password, basic];
     this.#http = http;
     this.#clock = clock;
+    this.#warn = warn;
     if (given.csrAttributes) this.prepare = (request, signal) => this.#prepare(request, signal);
   }
 
@@ -132,22 +146,37 @@ class EstAuthority implements CertificateAuthority {
     await this.#http[Symbol.asyncDispose]();
   }
 
+  /** What the server wants inside a CSR is advice (RFC 7030 4.5.2): only a server that is away is waited for. */
   async #prepare(request: PrepareRequest, signal: AbortSignal): Promise<CsrAdditions> {
-    const answer = await this.#http.request(
-      { method: 'GET', url: `${this.#base}/csrattrs`, headers: this.#authorization },
-      signal,
-    );
+    const url = `${this.#base}/csrattrs`;
+    const answer = await this.#send({ method: 'GET', url, headers: this.#authorization }, signal);
     // No attributes are wanted (RFC 7030 4.5.2), or the server does not know this operation.
-    if ([204, 404].includes(answer.status)) return {};
-    if (answer.status !== 200) throw this.#problem('csrattrs', answer);
-    if (answer.body.length === 0) return {};
-    return additionsOf(readDerAnswer(answer.body, 'The answer to csrattrs'), request);
+    if ([204, 404, 501].includes(answer.status)) return {};
+    if (answer.status === 200 && answer.body.length === 0) return {};
+    const warn = (what: string) => this.#warn(`EST csrattrs of ${this.#base}: ${what}.`);
+    if (answer.status !== 200) {
+      const problem = this.#problem('csrattrs', answer);
+      if (problem.code === 'ca-unavailable' || problem.code === 'ca-throttled') throw problem;
+      warn(problem.message);
+      return {};
+    }
+    try {
+      return additionsOf(readDerAnswer(answer.body, 'The answer'), request, warn);
+    } catch (error) {
+      if (!(error instanceof ProvisioningError)) throw error;
+      warn(error.message);
+      return {};
+    }
+  }
+
+  #send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+    return followed(this.#http, request, signal);
   }
 
   async #enroll(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     signal.throwIfAborted();
     const authorities = await beforeOrder(this.#knownCacerts(signal));
-    const answer = await this.#http.request(
+    const answer = await this.#send(
       {
         method: 'POST',
         url: `${this.#base}/simpleenroll`,
@@ -209,11 +238,11 @@ class EstAuthority implements CertificateAuthority {
 
   async #fetchCacerts(signal: AbortSignal): Promise<readonly Uint8Array[]> {
     const request = { method: 'GET', url: `${this.#base}/cacerts` } as const;
-    let answer = await this.#http.request(request, signal);
+    let answer = await this.#send(request, signal);
     if (answer.status === 401) {
       // For everybody, says RFC 7030 4.1.2; some servers ask even here who we are.
       const headers = this.#authorization;
-      answer = await this.#http.request({ ...request, headers }, signal);
+      answer = await this.#send({ ...request, headers }, signal);
     }
     if (answer.status !== 200) throw this.#problem('cacerts', answer);
     const certificates = readCertificatesAnswer(answer.body, 'The answer to cacerts');
@@ -236,36 +265,6 @@ class EstAuthority implements CertificateAuthority {
       hint: hintFor(answer.status, answer.headers),
     });
   }
-}
-
-/**
- * Whether a refusal is the EST server's own: "a plaintext human-readable error message" (RFC 7030 4.2.3). A web server
- * before it sends pages, or nothing: nginx says so that a client certificate has expired.
- */
-function hasOwnWords({ status, headers, body }: HttpAnswer): boolean {
-  const type = String(headers['content-type'] ?? 'text/plain');
-  const text = body.toString('utf8').trim();
-  const reason = STATUS_CODES[status] ?? '';
-  const isReasonAlone = text.replace(/^(?:HTTP\/\S+ )?\d{0,3}\s*|\.$/gi, '') === reason;
-  const isJson = /^[[{]|^(?:null|true|false)$/.test(text);
-  return /^text\/plain\b/i.test(type) && text !== '' && !isPage(text) && !isJson && !isReasonAlone;
-}
-
-/** What mends a refusal that does not concern one order. */
-function hintFor(status: number, headers: HttpAnswer['headers']): string {
-  if (status === 400) {
-    return 'A page, or nothing, is not how EST refuses an order: a web server before it speaks, often because our client certificate (tls.certFile) is missing, has expired or is not known there.';
-  }
-  if (status === 401) {
-    return /^\s*digest/i.test(String(headers['www-authenticate'] ?? ''))
-      ? 'The server wants HTTP Digest, which is not supported: use Basic or a client certificate.'
-      : 'Look at username and password, or at the client certificate.';
-  }
-  if (status === 403) {
-    return 'Our credentials must be allowed to enrol for others: a certificate with id-kp-cmcRA, or an entry on the server.';
-  }
-  if (status === 404 || status === 405) return 'Look at url and label.';
-  return 'The server does not take our requests as RFC 7030 describes them. Is this an EST server?';
 }
 
 function isSafeUrl(url: string): boolean {

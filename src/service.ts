@@ -156,7 +156,7 @@ async function connect(
     return await onBehalfOf(reference, () =>
       authority.definition.connect(
         authority.options,
-        connectContext(config, context.clock),
+        connectContext(reference, config, context),
         context.signal,
       ),
     );
@@ -184,11 +184,24 @@ async function allRoots(
   }
 }
 
-function connectContext(config: Config, clock: Clock): ConnectContext {
+/** An authority that finds ever new words is not listened to for ever. */
+const mostWarnings = 100;
+
+function connectContext(
+  authority: string,
+  config: Config,
+  { clock, events }: ServiceContext,
+): ConnectContext {
+  const told = new Set<string>();
   return {
     clock,
     resolvePath: (path) => resolve(config.directory, path),
     readSecret: (secret) => readSecret(secret, process.env, config.directory),
+    warn(message) {
+      if (told.has(message) || told.size >= mostWarnings) return;
+      told.add(message);
+      events.emit('notice', { authority, message });
+    },
   };
 }
 

@@ -1,4 +1,3 @@
-import { ProvisioningError } from '../../src/errors.ts';
 import type {
   CsrAdditions,
   KeyType,
@@ -44,43 +43,46 @@ interface Wishes {
   readonly extensions: Hint[];
 }
 
+/** Told of what cannot be had or understood. */
+type Warn = (what: string) => void;
+
 /**
- * What the server's CSR attributes mean for this order.
+ * What the server's CSR attributes mean for this order. They are advice (RFC 7030 4.5.2): what contradicts the profile,
+ * cannot be had because the device signs what it signs, or cannot be read is told, and the order goes on without it. A
+ * server that insists refuses the order in its own words.
  *
- * Names are never taken from the server: they come from Google's record alone. What contradicts the profile,
- * or cannot be had because the device signs what it signs, is the administrator's to mend.
+ * Names are never taken from the server: they come from Google's record alone.
  *
  * @param der CsrAttrs.
- * @throws {ProvisioningError} `ca-misconfigured` when the wishes cannot be met, `ca-bad-answer` for bytes that
- * are no CsrAttrs.
  */
-export function additionsOf(der: Uint8Array, request: PrepareRequest): CsrAdditions {
+export function additionsOf(der: Uint8Array, request: PrepareRequest, warn: Warn): CsrAdditions {
   try {
-    return meet(read(der), request);
+    return meet(read(der, warn), request, warn);
   } catch (error) {
     if (!(error instanceof DerError)) throw error;
-    throw new ProvisioningError('ca-bad-answer', `csrattrs: ${error.message}.`, { cause: error });
+    warn(`they cannot be read: ${error.message}`);
+    return {};
   }
 }
 
-function meet(wishes: Wishes, request: PrepareRequest): CsrAdditions {
+function meet(wishes: Wishes, request: PrepareRequest, warn: Warn): CsrAdditions {
   if (wishes.challengePassword) {
-    throw cannot(
-      'the server wants a challengePassword in the CSR, to bind it to the TLS connection (RFC 7030 3.5). The CSR is signed by the device, not on this connection: switch this demand off for our label, or set csrAttributes to false if the server only recommends it',
+    warn(
+      'the server wants a challengePassword in the CSR, to bind it to the TLS connection (RFC 7030 3.5). The CSR is signed by the device, not on this connection. If orders are refused for it, switch the demand off for our label',
     );
   }
   const { keyTypes } = wishes;
   if (keyTypes.size > 0 && !keyTypes.has(request.keyType)) {
-    throw cannot(
-      `the server wants a key of type ${[...keyTypes].join(' or ')}, the device has one of type ${request.keyType}. Change the key type in the Admin console’s profile, or the server’s policy`,
+    warn(
+      `the server wants a key of type ${[...keyTypes].join(' or ')}, the device has one of type ${request.keyType}. If orders are refused for it, change the key type in the Admin console’s profile, or the server’s policy`,
     );
   }
   const extensions: { type: string; critical: boolean; value: Uint8Array }[] = [];
   let keyUsages: readonly KeyUsage[] | undefined;
   for (const hint of wishes.extensions) {
-    if (hint.type === extensionOid.keyUsage) keyUsages = keyUsagesOf(hint, request);
-    else if (hint.type === extensionOid.extendedKeyUsage) checkExtendedKeyUsages(hint, request);
-    else if (hint.type === extensionOid.subjectAltName) checkAltNames(request);
+    if (hint.type === extensionOid.keyUsage) keyUsages = keyUsagesOf(hint, request, warn);
+    else if (hint.type === extensionOid.extendedKeyUsage) checkExtended(hint, request, warn);
+    else if (hint.type === extensionOid.subjectAltName) checkAltNames(request, warn);
     else if (takenOver.includes(hint.type) && hint.value !== undefined) {
       const ours = hint.type === extensionOid.templateName && request.wanted.template !== undefined;
       const double = extensions.some(({ type }) => type === hint.type);
@@ -93,36 +95,43 @@ function meet(wishes: Wishes, request: PrepareRequest): CsrAdditions {
   };
 }
 
-function keyUsagesOf({ value }: Hint, { wanted }: PrepareRequest): readonly KeyUsage[] | undefined {
+function keyUsagesOf(
+  { value }: Hint,
+  { wanted }: PrepareRequest,
+  warn: Warn,
+): readonly KeyUsage[] | undefined {
   if (value === undefined) {
-    if (wanted.keyUsages.length > 0) return undefined;
-    throw cannot('the server wants a key usage in the CSR: add keyUsages to the profile');
+    if (wanted.keyUsages.length === 0) {
+      warn('the server wants a key usage in the CSR: add keyUsages to the profile');
+    }
+    return undefined;
   }
   const asked = decodeKeyUsage(value);
   const usages = asked.filter(isProfileUsage);
   if (usages.length < asked.length || usages.length === 0) {
-    throw cannot(`the server wants the key usages ${asked.join(', ')}, which no device may have`);
+    const names = asked.join(', ') || 'none';
+    warn(`the server wants the key usages ${names}, and not all of them are for a device`);
   }
-  return usages;
+  return usages.length === 0 ? undefined : usages;
 }
 
 function isProfileUsage(usage: AnyKeyUsage): usage is KeyUsage {
   return keyUsageNames.some((name) => name === usage);
 }
 
-function checkExtendedKeyUsages({ value }: Hint, { wanted }: PrepareRequest): void {
+function checkExtended({ value }: Hint, { wanted }: PrepareRequest, warn: Warn): void {
   const asked = value === undefined ? [] : decodeExtendedKeyUsage(value);
   const missing = asked.filter((each) => !wanted.extendedKeyUsages.includes(each));
   if (missing.length === 0 && wanted.extendedKeyUsages.length > 0) return;
   const names = missing.map(formatExtendedKeyUsage).join(', ') || 'of some kind';
-  throw cannot(
+  warn(
     `the server wants extended key usages in the CSR that the profile lacks (${names}): add them to the profile’s extendedKeyUsages`,
   );
 }
 
-function checkAltNames({ wanted }: PrepareRequest): void {
+function checkAltNames({ wanted }: PrepareRequest, warn: Warn): void {
   if (wanted.subjectAltNames.length > 0) return;
-  throw cannot(
+  warn(
     'the server wants a subject alternative name in the CSR: add subjectAltNames to the profile',
   );
 }
@@ -132,13 +141,23 @@ function checkAltNames({ wanted }: PrepareRequest): void {
  * AttrOrOID ::= CHOICE { oid OBJECT IDENTIFIER,
  *   attribute SEQUENCE { type OBJECT IDENTIFIER, values SET SIZE (1..MAX) OF ANY } }
  */
-function read(der: Uint8Array): Wishes {
+function read(der: Uint8Array, warn: Warn): Wishes {
   const list = attributesIn(readSingle(der, tag.sequence, 'CsrAttrs').content);
   // Where there is a template, it is the whole wish (RFC 9908 3.4).
   const template = list.find(({ type }) => type === oid.requestInfoTemplate)?.values[0];
   const wishes: Wishes = { challengePassword: false, keyTypes: new Set(), extensions: [] };
   if (template !== undefined) readTemplate(template, wishes);
-  else for (const attribute of list) note(attribute, wishes);
+  else {
+    for (const attribute of list) {
+      // One that is odd leaves the others as they are.
+      try {
+        note(attribute, wishes);
+      } catch (error) {
+        if (!(error instanceof DerError)) throw error;
+        warn(`the attribute ${attribute.type} cannot be read: ${error.message}`);
+      }
+    }
+  }
   return wishes;
 }
 
@@ -171,7 +190,7 @@ function note({ type, values }: Wish, wishes: Wishes): void {
   else if (type === oid.rsaEncryption) wishes.keyTypes.add('rsa');
   else if (type === oid.ecPublicKey) wishes.keyTypes.add('ec');
   else if (type === oid.extensionRequest || type === oid.extensionRequestTemplate) {
-    if (value !== undefined) wishes.extensions.push(...hintsIn(value));
+    for (const each of values) wishes.extensions.push(...hintsIn(each));
   } else if (type.startsWith('2.5.29.') && value === undefined) {
     wishes.extensions.push({ type, critical: false, value: undefined });
   }
@@ -195,8 +214,15 @@ function readTemplate(der: Uint8Array, wishes: Wishes): void {
   for (const attribute of attributesIn(attributes.content)) note(attribute, wishes);
 }
 
-/** Extensions, or ExtensionTemplates, whose extnValue may be missing (RFC 9908 3.4). */
+/**
+ * Extensions, or ExtensionTemplates, whose extnValue may be missing (RFC 9908 3.4). RFC 7030's own example (4.5.2) has a
+ * bare OID in their place: an extension that is wanted with whatever value.
+ */
 function hintsIn(der: Uint8Array): Hint[] {
+  if (der[0] === tag.oid) {
+    const type = readOid(readSingle(der, tag.oid, 'A requested extension'));
+    return [{ type, critical: false, value: undefined }];
+  }
   const what = 'The requested extensions';
   const list = new DerReader(readSingle(der, tag.sequence, what).content, what);
   const hints: Hint[] = [];
@@ -208,8 +234,4 @@ function hintsIn(der: Uint8Array): Hint[] {
     hints.push({ type, critical, value: value?.length === 0 ? undefined : value });
   }
   return hints;
-}
-
-function cannot(what: string): ProvisioningError {
-  return new ProvisioningError('ca-misconfigured', `EST csrattrs: ${what}.`);
 }

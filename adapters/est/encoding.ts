@@ -1,6 +1,6 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
-import { DerError, tag } from '../../src/x509/der.ts';
+import { DerError, DerReader, tag } from '../../src/x509/der.ts';
 import { decodePem, PemError } from '../../src/x509/pem.ts';
 import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
 
@@ -34,9 +34,14 @@ export function readCertificatesAnswer(body: Buffer, what: string): Uint8Array[]
   });
 }
 
-/** @throws {ProvisioningError} `ca-bad-answer`. */
+/** One DER value; zeros behind it are passed over. @throws {ProvisioningError} `ca-bad-answer`. */
 export function readDerAnswer(body: Buffer, what: string): Uint8Array {
-  return readable(what, () => decoded(body, textOf(body)));
+  return readable(what, () => {
+    const all = decoded(body, textOf(body));
+    const { bytes } = new DerReader(all, what).next();
+    if (all.subarray(bytes.length).every((byte) => byte === 0)) return bytes;
+    throw new DerError('Something follows it');
+  });
 }
 
 function decoded(body: Buffer, text: string | undefined): Uint8Array {
@@ -48,9 +53,17 @@ function decoded(body: Buffer, text: string | undefined): Uint8Array {
   return Buffer.from(base64, 'base64');
 }
 
-/** Undefined for DER: base64 of a SEQUENCE begins with “M”, never with the byte 0x30. */
+/**
+ * Undefined for DER: base64 of a SEQUENCE begins with “M”, never with the byte 0x30. libest ends what it is configured
+ * with by the NUL of a C string.
+ */
 function textOf(body: Buffer): string | undefined {
-  return body[0] === tag.sequence ? undefined : body.toString('latin1').trim();
+  return body[0] === tag.sequence
+    ? undefined
+    : body
+        .toString('latin1')
+        .replace(/[\s\0]+$/, '')
+        .trim();
 }
 
 function readable<Result>(what: string, read: () => Result): Result {

@@ -26,7 +26,7 @@ export interface AdapterHttpOptions {
   readonly deadlineMs?: number;
 }
 
-interface HttpRequest {
+export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD' | 'OPTIONS' | 'PATCH';
   readonly url: string | URL;
   readonly headers?: Readonly<Record<string, string>>;

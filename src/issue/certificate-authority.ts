@@ -205,6 +205,8 @@ export interface ConnectContext {
   resolvePath(path: string): string;
   /** The secret's text without its final line break. Throws a clear error when it is not there. */
   readSecret(reference: SecretReference): Promise<string>;
+  /** Tells operators what stops nothing and should be known; the same text once only. No secrets. */
+  warn?(message: string): void;
 }
 
 /** One kind of CA. */

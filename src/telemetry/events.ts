@@ -51,6 +51,8 @@ export interface EventMap {
     readonly authority?: string;
     readonly againInMs: number;
   };
+  /** Something about an authority that stops nothing and that an administrator should know. */
+  notice: { readonly authority: string; readonly message: string };
   /** An error nobody foresaw; the process is looked at again late. */
   bug: {
     readonly processId?: string;

@@ -73,6 +73,9 @@ function logProcesses(events: Events, log: Log, now: () => number): void {
     const level = errorTable[trouble.code].disposition === 'hold' ? 'error' : 'warn';
     log[isRepeat ? 'debug' : level]({ event: 'trouble', ...trouble }, message);
   });
+  events.on('notice', ({ message, ...notice }) =>
+    log.warn({ event: 'notice', ...notice }, message),
+  );
   events.on('bug', ({ error, ...bug }) =>
     log.error({ event: 'bug', ...bug, err: error }, bugLine(bug)),
   );

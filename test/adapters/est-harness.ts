@@ -12,6 +12,8 @@ const never = new AbortController().signal;
 
 export interface EstHarness extends HttpHarness {
   readonly server: EstServer;
+  /** What the adapter told operators. */
+  readonly warnings: string[];
   /** Connects with other options; the server's root is in root.pem, the client's in client.pem and client.key. */
   connectWith(options: Record<string, unknown>): ReturnType<AdapterHarness['connect']>;
 }
@@ -28,7 +30,11 @@ export async function estHarness(): Promise<EstHarness> {
   await writeFile(join(directory.path, 'root.pem'), encodePem('CERTIFICATE', ca.root));
   await writeFile(join(directory.path, 'client.pem'), client.certificatePem);
   await writeFile(join(directory.path, 'client.key'), client.keyPem, { mode: 0o600 });
-  const context = connectContext(directory.path, { env: { EST_PASSWORD: password } });
+  const warnings: string[] = [];
+  const context = {
+    ...connectContext(directory.path, { env: { EST_PASSWORD: password } }),
+    warn: (message: string) => void warnings.push(message),
+  };
   const connectWith = (options: Record<string, unknown>) =>
     est.connect(
       est.options.parse({
@@ -44,6 +50,7 @@ export async function estHarness(): Promise<EstHarness> {
   let reached = false;
   return {
     server,
+    warnings,
     connectWith,
     connect: () => connectWith({ username: 'ra', password: { env: 'EST_PASSWORD' } }),
     hooks: {

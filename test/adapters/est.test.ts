@@ -15,7 +15,7 @@ import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.t
 import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
 import { describeAdapter } from './contract.ts';
 import { small } from './doubles/est-cmp-ca.ts';
-import { type EstWord, pkcs7, pkcs7Ber } from './doubles/est-server.ts';
+import { type CsrAttributesAnswer, type EstWord, pkcs7, pkcs7Ber } from './doubles/est-server.ts';
 import { type EstHarness, estHarness } from './est-harness.ts';
 
 describeAdapter('est', estHarness);
@@ -185,8 +185,15 @@ describe('an EST server', () => {
       encode(tag.sequence, encodeOid(type), encode(tag.set, ...values));
     const extensionRequest = (...extensions: Parameters<typeof encodeExtensions>[0]) =>
       attribute('1.2.840.113549.1.9.14', encodeExtensions(extensions));
+    const list = (...attributes: Uint8Array[]) => encode(tag.sequence, ...attributes);
+    const signing = {
+      type: '2.5.29.15',
+      critical: true,
+      // keyCertSign alone.
+      value: encode(tag.bitString, Uint8Array.of(2, 4)),
+    };
     async function additions(...attributes: Uint8Array[]) {
-      harness.server.csrAttributes = encode(tag.sequence, ...attributes);
+      harness.server.csrAttributes = list(...attributes);
       const other = await connectWith({ csrAttributes: true });
       return other.prepare?.(prepare, never);
     }
@@ -223,57 +230,94 @@ describe('an EST server', () => {
         encode(tag.sequence, encodeOid('1.2.840.113549.1.1.1'), encode(tag.null)),
       );
       const template = encode(tag.sequence, small(0), encode(tag.sequence), rsa);
-      await expect(
-        additions(attribute('1.2.840.113549.1.9.16.2.61', template)),
-      ).rejects.toMatchObject({
-        code: 'ca-misconfigured',
-        message: expect.stringContaining('rsa'),
-      });
+      expect(await additions(attribute('1.2.840.113549.1.9.16.2.61', template))).toEqual({});
+      expect(harness.warnings).toEqual([expect.stringContaining('a key of type rsa')]);
     });
 
-    it.each([
-      ['a challengePassword', encodeOid('1.2.840.113549.1.9.7'), 'challengePassword'],
+    // RFC 7030 4.5.2: a challengePassword, P-384, and a bare OID (macAddress) under extensionRequest.
+    const example =
+      'MEEGCSqGSIb3DQEJBzASBgcqhkjOPQIBMQcGBSuBBAAiMBYGCSqGSIb3DQEJDjEJBgcrBgEBAQEWBggqhkjOPQQDAw==';
+    // What libest has as its default, ended as a C string.
+    const ofLibest = 'MCYGBysGAQEBARYGCSqGSIb3DQEJAQYFK4EEACIGCWCGSAFlAwQCAg==\0';
+
+    it.each<[string, Uint8Array | CsrAttributesAnswer, string[]]>([
+      ['the example of RFC 7030', { status: 200, body: example }, ['challengePassword']],
+      ['the default of libest', { status: 200, body: ofLibest }, []],
+      ['zeros behind it', { status: 200, body: `${example.slice(0, -4)}AwAA` }, ['challengePass']],
+      ['a challengePassword', list(encodeOid('1.2.840.113549.1.9.7')), ['challengePassword']],
       [
         'another kind of key',
-        attribute('1.2.840.113549.1.1.1', encode(tag.integer, Uint8Array.of(16, 0))),
-        'type rsa',
+        list(attribute('1.2.840.113549.1.1.1', encode(tag.integer, Uint8Array.of(16, 0)))),
+        ['type rsa'],
       ],
       [
         'an extended key usage that the profile lacks',
-        attribute(
-          '1.2.840.113549.1.9.14',
-          encodeExtensions([
-            {
-              type: '2.5.29.37',
-              critical: false,
-              value: encode(tag.sequence, encodeOid('1.3.6.1.5.5.7.3.14')),
-            },
-          ]),
+        list(
+          extensionRequest({
+            type: '2.5.29.37',
+            critical: false,
+            value: encode(tag.sequence, encodeOid('1.3.6.1.5.5.7.3.14')),
+          }),
         ),
-        'eapOverLan',
+        ['eapOverLan'],
       ],
-      ['names, and the profile has none', encodeOid('2.5.29.17'), 'subjectAltNames'],
-    ])('waits for the administrator when it wants %s', async (_, wish, text) => {
-      await expect(additions(wish)).rejects.toMatchObject({
-        code: 'ca-misconfigured',
-        message: expect.stringContaining(text),
+      ['names, and the profile has none', list(encodeOid('2.5.29.17')), ['subjectAltNames']],
+      ['usages that are not for devices', list(extensionRequest(signing)), ['keyCertSign']],
+      ['no list', small(1), ['cannot be read']],
+      ['something behind the list', new Uint8Array([...list(), ...small(1)]), ['cannot be read']],
+      [
+        'a broken key usage',
+        list(extensionRequest({ type: '2.5.29.15', critical: true, value: small(1) })),
+        ['cannot be read'],
+      ],
+      [
+        'a page',
+        { status: 200, type: 'text/html', body: '<html>Welcome' },
+        ['neither base64 nor DER'],
+      ],
+      ['no rights', { status: 403, type: 'text/plain', body: 'no' }, ['answered 403: no']],
+    ])('gets its order all the same when it sends %s', async (_, attributes, words) => {
+      harness.server.csrAttributes = attributes;
+      const other = await connectWith({ csrAttributes: true });
+      expect(await other.prepare?.(prepare, never)).toEqual({});
+      expect(harness.warnings).toEqual(words.map((word) => expect.stringContaining(word)));
+    });
+
+    it('is waited for while it is away', async () => {
+      harness.server.csrAttributes = { status: 503, body: '' };
+      const other = await connectWith({ csrAttributes: true });
+      await expect(other.prepare?.(prepare, never)).rejects.toMatchObject({
+        code: 'ca-unavailable',
       });
+      expect(harness.warnings).toEqual([]);
+    });
+  });
+
+  describe('that has moved', () => {
+    const moved = (url: string) => connectWith({ url: `${url}/moved/.well-known/est` });
+
+    it('is followed within its origin, with the order', async () => {
+      harness.server.moved = (path) =>
+        path.startsWith('/moved/') ? path.slice('/moved'.length) : undefined;
+      const other = await harness.connectWith({
+        url: `${harness.server.url}/moved/.well-known/est`,
+        username: 'ra',
+        password: { env: 'EST_PASSWORD' },
+      });
+      opened.push(other);
+      expect((await other.issue(order, never)).kind).toBe('issued');
     });
 
     it.each([
-      ['no list', small(1)],
-      [
-        'a broken key usage',
-        encode(
-          tag.sequence,
-          extensionRequest({ type: '2.5.29.15', critical: true, value: small(1) }),
-        ),
-      ],
-    ])('is told when it sends %s', async (_, der) => {
-      harness.server.csrAttributes = der;
-      const other = await connectWith({ csrAttributes: true });
-      await expect(other.prepare?.(prepare, never)).rejects.toMatchObject({
-        code: 'ca-bad-answer',
+      ['another origin', 'https://elsewhere.example.org/est', 'at https://elsewhere.example.org'],
+      ['itself, for ever', '/moved/again', 'answered 307'],
+    ])('is not followed to %s', async (_, to, words) => {
+      harness.server.moved = () => to;
+      const other = await moved(harness.server.url);
+      await expect(other.issue(order, never)).rejects.toMatchObject({
+        code: 'ca-misconfigured',
+        unanswered: false,
+        message: expect.stringContaining(words),
       });
     });
   });

@@ -26,6 +26,19 @@ function listening(level: LogLevel = 'debug') {
 }
 
 describe('logEvents', () => {
+  it('warns of what an authority noticed and what stops nothing', () => {
+    const { events, parsed } = listening();
+    events.emit('notice', { authority: 'ca', message: 'The server wants a challengePassword.' });
+    expect(parsed()).toMatchObject([
+      {
+        level: 'warn',
+        event: 'notice',
+        authority: 'ca',
+        msg: 'The server wants a challengePassword.',
+      },
+    ]);
+  });
+
   it('writes one line for the end of a process, with the operator’s message, and each stage at debug', () => {
     const { events, parsed } = listening('debug');
     events.emit('stage', { processId: 'p1', room: 'claim', seconds: 0.2, authority: 'ca' });

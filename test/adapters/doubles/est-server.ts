@@ -14,6 +14,12 @@ import { DoubleCa, small } from './est-cmp-ca.ts';
  * can be made to go wrong: each word of the script is used up by one POST.
  */
 
+export interface CsrAttributesAnswer {
+  readonly status: number;
+  readonly type?: string;
+  readonly body: string;
+}
+
 export type EstWord =
   | 'serve'
   | 'pend'
@@ -40,8 +46,10 @@ export interface EstServer extends AsyncDisposable {
   readonly script: EstWord[];
   /** Bodies of all POSTs, as they came. */
   readonly posts: string[];
-  /** DER of CsrAttrs; undefined answers 204. */
-  csrAttributes: Uint8Array | undefined;
+  /** DER of CsrAttrs, or an answer as it is; undefined answers 204. */
+  csrAttributes: Uint8Array | CsrAttributesAnswer | undefined;
+  /** Where a path has moved to, if it has. */
+  moved: ((path: string) => string | undefined) | undefined;
   /** Resolves when a POST hangs. */
   hanging(): Promise<void>;
   openSockets(): number;
@@ -58,7 +66,15 @@ export async function startEstServer(options: EstServerOptions): Promise<EstServ
   const own = ca.credentials('ec', 'localhost', ['1.3.6.1.5.5.7.3.1']);
   const sockets = new Set<Duplex>();
   const hanging = Promise.withResolvers<void>();
-  const state: EstState = { ca, options, script: [], posts: [], attributes: undefined, hanging };
+  const state: EstState = {
+    ca,
+    options,
+    script: [],
+    posts: [],
+    attributes: undefined,
+    moved: undefined,
+    hanging,
+  };
   const server = createServer(
     {
       cert: own.certificatePem,
@@ -91,6 +107,12 @@ export async function startEstServer(options: EstServerOptions): Promise<EstServ
     set csrAttributes(der) {
       state.attributes = der;
     },
+    get moved() {
+      return state.moved;
+    },
+    set moved(where) {
+      state.moved = where;
+    },
     hanging: () => hanging.promise,
     openSockets: () => sockets.size,
     async [Symbol.asyncDispose]() {
@@ -107,7 +129,8 @@ interface EstState {
   readonly options: EstServerOptions;
   readonly script: EstWord[];
   readonly posts: string[];
-  attributes: Uint8Array | undefined;
+  attributes: Uint8Array | CsrAttributesAnswer | undefined;
+  moved: ((path: string) => string | undefined) | undefined;
   readonly hanging: PromiseWithResolvers<void>;
 }
 
@@ -119,12 +142,18 @@ async function answer(state: EstState, request: IncomingMessage, response: Serve
   for await (const chunk of request) chunks.push(chunk);
   const say = (status: number, text: string, headers: Record<string, string> = {}) =>
     response.writeHead(status, { 'content-type': 'text/plain', ...headers }).end(text);
+  const location = state.moved?.(url);
+  if (location !== undefined) return say(307, 'moved', { location });
   if (!url.startsWith(base)) return say(404, 'unknown label or path (RFC 7030 3.2.2)');
   switch (`${method} ${url.slice(base.length)}`) {
     case 'GET cacerts':
       return certsOnly(response, lines(pkcs7([state.ca.issuing, state.ca.root])));
     case 'GET csrattrs':
       if (state.attributes === undefined) return response.writeHead(204).end();
+      if (!(state.attributes instanceof Uint8Array)) {
+        const { status, body, type = 'application/csrattrs' } = state.attributes;
+        return response.writeHead(status, { 'content-type': type }).end(body);
+      }
       response.writeHead(200, { 'content-type': 'application/csrattrs' });
       return response.end(lines(state.attributes));
     case 'POST simpleenroll':
