@@ -160,6 +160,23 @@ export function throughProxy(
 }
 
 /**
+ * Asks the proxy on the way to a host once, for libraries that do not say what it answered. Undefined where there is
+ * none, or where it lets us through.
+ */
+export async function proxyProblem(target: URL, deadlineMs: number): Promise<string | undefined> {
+  try {
+    const proxy = proxyFor(target);
+    if (proxy === undefined) return undefined;
+    const socket = await tunnel(proxy, `${target.hostname}:${target.port || 443}`, deadlineMs);
+    socket.on('error', () => undefined).destroy();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ProxyError) return error.message;
+    throw error;
+  }
+}
+
+/**
  * Writes the variables out in the way that every library reads alike: both spellings, a URL, a list with commas.
  * What cannot be read stays as it is, for {@link proxyFor} to name.
  */

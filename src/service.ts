@@ -5,8 +5,9 @@ import { readRootFile } from './config/root-file.ts';
 import type { AuthorityConfig, Config } from './config.ts';
 import { CallBudget } from './google/call-budget.ts';
 import { ChromeManagement } from './google/chrome-management.ts';
-import { createTokenSource } from './google/credentials.ts';
+import { createTokenSource, type TokenSource } from './google/credentials.ts';
 import type { ProvisioningApi } from './google/provisioning-api.ts';
+import { type TokenWatchOptions, watchTokens } from './google/token-watch.ts';
 import { Authority } from './issue/authority.ts';
 import type { CertificateAuthority, ConnectContext } from './issue/certificate-authority.ts';
 import { readSecret } from './issue/secret.ts';
@@ -78,7 +79,8 @@ export async function openService(config: Config, context: ServiceContext): Prom
     const complete = { ...authority, roots: await allRoots(reference, authority) };
     authorities.set(reference, authorityOf(reference, complete, decorated, config, context));
   }
-  const api = decorate.api(opened.use(openApi(config, context)));
+  const tokens = createTokenSource(credentialsOf(config), clock);
+  const api = decorate.api(opened.use(openApi(config, context, tokens)));
   const inbox = decorate.inbox(opened.use(openInbox(config, context)));
   const house = houseOf(config, api, authorities, context);
   const worker = workerOf(config, house, journal, inbox);
@@ -98,7 +100,7 @@ export async function openService(config: Config, context: ServiceContext): Prom
   return {
     port: server.port,
     journal,
-    run: (stop) => run(worker, authorities, { journal, clock, events }, stop),
+    run: (stop) => run(worker, authorities, { journal, clock, events, tokens }, stop),
     [Symbol.asyncDispose]: async () => {
       await kept.disposeAsync();
       events.emit('service', { state: 'stopped' });
@@ -109,14 +111,14 @@ export async function openService(config: Config, context: ServiceContext): Prom
 async function run(
   worker: Worker,
   authorities: ReadonlyMap<string, Authority>,
-  watched: JournalWatchOptions,
+  watched: JournalWatchOptions & TokenWatchOptions,
   stop: AbortSignal,
 ): Promise<void> {
   const { events } = watched;
   const ended = new AbortController();
   const signal = AbortSignal.any([stop, ended.signal]);
   const watches = [...authorities.values()].map((authority) => authority.watch(signal));
-  watches.push(watchJournal(watched, signal));
+  watches.push(watchJournal(watched, signal), watchTokens(watched, signal));
   const drain = () => events.emit('service', { state: 'draining' });
   stop.addEventListener('abort', drain, { once: true });
   events.emit('service', { state: 'running' });
@@ -235,11 +237,15 @@ function authorityOf(
   });
 }
 
-function openApi(config: Config, { clock, random, events }: ServiceContext): ProvisioningApi {
+function openApi(
+  config: Config,
+  { clock, random, events }: ServiceContext,
+  tokens: TokenSource,
+): ProvisioningApi {
   const { endpoint, requestsPerSecond } = config.google;
   return new ChromeManagement({
     endpoint,
-    tokens: createTokenSource(credentialsOf(config), clock),
+    tokens,
     budget: new CallBudget({ requestsPerSecond, clock }),
     events,
     clock,

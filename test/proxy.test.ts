@@ -4,7 +4,14 @@ import { describe, expect, it, vi } from 'vitest';
 import { CallBudget } from '../src/google/call-budget.ts';
 import { ChromeManagement } from '../src/google/chrome-management.ts';
 import { anonymous } from '../src/google/credentials.ts';
-import { ProxyError, proxyFor, readProxy, settleProxyVariables, tunnel } from '../src/proxy.ts';
+import {
+  ProxyError,
+  proxyFor,
+  proxyProblem,
+  readProxy,
+  settleProxyVariables,
+  tunnel,
+} from '../src/proxy.ts';
 import { Events } from '../src/telemetry/events.ts';
 import { SkippingClock } from './google/skipping-clock.ts';
 
@@ -161,6 +168,8 @@ describe('a tunnel', () => {
       clock,
       random: () => 0,
     });
+    const pubsub = new URL('https://pubsub.googleapis.com');
+    expect(await proxyProblem(pubsub, 5_000)).toMatch(/\(HTTPS_PROXY\) answers 407/);
     vi.unstubAllEnvs();
     const reference = { customer: 'c', processId: 'p' };
     await expect(

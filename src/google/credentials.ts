@@ -2,6 +2,7 @@ import type { AuthClient } from 'google-auth-library';
 import { createAuthClient, type GoogleCredentials } from '../auth-client.ts';
 import type { Clock } from '../clock.ts';
 import { GoogleError } from '../errors.ts';
+import { proxyProblem } from '../proxy.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { oneLine } from './one-line.ts';
 
@@ -50,6 +51,10 @@ const renewBeforeMs = 4 * 60_000;
 /** How long an old token that is still good is used before a failed renewal is repeated. */
 const renewAgainMs = 15_000;
 
+/** Where most credentials get their tokens from: a proxy on the way there may be what is wrong. */
+const tokenHost = new URL('https://oauth2.googleapis.com');
+const proxyDeadlineMs = 3_000;
+
 /** Access tokens, kept until shortly before they expire; many who ask at once cause one request. */
 export class GoogleTokens implements TokenSource {
   readonly #options: GoogleTokensOptions;
@@ -90,7 +95,9 @@ export class GoogleTokens implements TokenSource {
         this.#token.renewAt = now + renewAgainMs;
         return this.#token.header;
       }
-      const reason = deadline.aborted ? 'no answer in time' : oneLine(messageOf(error), 300);
+      const proxy = await proxyProblem(tokenHost, proxyDeadlineMs);
+      const words = deadline.aborted ? 'no answer in time' : oneLine(messageOf(error), 300);
+      const reason = proxy === undefined ? words : `${words} (${proxy})`;
       throw new GoogleError(
         'google-unauthenticated',
         `No access token for Google could be had: ${reason}. Check google.credentials.`,

@@ -2,7 +2,7 @@ import type { ClientConfig } from '@google-cloud/pubsub';
 import { PassThroughClient } from 'google-auth-library';
 import { createAuthClient, type GoogleCredentials } from '../auth-client.ts';
 import type { Clock, Random } from '../clock.ts';
-import { proxyFor } from '../proxy.ts';
+import { proxyFor, proxyProblem } from '../proxy.ts';
 import { type Backoff, backoffMs } from '../retry.ts';
 import type { Events } from '../telemetry/events.ts';
 import { untilAborted } from '../until-aborted.ts';
@@ -30,6 +30,8 @@ export interface PubsubInboxOptions {
 
 const fullName = /^projects\/([^/\s]+)\/subscriptions\/[^/\s]+$/;
 const pubsubScope = 'https://www.googleapis.com/auth/pubsub';
+const pubsubHost = new URL('https://pubsub.googleapis.com');
+const proxyDeadlineMs = 3_000;
 const reopening: Backoff = { firstMs: 1_000, mostMs: 60_000 };
 
 /** The library's own retries go on for so long before operators hear of it. */
@@ -46,6 +48,7 @@ export class PubsubInbox implements Inbox {
   readonly #name: string;
   readonly #endpoint: string | undefined;
   readonly #disposed = new AbortController();
+  #ups = 0;
   /** What was last told about the connection: nothing yet, that it is up, or the problem. */
   #told: 'nothing' | 'up' | { readonly problem: string } = 'nothing';
 
@@ -74,7 +77,7 @@ export class PubsubInbox implements Inbox {
         });
       } catch (error) {
         if (signal.aborted) return;
-        this.#tellDown(problemOf(error, this.#name, this.#endpoint));
+        await this.#tellTrouble(error);
         await this.#pause(backoffMs(reopening, failures, this.#options.random), signal);
       }
     }
@@ -98,7 +101,7 @@ export class PubsubInbox implements Inbox {
       onTrouble: (error, forMs, count) => {
         const atStart = this.#told === 'nothing' && count >= 2;
         if (atStart || forMs >= patienceMs) {
-          this.#tellDown(problemOf(error, this.#name, this.#endpoint));
+          void this.#tellTrouble(error);
         }
       },
     });
@@ -122,7 +125,7 @@ export class PubsubInbox implements Inbox {
     }
     const authClient = await createAuthClient(credentials, [pubsubScope]);
     // gRPC reads the variables once more, with rules of its own about what needs no proxy.
-    const proxied = proxyFor(new URL('https://pubsub.googleapis.com')) === undefined ? 0 : 1;
+    const proxied = proxyFor(pubsubHost) === undefined ? 0 : 1;
     const ofGrpc = { 'grpc.enable_http_proxy': proxied };
     return { projectId: this.#project, ...endpoint, ...ofGrpc, emulatorMode: false, authClient };
   }
@@ -135,7 +138,18 @@ export class PubsubInbox implements Inbox {
     }
   }
 
+  /** gRPC says only that there is no connection; what a proxy on the way says is found out here. */
+  async #tellTrouble(error: unknown): Promise<void> {
+    const problem = problemOf(error, this.#name, this.#endpoint);
+    const ups = this.#ups;
+    const direct = this.#endpoint !== undefined && !isGoogles(this.#endpoint);
+    const ofProxy = direct ? undefined : await proxyProblem(pubsubHost, proxyDeadlineMs);
+    if (this.#ups !== ups) return;
+    this.#tellDown(ofProxy === undefined ? problem : `${problem} (${ofProxy})`);
+  }
+
   #tellUp(): void {
+    this.#ups += 1;
     if (this.#told === 'up') return;
     this.#told = 'up';
     this.#options.events.emit('inbox', { up: true });

@@ -71,6 +71,8 @@ export interface EventMap {
     /** Why nobody can be served while it stays like this; absent also where one process alone was refused. */
     readonly problem?: string;
   };
+  /** No access token for Google can be had, or one can again. */
+  googleToken: { readonly up: boolean; readonly problem?: string };
   caRequest: {
     readonly authority: string;
     readonly call: CaCall;

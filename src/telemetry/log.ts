@@ -134,7 +134,7 @@ function logState(events: Events, log: Log, now: () => number): void {
         `authority ${authority.authority} is down: ${message ?? 'no reason given'}`,
       );
   });
-  for (const part of ['inbox', 'journal'] as const) {
+  for (const part of ['inbox', 'journal', 'googleToken'] as const) {
     const outage = new Outage();
     events.on(part, (state) => logUpOrDown(log, part, state, outage, now()));
   }
@@ -145,7 +145,7 @@ function logState(events: Events, log: Log, now: () => number): void {
 
 function logUpOrDown(
   log: Log,
-  event: 'inbox' | 'journal',
+  event: 'inbox' | 'journal' | 'googleToken',
   { up, problem = 'no reason given' }: EventMap['inbox'],
   outage: Outage,
   now: number,

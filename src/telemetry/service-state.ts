@@ -12,6 +12,7 @@ export class ServiceState {
   #journal: PartState = { ready: true };
   #inbox: PartState = { ready: false, detail: 'not connected yet' };
   #google: PartState = { ready: true };
+  #token: PartState = { ready: true };
   #googleFailures = 0;
 
   constructor(events: Events) {
@@ -23,6 +24,9 @@ export class ServiceState {
     });
     events.on('inbox', ({ up, problem }) => {
       this.#inbox = partState(up, problem);
+    });
+    events.on('googleToken', ({ up, problem }) => {
+      this.#token = partState(up, problem === undefined ? undefined : scrub(problem));
     });
     events.on('googleRequest', ({ status, problem }) => {
       // A call that we gave up ourselves says nothing about Google.
@@ -39,7 +43,7 @@ export class ServiceState {
       state: this.#state,
       journal: this.#journal,
       inbox: this.#inbox,
-      google: this.#google,
+      google: this.#token.ready ? this.#google : this.#token,
       authorities: parts,
     };
   }
