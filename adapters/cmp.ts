@@ -49,6 +49,8 @@ export default defineAdapter({
 });
 
 const longestPauseMs = 6 * 3_600_000;
+/** A CA that wants not to be asked for longer cannot mean it. */
+const longestCheckAfterMs = 24 * 3_600_000;
 /** How soon a confirmation that was not answered is sent again. */
 const confirmAgainMs = 5_000;
 const longestChain = 20;
@@ -156,7 +158,9 @@ class CmpAuthority implements CertificateAuthority {
       }
       case bodyType.pollResponse: {
         const { certReqId, checkAfterMs } = this.#read(() => readPollResponse(answer.body));
-        return this.#pending(transaction, { ...state, certReqId }, checkAfterMs);
+        const isSensible = checkAfterMs <= longestCheckAfterMs;
+        const pauseMs = isSensible ? checkAfterMs : this.#options.pollSeconds * 1_000;
+        return this.#pending(transaction, { ...state, certReqId }, pauseMs);
       }
       case bodyType.error: {
         const info = this.#read(() => readErrorMessage(answer.body));

@@ -12,6 +12,9 @@ const hmacWithSha256 = encodeAlgorithm('1.2.840.113549.2.9', encode(tag.null));
 
 /** An answer that asks for more work than this is not computed. */
 const mostIterations = 200_000;
+/** The Siemens RA's default is 4,096, of which an HMAC uses the hash. Blocks by iterations is what it costs. */
+const longestKeyBytes = 16_384;
+const mostRounds = 4_000_000;
 const longestSalt = 1_024;
 const saltBytes = 16;
 
@@ -92,7 +95,17 @@ async function pbmac1Key(fields: DerReader, secret: string) {
   const length = inner.optional(tag.integer);
   const prf = inner.done ? 'sha1' : named(hmacOids, inner.next(tag.sequence).bytes);
   const bytes = length === undefined ? createHash(hash).digest().length : readSmallInteger(length);
-  if (bytes < 1 || bytes > 128) throw new DerError(`PBKDF2 gives a key of ${bytes} bytes`);
+  if (bytes < 1 || bytes > longestKeyBytes) {
+    throw new DerError(
+      `The MAC wants a key of ${bytes} bytes; ${longestKeyBytes} are made at most`,
+    );
+  }
+  const blocks = Math.ceil(bytes / createHash(prf).digest().length);
+  if (blocks * iterations > mostRounds) {
+    throw new DerError(
+      `The MAC wants ${iterations} iterations for each of ${blocks} blocks; ${mostRounds} are done at most in all`,
+    );
+  }
   return { key: await derive(secret, salt, iterations, bytes, prf), hash };
 }
 

@@ -43,6 +43,9 @@ export interface Protector {
   protect(part: Uint8Array): Promise<Uint8Array>;
 }
 
+/** A MAC that was made with another secret than ours: whoever has the wrong one. */
+export class OtherSecretError extends DerError {}
+
 const nullName = encode(tag.sequence);
 
 export function protectorOf(credentials: Credentials): Protector {
@@ -102,7 +105,7 @@ export async function isProtected(
     }
     const { secret } = credentials;
     if (await isMac(protectionAlgorithm, secret, message.protectedPart, protection)) return true;
-    throw new DerError('The MAC of the answer is not good: it was made with another secret');
+    throw new OtherSecretError('its MAC is not good: it was made with another secret than ours');
   }
   if (responder === undefined) {
     throw new DerError('The answer is signed: name the CA’s certificates in responderRoots');

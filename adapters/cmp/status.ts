@@ -138,7 +138,10 @@ export function problemOf(
     if (found === undefined) continue;
     const hint = hints[found];
     const said = `${what}: ${describeStatus(info, secrets)}.`;
-    return new ProvisioningError(code, hint === undefined ? said : `${said} ${hint}`);
+    return new ProvisioningError(code, hint === undefined ? said : `${said} ${hint}`, {
+      // Its own words, and they deny the request.
+      unanswered: info.status !== pkiStatus.rejection,
+    });
   }
   if (info.status === pkiStatus.rejection) return undefined;
   const said = `${what}: an unexpected ${describeStatus(info, secrets)}.`;

@@ -17,7 +17,13 @@ import {
   type Message,
   protectedPart,
 } from './message.ts';
-import { type Credentials, isProtected, protectorOf, type Responder } from './protection.ts';
+import {
+  type Credentials,
+  isProtected,
+  OtherSecretError,
+  protectorOf,
+  type Responder,
+} from './protection.ts';
 import { describeStatus, problemOf, readErrorMessage } from './status.ts';
 
 /** What all transactions with one CA have in common. */
@@ -84,6 +90,12 @@ export class Transaction {
     try {
       await this.#verify(message, senderNonce);
     } catch (error) {
+      if (error instanceof OtherSecretError && message.type === bodyType.error) {
+        throw this.#unproven(
+          message,
+          'with an error that was protected with another secret than ours',
+        );
+      }
       if (error instanceof DerError) throw this.#bad(error.message, error);
       throw error;
     }
@@ -148,7 +160,8 @@ export class Transaction {
     const { credentials, responder, knownSigners, clock } = this.#link;
     const now = clock.now();
     if (!(await isProtected(message, credentials, responder, knownSigners, now))) {
-      throw this.#unprotected(message);
+      if (message.type !== bodyType.error) throw this.#bad('it is not protected');
+      throw this.#unproven(message, 'with an unprotected error');
     }
     if (!isSame(message.transactionId, this.#id)) {
       throw new DerError('it belongs to another transaction');
@@ -159,17 +172,19 @@ export class Transaction {
   }
 
   /** Anybody could have written it: never a decision, but it may say what is wrong. */
-  #unprotected(message: Message): ProvisioningError {
-    if (message.type !== bodyType.error) return this.#bad('it is not protected');
+  #unproven(message: Message, how: string): ProvisioningError {
     const { url, secrets } = this.#link;
     const info = readErrorMessage(message.body);
-    const what = `${url} answered with an unprotected error`;
-    return (
-      problemOf(info, what, secrets) ??
-      new ProvisioningError(
-        'ca-misconfigured',
-        `${what}: ${describeStatus(info, secrets)}. Does the CA know our reference or certificate?`,
-      )
+    const what = `${url} answered ${how}`;
+    const problem = problemOf(info, what, secrets);
+    if (problem !== undefined) {
+      // Nor is it the CA's word that nothing was made.
+      const { code, message: said } = problem;
+      return new ProvisioningError(code, said);
+    }
+    return new ProvisioningError(
+      'ca-misconfigured',
+      `${what}: ${describeStatus(info, secrets)}. Does the CA know our reference and secret, or our certificate?`,
     );
   }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import cmp from '../../adapters/cmp.ts';
 import { DeviceKey } from '../../src/conformance/device-key.ts';
+import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
 import { type CmpHarness, cmpHarness, withSecret, withSignature } from './cmp-harness.ts';
 import { describeAdapter } from './contract.ts';
@@ -181,6 +182,51 @@ describe('a CMP server', () => {
       code: 'ca-misconfigured',
       message: expect.stringContaining('unprotected'),
     });
+  });
+
+  it('may derive the key of its MAC as long as the Siemens RA does, of 4,096 bytes', async () => {
+    harness.server.keyBytes = 4_096;
+    expect((await authority.issue(newOrder(), never)).kind).toBe('issued');
+  });
+
+  it.each([
+    [16_385, '16384 are made at most'],
+    [16_000, '4000000 are done at most in all'],
+  ])('is not given the work that a key of %i bytes would take', async (bytes, text) => {
+    harness.server.keyBytes = bytes;
+    await expect(authority.issue(newOrder(), never)).rejects.toMatchObject({
+      code: 'ca-bad-answer',
+      message: expect.stringContaining(text),
+    });
+  });
+
+  it('that says with a MAC of its own that our secret is wrong is understood', async () => {
+    harness.server.keyBytes = 4_096;
+    harness.server.protectsRefusals = true;
+    const other = await connectWith({ ...withSecret, secret: { env: 'CMP_OTHER' } });
+    const error = await other.issue(newOrder(), never).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringMatching(
+        /protected with another secret than ours.*Look at reference and secret/,
+      ),
+    });
+  });
+
+  it.each<[CmpWord, boolean]>([
+    ['drop', true],
+    ['garbage', true],
+    ['bad-mac', true],
+    ['other-nonce', true],
+    ['wrong-key', true],
+    [{ http: 502 }, true],
+    [{ http: 404 }, false],
+    [{ failures: [24], as: 'error' }, false],
+    [{ failures: [18], as: 'cp' }, false],
+  ])('that answers %j may have issued: %s', async (word, may) => {
+    harness.server.script.push(word);
+    const error = await authority.issue(newOrder(), never).catch((caught: unknown) => caught);
+    expect(error instanceof ProvisioningError && mayHaveIssued(error)).toBe(may);
   });
 
   it('keeps a repeated order waiting while the first attempt is open', async () => {

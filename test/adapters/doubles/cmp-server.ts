@@ -72,6 +72,10 @@ export interface CmpServer extends AsyncDisposable {
   /** Why requests were refused. */
   readonly refusals: string[];
   readonly profiles: string[];
+  /** Answers to a MAC carry PBMAC1 with a key of so many bytes, whatever the request used. */
+  keyBytes?: number;
+  /** Those who cannot be authenticated get an error that is protected with the server's own secret. */
+  protectsRefusals?: boolean;
   /** Loses all open transactions. */
   forget(): void;
   hanging(): Promise<void>;
@@ -97,6 +101,8 @@ interface State {
   readonly refusals: string[];
   readonly profiles: string[];
   readonly hanging: PromiseWithResolvers<void>;
+  keyBytes?: number;
+  protectsRefusals?: boolean;
 }
 
 export async function startCmpServer(options: CmpServerOptions): Promise<CmpServer> {
@@ -125,6 +131,12 @@ export async function startCmpServer(options: CmpServerOptions): Promise<CmpServ
   if (address === null || typeof address === 'string') throw new Error('no port');
   return {
     url: `http://127.0.0.1:${address.port}/.well-known/cmp/p/wifi`,
+    set keyBytes(bytes: number) {
+      state.keyBytes = bytes;
+    },
+    set protectsRefusals(does: boolean) {
+      state.protectsRefusals = does;
+    },
     script: state.script,
     requests: state.requests,
     confirmed: state.confirmed,
@@ -150,7 +162,7 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
   }
   const send = (der: Uint8Array | string) =>
     response.writeHead(200, { 'content-type': 'application/pkixcmp' }).end(der);
-  let asked: Asked;
+  let asked: Asked | undefined;
   try {
     asked = read(Buffer.concat(chunks));
     checkProtection(asked, state.options);
@@ -158,6 +170,10 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
     // Whoever cannot be authenticated gets an unprotected error (RFC 9483 3.6.4).
     state.refusals.push(String(error));
     const status = statusInfo(2, String(error), [1]);
+    if (asked !== undefined && state.protectsRefusals === true) {
+      const content = encode(tag.sequence, status);
+      return send(protect(asked, { type: 23, content, nonce: randomBytes(16) }, state));
+    }
     return send(encode(tag.sequence, plainHeader(), body(23, encode(tag.sequence, status))));
   }
   state.requests.push(asked.type);
@@ -167,7 +183,7 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
   if (answer === 'garbage') return send('<html>Welcome</html>');
   if ('http' in answer)
     return response.writeHead(answer.http, answer.headers).end(answer.body ?? 'busy');
-  return send(protect(asked, answer, state.options));
+  return send(protect(asked, answer, state));
 }
 
 interface Answer {
@@ -478,12 +494,32 @@ function mac(algorithm: Uint8Array, secret: string, part: Uint8Array): Buffer {
   return createHmac('sha256', key).update(part).digest();
 }
 
-function protect(asked: Asked, answer: Answer, options: CmpServerOptions): Uint8Array {
+/** As the Siemens RA does: 10,000 iterations, a salt of 20 bytes, and parameters without NULL. */
+function pbmac1(keyBytes: number): Uint8Array {
+  const prf = encode(tag.sequence, encodeOid('1.2.840.113549.2.9'));
+  const count = (value: number) =>
+    encode(tag.integer, Uint8Array.of(0, value >> 16, value >> 8, value));
+  const derivation = encode(
+    tag.sequence,
+    octetString(randomBytes(20)),
+    encode(tag.integer, Uint8Array.of(0x27, 0x10)),
+    keyBytes > 0x7fff
+      ? count(keyBytes)
+      : encode(tag.integer, Uint8Array.of(keyBytes >> 8, keyBytes)),
+    prf,
+  );
+  const pbkdf2 = encode(tag.sequence, encodeOid('1.2.840.113549.1.5.12'), derivation);
+  return encode(tag.sequence, encodeOid(pbmac1Oid), encode(tag.sequence, pbkdf2, prf));
+}
+
+function protect(asked: Asked, answer: Answer, { options, keyBytes }: State): Uint8Array {
   const { word } = answer;
   const isMac = [pbmOid, pbmac1Oid].includes(algorithmOid(asked.algorithm));
   const { signer, secret, ca } = options;
   const algorithm = isMac
-    ? asked.algorithm
+    ? keyBytes === undefined
+      ? asked.algorithm
+      : pbmac1(keyBytes)
     : encode(tag.sequence, encodeOid('1.2.840.113549.1.1.11'), encode(tag.null));
   const subject = Buffer.from(subjectOf(signer.certificate));
   const header = encode(
