@@ -13,6 +13,7 @@ import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import type { AdapterHttp } from '../shared/http.ts';
 import type { CommandRunner } from '../shared/run-command.ts';
+import { beforeOrder } from '../shared/status-problem.ts';
 import { type AccountOptions, AcmeClient } from './client.ts';
 import { certifiableNames, dnsNamesOf } from './identifiers.ts';
 import { type OrderState, walkOrder } from './order.ts';
@@ -103,12 +104,13 @@ export class AcmeAuthority implements CertificateAuthority {
       const reason = 'ACME certifies DNS names, and the request has none.';
       return { kind: 'rejected', reason };
     }
-    return this.#decided(async () => {
-      const ticket = await this.#newOrder(request, 1, signal);
-      return this.#pending(ticket, shortestPollMs);
-    }).catch((error: unknown) => {
-      throw withoutCertificate(error);
-    });
+    // No certificate comes of an order that is not finalized, whatever went wrong in making it.
+    return beforeOrder(
+      this.#decided(async () => {
+        const ticket = await this.#newOrder(request, 1, signal);
+        return this.#pending(ticket, shortestPollMs);
+      }),
+    );
   }
 
   async collect(given: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
@@ -272,14 +274,6 @@ function anothersOrder(error: AcmeProblem): ProvisioningError {
     `The order was made with another account's key (${error.message}). Instances on one journal must share this authority’s directory; if account.pem was replaced, bring it back until open orders are done.`,
     { cause: error },
   );
-}
-
-/** Whatever went wrong in making an order: no certificate comes of one that is not finalized. */
-function withoutCertificate(error: unknown): unknown {
-  if (!(error instanceof ProvisioningError) || error.unanswered === false) return error;
-  const { code, message, retryAfterMs } = error;
-  const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-  return new ProvisioningError(code, message, { cause: error, unanswered: false, ...pause });
 }
 
 /** The leaf is the certificate with the CSR's key; the others are its chain (RFC 8555 7.4.2). */

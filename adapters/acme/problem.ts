@@ -3,6 +3,8 @@ import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
 import { quote } from '../shared/json-answer.ts';
+import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 
 const prefix = 'urn:ietf:params:acme:error:';
 
@@ -18,6 +20,11 @@ export const problemDocument = subproblem.extend({
 });
 export type ProblemDocument = z.output<typeof problemDocument>;
 
+interface ProblemDetails extends ErrorOptions {
+  readonly retryAfterMs?: number | undefined;
+  readonly isServers?: boolean;
+}
+
 /** What an ACME server objected (RFC 8555 6.7). */
 export class AcmeProblem extends Error {
   override readonly name = 'AcmeProblem';
@@ -28,16 +35,9 @@ export class AcmeProblem extends Error {
   /** The ACME server itself answered, and not a proxy or a portal before it. */
   readonly isServers: boolean;
 
-  constructor(
-    type: string,
-    status: number,
-    message: string,
-    {
-      retryAfterMs,
-      isServers = true,
-    }: Partial<Pick<AcmeProblem, 'retryAfterMs' | 'isServers'>> = {},
-  ) {
-    super(message);
+  constructor(type: string, status: number, message: string, more: ProblemDetails = {}) {
+    const { retryAfterMs, isServers = true, cause } = more;
+    super(message, { cause });
     this.type = type;
     this.status = status;
     this.retryAfterMs = retryAfterMs;
@@ -45,15 +45,21 @@ export class AcmeProblem extends Error {
   }
 }
 
+/** What an answer of 300 and more means. */
 export function problemOf(answer: HttpAnswer, url: string, clock: Clock): AcmeProblem {
   const problem = readProblem(answer);
   const type = problemType(problem);
-  const said = `${new URL(url).origin} answered ${answer.status} (${type || 'no problem type'}): ${problem === undefined ? 'no problem document' : wordsOf(problem)}`;
-  return new AcmeProblem(type, answer.status, said, {
-    retryAfterMs: retryAfterOf(answer.headers, clock.now()),
+  if (problem === undefined || type === '') {
     // Some say nothing in the body of a 404, but each answer to a signed request has a nonce (6.5).
-    isServers: type !== '' || answer.headers['replay-nonce'] !== undefined,
-  });
+    const isServers = answer.headers['replay-nonce'] !== undefined;
+    const words = serverWords(answer.body) || 'no text';
+    const what = `${new URL(url).origin} answered ${answer.status}, without an ACME problem: ${words}`;
+    const cause = statusProblem(answer, { what, isOwn: isServers, now: clock.now() });
+    return new AcmeProblem(type, answer.status, cause.message, { isServers, cause });
+  }
+  const said = `${new URL(url).origin} answered ${answer.status} (${type}): ${wordsOf(problem)}`;
+  const retryAfterMs = retryAfterOf(answer.headers, clock.now());
+  return new AcmeProblem(type, answer.status, said, { retryAfterMs });
 }
 
 function readProblem({ body }: HttpAnswer): ProblemDocument | undefined {
@@ -103,7 +109,8 @@ export function isRefusal(type: string): boolean {
 
 /** Who must act on a problem that is no refusal. Its words are the CA's own: it made nothing. */
 export function asProvisioningError(problem: AcmeProblem): ProvisioningError {
-  const { type, status, message, retryAfterMs } = problem;
+  const { type, status, message, retryAfterMs, cause } = problem;
+  if (cause instanceof ProvisioningError) return cause;
   const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
   const options = { cause: problem, unanswered: false, ...pause };
   if (type === 'rateLimited' || status === 429) {

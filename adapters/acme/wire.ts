@@ -81,14 +81,12 @@ export class AcmeWire {
       const headers = { 'content-type': 'application/jose+json' };
       const answer = await http.request({ method: 'POST', url, headers, body }, signal);
       const { status } = answer;
-      const problem = status >= 400 ? problemOf(answer, url, clock) : undefined;
+      const isDone = status >= 200 && status < 300;
+      const problem = isDone ? undefined : problemOf(answer, url, clock);
       // Those kept from before are as old as the one that was refused.
       if (problem?.type === 'badNonce') this.#nonces = [];
       this.#keepNonce(answer);
-      if (status >= 200 && status < 300) return answer;
-      if (problem === undefined) {
-        throw new ProvisioningError('ca-misconfigured', `${this.#origin} answered ${status}.`);
-      }
+      if (problem === undefined) return answer;
       if (problem.type !== 'badNonce') throw problem;
       if (attempt < mostAttempts) continue;
       throw new ProvisioningError(
@@ -103,7 +101,7 @@ export class AcmeWire {
     const { http, clock } = this.#options;
     const { newNonce: url } = await this.directory(signal);
     const answer = await http.request({ method: 'HEAD', url }, signal);
-    if (answer.status >= 400) throw problemOf(answer, url, clock);
+    if (answer.status >= 300) throw problemOf(answer, url, clock);
     const nonce = nonceOf(answer);
     if (nonce !== undefined) return nonce;
     throw new ProvisioningError(

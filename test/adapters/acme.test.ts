@@ -466,6 +466,27 @@ describe('acme', () => {
     },
   );
 
+  it.each([400, 403, 404, 407, 413, 422, 451, 502])(
+    'takes a page of HTML with %i for nobody’s decision',
+    async (status) => {
+      await using double = await AcmeDouble.start({ preauthorised: true });
+      const { authority, context } = await setUp(double);
+      const order = await newOrder(context, 'ec');
+      const first = await authority.issue(order, never);
+      const headers = { 'content-type': 'text/html', server: 'nginx' };
+      const body = `<html><head><title>${status} of the proxy</title></head></html>`;
+      for (const path of [/^\/orders/, /^\/finalize/]) {
+        double.server.misspeak(path, { status, headers, body });
+        await expect(authority.collect(ticketOf(first), order, never)).rejects.toMatchObject({
+          disposition: 'hold',
+          message: expect.stringContaining('of the proxy'),
+        });
+      }
+      expect((await collected(authority, order, first)).kind).toBe('issued');
+      expect(double.orders.size).toBe(1);
+    },
+  );
+
   it('calls a certificate that is none, and a directory that is none, by their names', async () => {
     await using double = await AcmeDouble.start({ preauthorised: true });
     const { authority, context } = await setUp(double);

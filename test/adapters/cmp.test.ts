@@ -220,7 +220,8 @@ describe('a CMP server', () => {
     ['other-nonce', true],
     ['wrong-key', true],
     [{ http: 502 }, true],
-    [{ http: 404 }, false],
+    [{ http: 404 }, true],
+    [{ http: 429 }, false],
     [{ failures: [24], as: 'error' }, false],
     [{ failures: [18], as: 'cp' }, false],
   ])('that answers %j may have issued: %s', async (word, may) => {
