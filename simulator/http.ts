@@ -24,7 +24,7 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
   });
 }
 
-/** One write with everything in it: no chunks, no Date. */
+/** One write with everything in it: no chunks. */
 export function sendJson(
   response: ServerResponse,
   status: number,

@@ -58,7 +58,6 @@ export class RestServer implements AsyncDisposable {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    response.sendDate = false;
     const call = this.#find(request);
     let body: Buffer | undefined;
     try {

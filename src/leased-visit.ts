@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts';
+import { blindTrust, type ClockTrust } from './clock-watch.ts';
 import {
   type Closing,
   type Entry,
@@ -18,6 +19,7 @@ export interface LeasedVisitOptions {
   /** When the lease was asked for, by our own clock: it surely holds for leaseMs from then. */
   readonly takenAt: number;
   readonly clock: Clock;
+  readonly trust?: ClockTrust;
 }
 
 /** Made once: an AbortController makes an error with a stack where it is given no reason. */
@@ -75,7 +77,9 @@ export class LeasedVisit implements Visit, AsyncDisposable {
 
   readonly guard = (): void => {
     this.signal.throwIfAborted();
-    if (this.#options.clock.now() < this.#goodUntil - guardMarginMs) return;
+    const { clock, trust = blindTrust } = this.#options;
+    // A clock that was just set says nothing about how long the lease has lasted.
+    if (trust.problem === undefined && clock.now() < this.#goodUntil - guardMarginMs) return;
     throw new LeaseLostError(this.entry.processId);
   };
 

@@ -1,4 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel';
+import { ageOf } from './age.ts';
 import { claim } from './claim/claim.ts';
 import { deliver } from './deliver/deliver.ts';
 import { refuse } from './deliver/refuse.ts';
@@ -90,7 +91,14 @@ function endOrWindUp(step: Step, decidedAt: number): Step {
   if (step.kind !== 'end' || step.outcome === 'delivered') return step;
   const { outcome, code, message, record } = step;
   if (record.issued === undefined || record.ending !== undefined) return step;
-  const ending = { outcome, message, decidedAt, ...(code === undefined ? {} : { code }) };
+  const decidedAge = ageOf(record, decidedAt);
+  const ending = {
+    outcome,
+    message,
+    decidedAt,
+    decidedAge,
+    ...(code === undefined ? {} : { code }),
+  };
   return { kind: 'onward', record: { ...record, ending } };
 }
 
@@ -144,7 +152,8 @@ async function windUp(visit: Visit, house: House, signal: AbortSignal): Promise<
     return over;
   } catch (error) {
     const passing = error instanceof ProvisioningError && error.disposition !== 'refuse';
-    if (passing && house.clock.now() < ending.decidedAt + house.issuingDeadlineMs) throw error;
+    const triedMs = ageOf(record, house.clock.now()) - (ending.decidedAge ?? 0);
+    if (passing && triedMs < house.issuingDeadlineMs) throw error;
     if (!(error instanceof ProvisioningError)) throw error;
     tellOrphan(visit, house, error.message);
     return over;
@@ -214,7 +223,7 @@ function isOver(
   // Google's own trouble has no deadline: while it lasts, a refusal could not be delivered either. Where its
   // unexplained 4xx is a verdict, the room says so; a look at something decides nothing.
   if (error instanceof GoogleError) return false;
-  return error.disposition === 'refuse' || now >= issuingDeadline(record, limits);
+  return error.disposition === 'refuse' || waitedMs(record, now) >= limits.issuingDeadlineMs;
 }
 
 /** An id that Google cannot even read is like one that it does not know. */
@@ -225,23 +234,26 @@ function hasGone({ code }: GoogleError, stage: Stage): boolean {
 /** Only what Google itself says about this process grows old: an outage, of whatever length, says nothing. */
 function isHopeless(error: GoogleError, record: ProcessRecord, limits: Limits, now: number) {
   const ofThisProcess = error.code === 'google-forbidden' || error.code === 'google-bad-answer';
-  const since = record.trouble?.since ?? now;
-  return ofThisProcess && now >= since + unclaimedDeadlines * limits.issuingDeadlineMs;
+  const age = ageOf(record, now);
+  const lastedMs = age - (record.trouble === undefined ? age : (record.trouble.sinceAge ?? 0));
+  return ofThisProcess && lastedMs >= unclaimedDeadlines * limits.issuingDeadlineMs;
 }
 
-/** An authority's trouble is waited out until then, counted from the first time it was needed. */
-function issuingDeadline(record: ProcessRecord, limits: Limits): number {
-  const since = record.order?.intendedAt ?? record.trouble?.since ?? Number.POSITIVE_INFINITY;
-  return since + limits.issuingDeadlineMs;
+/** For how long an authority's trouble was waited out, counted from the first time it was needed. */
+function waitedMs(record: ProcessRecord, now: number): number {
+  const { order, trouble } = record;
+  if (order === undefined && trouble === undefined) return 0;
+  const since = order === undefined ? trouble?.sinceAge : order.intendedAge;
+  return ageOf(record, now) - (since ?? 0);
 }
 
 function wait(record: ProcessRecord, code: string, backoff: Backoff, limits: Limits, now: number) {
   const { trouble } = record;
   const repeated = trouble?.code === code ? trouble.count : 0;
-  const since = trouble?.since ?? now;
+  const { since, sinceAge = 0 } = trouble ?? { since: now, sinceAge: ageOf(record, now) };
   return {
     kind: 'wait' as const,
-    record: { ...record, trouble: { code, count: repeated + 1, since } },
+    record: { ...record, trouble: { code, count: repeated + 1, since, sinceAge } },
     forMs: backoffMs(backoff, repeated, limits.random),
   };
 }
@@ -266,7 +278,7 @@ export function enteredAt(entry: Entry, record: ProcessRecord): number {
  */
 export function inventoryOf(record: ProcessRecord): ProcessRecord {
   const { signing: _signed, csr: _ordered, verdict: _believed, trouble: _over, ...rest } = record;
-  const { order, issued, customer, ...kept } = rest;
+  const { order, issued, customer, age: _passed, ...kept } = rest;
   // One that was never claimed may be announced again, under whatever customer.
   const isOurs = record.claim?.claimedAt !== undefined && customer !== undefined;
   return {

@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import type { GoogleCredentials } from './auth-client.ts';
 import type { Clock, Random } from './clock.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { readRootFile } from './config/root-file.ts';
 import type { AuthorityConfig, Config } from './config.ts';
+import { clockConfirmed, watchClock } from './confirm-clock.ts';
 import { CallBudget } from './google/call-budget.ts';
 import { ChromeManagement } from './google/chrome-management.ts';
 import { createTokenSource, type TokenSource } from './google/credentials.ts';
@@ -32,7 +34,10 @@ import { Worker } from './worker.ts';
 
 export interface ServiceContext {
   readonly events: Events;
+  /** The machine's; whether it can be relied on is found out here. */
   readonly clock: Clock;
+  /** Milliseconds by a clock that nobody sets; the machine's own by default. */
+  readonly monotonic?: () => number;
   readonly random: Random;
   /** Aborted when the service shall stop. */
   readonly signal: AbortSignal;
@@ -65,25 +70,24 @@ export interface Service extends AsyncDisposable {
 /** A worker whose loop has not come round for this long only a restart can help. */
 const lifelessAfterMs = 60_000;
 
-/** @throws what makes a start impossible: an unusable journal, a taken port, an adapter that cannot connect. */
-export async function openService(config: Config, context: ServiceContext): Promise<Service> {
-  const { events, clock, decorate = undecorated } = context;
+/**
+ * A clock that is surely wrong is waited for before any authority is opened: what they make and remember at their
+ * start has dates.
+ *
+ * @throws what makes a start impossible: an unusable journal, a taken port, an adapter that cannot connect.
+ */
+export async function openService(config: Config, outer: ServiceContext): Promise<Service> {
+  const { events, monotonic = () => performance.now(), decorate = undecorated } = outer;
   await using opened = new AsyncDisposableStack();
   const state = new ServiceState(events);
   events.emit('service', { state: 'starting' });
+  const clock = new ClockWatch({ clock: outer.clock, monotonic, events });
+  const context = { ...outer, clock };
   const journal = decorate.journal(opened.use(await openJournal(config, clock)));
-  const authorities = new Map<string, Authority>();
-  for (const [reference, authority] of config.authorities) {
-    const adapter = opened.use(await connect(reference, authority, config, context));
-    const decorated = decorate.authority(adapter);
-    const complete = { ...authority, roots: await allRoots(reference, authority) };
-    authorities.set(reference, authorityOf(reference, complete, decorated, config, context));
-  }
   const tokens = createTokenSource(credentialsOf(config), clock);
-  const api = decorate.api(opened.use(openApi(config, context, tokens)));
-  const inbox = decorate.inbox(opened.use(openInbox(config, context)));
-  const house = houseOf(config, api, authorities, context);
-  const worker = workerOf(config, house, journal, inbox);
+  const google = opened.use(openApi(config, context, tokens));
+  const authorities = new Map<string, Authority>();
+  let worker: Worker | undefined;
   const metrics = createMetrics(events, { summary: (inner) => journal.summary(inner) });
   const server: TelemetryServer = await startServer({
     host: config.server.host,
@@ -91,16 +95,30 @@ export async function openService(config: Config, context: ServiceContext): Prom
     metrics,
     readiness: () => state.readiness(authorities),
     livez: () => {
+      if (worker === undefined) return { ok: true, detail: 'starting' };
       const silentMs = clock.now() - worker.turnedAt;
       return { ok: silentMs < lifelessAfterMs, detail: `last turn ${Math.round(silentMs)} ms ago` };
     },
   });
   opened.use(server);
+  opened.use(watchClock(clock, journal, google));
+  await clockConfirmed(clock, context.signal);
+  for (const [reference, authority] of config.authorities) {
+    const adapter = opened.use(await connect(reference, authority, config, context));
+    const decorated = decorate.authority(adapter);
+    const complete = { ...authority, roots: await allRoots(reference, authority) };
+    authorities.set(reference, authorityOf(reference, complete, decorated, config, context));
+  }
+  const api = decorate.api(google);
+  const inbox = decorate.inbox(opened.use(openInbox(config, context)));
+  const house = houseOf(config, api, authorities, context);
+  const works = workerOf(config, house, journal, inbox, clock);
+  worker = works;
   const kept = opened.move();
   return {
     port: server.port,
     journal,
-    run: (stop) => run(worker, authorities, { journal, clock, events, tokens }, stop),
+    run: (stop) => run(works, authorities, { journal, clock, events, tokens }, stop),
     [Symbol.asyncDispose]: async () => {
       await kept.disposeAsync();
       events.emit('service', { state: 'stopped' });
@@ -111,13 +129,20 @@ export async function openService(config: Config, context: ServiceContext): Prom
 async function run(
   worker: Worker,
   authorities: ReadonlyMap<string, Authority>,
-  watched: JournalWatchOptions & TokenWatchOptions,
+  watched: JournalWatchOptions & TokenWatchOptions & { readonly clock: ClockWatch },
   stop: AbortSignal,
 ): Promise<void> {
   const { events } = watched;
   const ended = new AbortController();
   const signal = AbortSignal.any([stop, ended.signal]);
-  const watches = [...authorities.values()].map((authority) => authority.watch(signal));
+  // A check may make something with a date, a CRL for one.
+  const trusted = watched.clock.untilTrusted(signal);
+  const watches = [...authorities.values()].map((authority) =>
+    trusted.then(
+      () => authority.watch(signal),
+      () => undefined, // It was stopped before.
+    ),
+  );
   watches.push(watchJournal(watched, signal), watchTokens(watched, signal));
   const drain = () => events.emit('service', { state: 'draining' });
   stop.addEventListener('abort', drain, { once: true });
@@ -239,9 +264,9 @@ function authorityOf(
 
 function openApi(
   config: Config,
-  { clock, random, events }: ServiceContext,
+  { clock, random, events }: ServiceContext & { readonly clock: ClockWatch },
   tokens: TokenSource,
-): ProvisioningApi {
+): ChromeManagement {
   const { endpoint, requestsPerSecond } = config.google;
   return new ChromeManagement({
     endpoint,
@@ -250,6 +275,7 @@ function openApi(
     events,
     clock,
     random,
+    askingTime: () => clock.asking('google'),
   });
 }
 
@@ -293,8 +319,15 @@ function houseOf(
   };
 }
 
-function workerOf(config: Config, house: House, journal: Journal, inbox: Inbox): Worker {
+function workerOf(
+  config: Config,
+  house: House,
+  journal: Journal,
+  inbox: Inbox,
+  trust: ClockWatch,
+): Worker {
   return new Worker({
+    trust,
     inbox,
     journal,
     house,

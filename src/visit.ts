@@ -32,7 +32,7 @@ export interface Visit {
   readonly record: ProcessRecord;
   /** Writes the record durably and renews the lease; throws LeaseLostError when it was taken over. */
   save(record: ProcessRecord): Promise<void>;
-  /** Throws LeaseLostError unless the lease is certain to hold a little longer. */
+  /** Throws LeaseLostError unless the lease is certain to hold a little longer, and the clock to be right. */
   guard(): void;
 }
 

@@ -1,5 +1,8 @@
+import { aged } from './age.ts';
 import type { Clock } from './clock.ts';
+import { blindTrust, type ClockTrust } from './clock-watch.ts';
 import { isErrorCode, ProvisioningError } from './errors.ts';
+import { forgetClosed } from './forget-closed.ts';
 import { Intake } from './intake.ts';
 import { type Journal, JournalError, type LeasedEntry, LeaseLostError } from './journal/journal.ts';
 import type { ProcessRecord } from './journal/process-record.ts';
@@ -26,20 +29,20 @@ export interface WorkerOptions {
   readonly drainMs: number;
   /** How long closed processes stay in the journal. */
   readonly retentionMs: number;
+  /** While the clock cannot be relied on nothing is taken up. */
+  readonly trust?: ClockTrust;
 }
 
 /** The journal is asked at least this often, also when nothing announces work. */
 const longestIdleMs = 5_000;
 /** The journal is left alone this long after it failed. */
 const journalPauseMs = 1_000;
+/** How often a clock in doubt is looked at. */
+const doubtPauseMs = 1_000;
 /** How often leases are looked at while one lasts. */
 const renewalsPerLease = 6;
 /** Made once: an AbortController makes an error with a stack where it is given no reason. */
 const wokenUp = new Error('There is something to do.');
-/** Closed processes that are old enough go in small batches, now and then. */
-const pruneEveryMs = 60 * 60_000;
-const pruneBatch = 500;
-const pruneBatchPauseMs = 1_000;
 /** No visit takes this many steps; one that would is a bug. */
 const mostSteps = 40;
 
@@ -51,13 +54,17 @@ export class Worker {
   readonly #leases = new Set<LeasedVisit>();
   readonly #intake: Intake;
   #wake = new AbortController();
+  readonly #trust: ClockTrust;
   #turnedAt: number;
+  /** Of the clock by which due times were last settled. */
+  #epoch: number | undefined;
   #journalIsUp = true;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#clock = options.house.clock;
     this.#events = options.house.events;
+    this.#trust = options.trust ?? blindTrust;
     this.#turnedAt = this.#clock.now();
     const { inbox, journal } = options;
     this.#intake = new Intake({
@@ -88,7 +95,14 @@ export class Worker {
     const loops = [
       this.#intake.run(signal),
       this.#visitDueEntries(signal, visiting.signal),
-      this.#forgetClosed(signal),
+      forgetClosed({
+        journal: this.#options.journal,
+        retentionMs: this.#options.retentionMs,
+        clock: this.#clock,
+        trust: this.#trust,
+        onTrouble: (error) => this.#journalTrouble(error),
+        signal,
+      }),
     ];
     const renewing = new AbortController();
     const renewals = this.#renewLeases(renewing.signal);
@@ -117,6 +131,10 @@ export class Worker {
       this.#turnedAt = this.#clock.now();
       this.#wake = new AbortController();
       try {
+        if (this.#trust.problem !== undefined) {
+          await this.#doubt();
+          continue;
+        }
         const idleMs = await this.#fillVisits(signal, visiting);
         if (idleMs > 0) await this.#idle(idleMs);
       } catch (error) {
@@ -132,6 +150,7 @@ export class Worker {
     const { journal, house, visits, leaseMs } = this.#options;
     const places = visits - this.#visits.size;
     if (places <= 0) return longestIdleMs;
+    await this.#settleDue(signal);
     const takenAt = this.#clock.now();
     const due = await journal.takeDue(house.instance, places, leaseMs, signal);
     this.#journalWorks();
@@ -140,6 +159,24 @@ export class Worker {
     const nextDueAt = await journal.nextDueAt(signal);
     const untilDueMs = (nextDueAt ?? Number.POSITIVE_INFINITY) - this.#clock.now();
     return Math.min(longestIdleMs, Math.max(1, untilDueMs));
+  }
+
+  async #doubt(): Promise<void> {
+    const { signal } = this.#wake;
+    this.#trust.untilTrusted(signal).then(
+      () => this.#wake.abort(wokenUp),
+      () => undefined, // It was looked at again for another reason.
+    );
+    await this.#idle(doubtPauseMs);
+    this.#wake.abort(wokenUp);
+  }
+
+  /** What a clock that was set has made due too late. */
+  async #settleDue(signal: AbortSignal): Promise<void> {
+    const { epoch } = this.#trust;
+    if (epoch === this.#epoch) return;
+    await this.#options.journal.settleDue(signal);
+    this.#epoch = epoch;
   }
 
   async #idle(forMs: number): Promise<void> {
@@ -159,13 +196,15 @@ export class Worker {
   /** One stay with one process. Never rejects. */
   async #visit(leased: LeasedEntry, takenAt: number, signal: AbortSignal): Promise<void> {
     const { journal, house, leaseMs } = this.#options;
-    const options = { journal, leased, leaseMs, takenAt, clock: this.#clock };
+    const options = { journal, leased, leaseMs, takenAt, clock: this.#clock, trust: this.#trust };
     await using visit = new LeasedVisit(options, signal);
     this.#leases.add(visit);
     try {
       for (let steps = 0; ; steps += 1) {
         if (steps >= mostSteps)
           throw new Error(`A visit did not come to rest: ${roomOf(visit.record)}.`);
+        // Another instance may have a better clock; ours takes nothing until it is right again.
+        if (this.#trust.problem !== undefined) return await this.#pause(visit);
         const step = await this.#step(visit, house);
         if (step.kind === 'wait') return await this.#rest(visit, step);
         if (step.kind === 'end') return await this.#close(visit, step);
@@ -220,10 +259,15 @@ export class Worker {
 
   async #rest(visit: LeasedVisit, step: Extract<Step, { kind: 'wait' }>): Promise<void> {
     this.#note(visit, step.record);
-    const dueAt = this.#clock.now() + step.forMs;
-    await visit.rest(step.record, dueAt);
+    const now = this.#clock.now();
+    await visit.rest(aged(step.record, now, step.forMs), now + step.forMs);
     // The idle loop may be waiting for something later than this.
     if (step.forMs < longestIdleMs) this.#wake.abort(wokenUp);
+  }
+
+  async #pause(visit: LeasedVisit): Promise<void> {
+    const now = this.#clock.now();
+    await visit.rest(aged(visit.record, now, 0), now);
   }
 
   async #close(visit: LeasedVisit, step: End): Promise<void> {
@@ -269,23 +313,6 @@ export class Worker {
     if (error instanceof JournalError) return this.#journalTrouble(error);
     if (visit.signal.aborted) return;
     this.#events.emit('bug', { processId: visit.entry.processId, error });
-  }
-
-  /** Closed processes stay for a while, for inventory and for the question why; then they go. */
-  async #forgetClosed(signal: AbortSignal): Promise<void> {
-    const { journal, retentionMs } = this.#options;
-    while (!signal.aborted) {
-      try {
-        const closedBefore = this.#clock.now() - retentionMs;
-        const gone = await journal.prune(closedBefore, pruneBatch, signal);
-        // A full batch means that there is more; the pause keeps it from getting in anyone's way.
-        await this.#clock.sleep(gone < pruneBatch ? pruneEveryMs : pruneBatchPauseMs, signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#journalTrouble(error);
-        await this.#clock.sleep(pruneEveryMs, signal).catch(() => undefined);
-      }
-    }
   }
 
   #journalWorks(): void {

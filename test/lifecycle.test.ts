@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { aged, ageOf } from '../src/age.ts';
 import { GoogleError, ProvisioningError } from '../src/errors.ts';
 import type { ProcessRecord } from '../src/journal/process-record.ts';
 import { afterTrouble, enteredAt, inventoryOf, roomOf, stageOf } from '../src/lifecycle.ts';
@@ -10,10 +11,12 @@ const signing = {
   intendedAt: 3,
   polls: 0,
 } as const;
-const order = { number: 1, requestId: '0'.repeat(32), intendedAt: 10, polls: 0 };
+const order = { number: 1, requestId: '0'.repeat(32), intendedAt: 10, intendedAge: 7, polls: 0 };
 const issued = { certificate: 'AA==', chain: [], issuedAt: 20 };
 const refusal = { code: 'name-empty', deviceText: 'x', message: 'x', decidedAt: 30 };
 const ending = { outcome: 'gone', message: 'x', decidedAt: 40 } as const;
+
+const hour = 3_600_000;
 
 describe('stageOf', () => {
   const claimed: ProcessRecord = { claim };
@@ -71,7 +74,7 @@ describe('afterTrouble', () => {
     }
     expect(pauses.slice(0, 4)).toEqual([2_000, 4_000, 8_000, 16_000]);
     expect(pauses.at(-1)).toBe(300_000);
-    expect(record.trouble).toEqual({ code: 'ca-unavailable', count: 12, since: 50 });
+    expect(record.trouble).toEqual({ code: 'ca-unavailable', count: 12, since: 50, sinceAge: 0 });
   });
 
   it('waits at least as long as the other side asked for', () => {
@@ -93,10 +96,28 @@ describe('afterTrouble', () => {
 
   it('turns an authority’s trouble into a refusal at the issuing deadline, the code kept', () => {
     const error = new ProvisioningError('ca-unavailable', 'down');
-    expect(afterTrouble(error, ordering, limits, 1_009).kind).toBe('wait');
-    expect(afterTrouble(error, ordering, limits, 1_010).record.refusal?.code).toBe(
-      'ca-unavailable',
-    );
+    const watched = aged(ordering, 10, 0);
+    expect(afterTrouble(error, watched, limits, 1_016).kind).toBe('wait');
+    expect(afterTrouble(error, watched, limits, 1_017).record.refusal?.code).toBe('ca-unavailable');
+  });
+
+  it('counts no hours in which nobody watched: the service was down, or its clock was set', () => {
+    const error = new ProvisioningError('ca-unavailable', 'down');
+    const deadline = { ...limits, issuingDeadlineMs: 24 * hour };
+    let record: ProcessRecord = aged(ordering, 0, 2_000);
+    for (const now of [25 * hour, 25 * hour - 1, 1_000, 8_790 * hour, 30 * hour]) {
+      expect(afterTrouble(error, record, deadline, now).kind).toBe('wait');
+      record = aged(record, now, 2_000);
+    }
+    expect(ageOf(record, 30 * hour)).toBeLessThan(hour);
+    // Watched every five minutes, it is over after a day.
+    let watchedMs = 0;
+    for (let now = 30 * hour; afterTrouble(error, record, deadline, now).kind === 'wait'; ) {
+      record = aged(record, now, 300_000);
+      now += 300_000;
+      watchedMs += 300_000;
+    }
+    expect(watchedMs / hour).toBeCloseTo(24, -0.5);
   });
 
   it('never refuses for Google’s own trouble, however long it lasts', () => {
@@ -137,10 +158,9 @@ describe('afterTrouble', () => {
 
   it('does not refuse what was never claimed: it gives up after two issuing deadlines', () => {
     const error = new GoogleError('google-forbidden', '403', { status: 403, unclear: false });
-    const first = afterTrouble(error, {}, limits, 100);
-    expect(first.kind).toBe('wait');
-    expect(afterTrouble(error, first.record, limits, 2_099).kind).toBe('wait');
-    expect(afterTrouble(error, first.record, limits, 2_100)).toMatchObject({
+    const first = aged(afterTrouble(error, {}, limits, 100).record, 100, 0);
+    expect(afterTrouble(error, first, limits, 2_099).kind).toBe('wait');
+    expect(afterTrouble(error, first, limits, 2_100)).toMatchObject({
       kind: 'end',
       outcome: 'gone',
     });

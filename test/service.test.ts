@@ -69,6 +69,7 @@ describe.concurrent('node src/main.ts serve', { timeout: 90_000 }, () => {
       state: 'running',
       journal: { ready: true },
       inbox: { ready: true },
+      clock: { ready: true },
       google: { ready: true },
       authorities: { default_ca_config: { ready: true } },
     });

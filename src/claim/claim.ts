@@ -119,9 +119,7 @@ async function beginDoubt(
 }
 
 async function settleDoubt(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
-  const facts = claimFacts(visit.record);
-  const leftMs = (facts.doubtedAt ?? 0) + doubtPauseMs - house.clock.now();
-  if (leftMs > 0) return { kind: 'wait', record: visit.record, forMs: leftMs };
+  // The doubt was written down with a rest, by the journal's one clock, and this visit comes after it.
   const rival = lookForRival(visit.record, await house.api.get(visit.entry, signal));
   return rival ?? claimed(visit.record, house);
 }

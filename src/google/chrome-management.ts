@@ -1,4 +1,5 @@
 import { narrowProcess, type ProvisioningProcess } from '../claim/process.ts';
+import type { Testimony } from '../clock-watch.ts';
 import { GoogleError } from '../errors.ts';
 import { type Call, GoogleConnection, type GoogleConnectionOptions } from './google-connection.ts';
 import { isOperationName, narrowOperation, processIdOf } from './operation.ts';
@@ -115,6 +116,12 @@ export class ChromeManagement implements ProvisioningApi {
     const body = JSON.stringify({ errorMessage });
     const path = `${this.#pathOf(process)}:setFailure`;
     await this.#connection.send({ method: 'setFailure', path, body }, signal);
+  }
+
+  /** What time Google says it is; asked without credentials, about a process that cannot be. */
+  async askTime(testify: Testimony, signal: AbortSignal): Promise<void> {
+    const path = this.#pathOf({ customer: 'my_customer', processId: '-' });
+    await this.#connection.askTime(path, testify, signal);
   }
 
   /** Ends open connections; calls that are under way fail. */

@@ -8,6 +8,8 @@ export interface Answer {
   /** The headers `server` and `via`: who answered, where it was not Google. */
   readonly server?: string | undefined;
   readonly via?: string | undefined;
+  /** The header `date` (RFC 9110 6.6.1), in milliseconds since the epoch; not of an answer from a cache. */
+  readonly date?: number | undefined;
   /** UTF-8. */
   readonly body: string;
 }
@@ -85,6 +87,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #retryAfter: string | undefined;
   #server: string | undefined;
   #via: string | undefined;
+  #date: number | undefined;
   #first: Buffer | undefined;
   #more: Buffer[] | undefined;
   #length = 0;
@@ -177,6 +180,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (typeof retryAfter === 'string') this.#retryAfter = retryAfter;
     this.#server = headers['server']?.toString();
     this.#via = headers['via']?.toString();
+    const { date, age } = headers;
+    if (typeof date === 'string' && age === undefined) this.#date = Date.parse(date);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -200,6 +205,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       retryAfter: this.#retryAfter,
       server: this.#server,
       via: this.#via,
+      date: this.#date,
       body: body === undefined ? '' : body.toString('utf8'),
     });
   }

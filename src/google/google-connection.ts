@@ -1,13 +1,14 @@
 import { buildConnector, type Dispatcher, Pool } from 'undici';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Clock, Random } from '../clock.ts';
+import type { Testimony } from '../clock-watch.ts';
 import { GoogleError } from '../errors.ts';
 import { isLoopback, proxyFor, throughProxy } from '../proxy.ts';
 import { type Backoff, backoffMs } from '../retry.ts';
 import type { Events, GoogleMethod } from '../telemetry/events.ts';
 import { type CallBudget, CallBudgetFullError } from './call-budget.ts';
 import type { TokenSource } from './credentials.ts';
-import { ExchangeError, exchange } from './exchange.ts';
+import { type Answer, ExchangeError, exchange } from './exchange.ts';
 import {
   asUnclear,
   errorOfAnswer,
@@ -15,6 +16,7 @@ import {
   isTroubleForAll,
   jsonOf,
 } from './google-answer.ts';
+import { wordsOfGoogle } from './google-words.ts';
 
 export interface GoogleConnectionOptions {
   readonly tokens: TokenSource;
@@ -26,6 +28,8 @@ export interface GoogleConnectionOptions {
   readonly connections?: number;
   /** How long one request may take, waiting for a connection included. */
   readonly deadlineMs?: number;
+  /** Called before each request; what it returns takes the Date of an answer that is Google's own. */
+  readonly askingTime?: () => Testimony;
 }
 
 export interface Call {
@@ -105,6 +109,18 @@ export class GoogleConnection {
     }
   }
 
+  /**
+   * One request without credentials, for nothing but the Date of its answer. Rejects when Google itself did not
+   * answer.
+   */
+  async askTime(path: string, testify: Testimony, signal: AbortSignal): Promise<void> {
+    const { get: headers } = requestHeaders(undefined);
+    const request = { origin: this.#origin, path, method: 'GET', headers } as const;
+    const answer = await exchange(this.#dispatcher, request, this.#deadlineMs, undefined, signal);
+    if (!isGoogles('get', answer)) throw errorOfAnswer('get', answer, this.#options.clock.now());
+    tellDate(answer, testify);
+  }
+
   async close(): Promise<void> {
     await this.#dispatcher.destroy();
   }
@@ -141,6 +157,7 @@ export class GoogleConnection {
       body === undefined
         ? { origin: this.#origin, path, method: 'GET', headers: get }
         : { origin: this.#origin, path, method: 'POST', headers, body };
+    const testify = this.#options.askingTime?.();
     const startedAt = performance.now();
     let status: number | 'error' = 'error';
     let problem: string | undefined;
@@ -157,6 +174,7 @@ export class GoogleConnection {
         signal,
       );
       status = answer.status;
+      if (testify !== undefined && isGoogles(method, answer)) tellDate(answer, testify);
       if (status < 200 || status > 299) {
         return noted(errorOfAnswer(method, answer, clock.now()));
       }
@@ -171,6 +189,16 @@ export class GoogleConnection {
       events.emit('googleRequest', { method, status, seconds, ...trouble });
     }
   }
+}
+
+function isGoogles(method: GoogleMethod, answer: Answer): boolean {
+  if (answer.status >= 400) return wordsOfGoogle(answer) !== undefined;
+  return answer.status < 300 && !(jsonOf(method, answer) instanceof GoogleError);
+}
+
+/** A Date has whole seconds (RFC 9110 5.6.7), and is made between the request and its answer. */
+function tellDate({ date }: Answer, testify: Testimony): void {
+  if (date !== undefined && !Number.isNaN(date)) testify(date, 1_000);
 }
 
 interface RequestHeaders {

@@ -1,3 +1,4 @@
+import { ageOf } from '../age.ts';
 import { mayHaveIssued, ProvisioningError } from '../errors.ts';
 import { LeaseLostError } from '../journal/journal.ts';
 import type { IssuedFacts, OrderFacts, ProcessRecord } from '../journal/process-record.ts';
@@ -34,16 +35,21 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
     throw new ProvisioningError('preparation-expired', 'What prepare() returned has expired.');
   }
   const number = record.order?.number ?? 1;
+  const now = house.clock.now();
   const placed = record.order ?? {
     number,
     requestId: requestIdOf(entry.processId, number),
-    intendedAt: house.clock.now(),
+    intendedAt: now,
+    intendedAge: ageOf(record, now),
     polls: 0,
   };
   // An instance that ended in between left it so.
   if (record.order?.asking === true) authority.reportUnanswered(entry.processId, placed.requestId);
   const intended: ProcessRecord = { ...record, order: { ...placed, asking: true } };
-  const writeDown = () => visit.save(intended);
+  const writeDown = () => {
+    visit.guard();
+    return visit.save(intended);
+  };
   const issuance = await authority
     .issue(issueRequest(intended, entry), writeDown, signal)
     .catch((error: unknown) => {
@@ -68,7 +74,8 @@ export async function collect(visit: Visit, house: House, signal: AbortSignal): 
   const { record, entry } = visit;
   const placed = record.order;
   if (placed?.ticket === undefined) throw new Error('The record has no ticket.');
-  if (house.clock.now() >= placed.intendedAt + house.issuingDeadlineMs) {
+  const waitedMs = ageOf(record, house.clock.now()) - (placed.intendedAge ?? 0);
+  if (waitedMs >= house.issuingDeadlineMs) {
     throw new ProvisioningError('ca-undecided', 'The authority has not decided in time.');
   }
   const authority = authorityOf(record, house);
@@ -183,5 +190,6 @@ function reordered(record: ProcessRecord, placed: OrderFacts, processId: string)
   const { issued: _thrownAway, order: _answered, ...rest } = record;
   const number = placed.number + 1;
   const requestId = requestIdOf(processId, number);
-  return { ...rest, order: { number, requestId, intendedAt: placed.intendedAt, polls: 0 } };
+  const { intendedAt, intendedAge = 0 } = placed;
+  return { ...rest, order: { number, requestId, intendedAt, intendedAge, polls: 0 } };
 }

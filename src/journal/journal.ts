@@ -89,6 +89,13 @@ export interface Journal extends AsyncDisposable {
   save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void>;
   /** Ends the process for good. Fenced like {@link save}. */
   close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void>;
+  /**
+   * After a clock was set: nobody rests, or is leased, for longer from now than was meant when it was written down.
+   * Else what was written by a clock that ran ahead would lie until that time has come.
+   */
+  settleDue(signal: AbortSignal): Promise<void>;
+  /** The store's own time of day, in milliseconds since the epoch; undefined where it goes by this instance's clock. */
+  now(signal: AbortSignal): Promise<number | undefined>;
   /** When the next open entry becomes due or its lease runs out; undefined when none is open. */
   nextDueAt(signal: AbortSignal): Promise<number | undefined>;
   summary(signal: AbortSignal): Promise<JournalSummary>;

@@ -22,6 +22,8 @@ interface Row extends Mutable<Notification> {
   /** When it is due or, while it is leased, when the lease runs out. */
   availableAt: number;
   line: Line;
+  /** How long it was to be away, resting or leased, when it was last written. */
+  awayMs: number;
   leaseMs: number;
   fence: number;
   closed?: { readonly at: number; readonly outcome: Outcome; readonly code?: string } | undefined;
@@ -56,6 +58,7 @@ export class MemoryJournal implements Journal {
       room: 'claim',
       availableAt: now,
       line: line.fresh,
+      awayMs: 0,
       leaseMs: 0,
       fence: 0,
     });
@@ -80,6 +83,7 @@ export class MemoryJournal implements Journal {
     return lined.slice(0, limit).map((row) => {
       row.availableAt = now + leaseMs;
       row.leaseMs = leaseMs;
+      row.awayMs = leaseMs;
       row.fence += 1;
       const { customer, otherCustomers, processId, openedAt, fence } = row;
       const record: ProcessRecord = JSON.parse(row.record);
@@ -94,6 +98,7 @@ export class MemoryJournal implements Journal {
     row.room = change.room;
     const now = this.#clock.now();
     row.availableAt = change.dueAt ?? now + row.leaseMs;
+    row.awayMs = Math.max(0, row.availableAt - now);
     row.line = lineAfter(change.dueAt === undefined ? undefined : change.dueAt - now);
   }
 
@@ -102,6 +107,18 @@ export class MemoryJournal implements Journal {
     const { outcome, code } = closing;
     row.record = JSON.stringify(closing.record);
     row.closed = { at: this.#clock.now(), outcome, ...(code === undefined ? {} : { code }) };
+  }
+
+  async settleDue(signal: AbortSignal): Promise<void> {
+    this.#check(signal);
+    const now = this.#clock.now();
+    for (const row of this.#open()) {
+      row.availableAt = Math.min(row.availableAt, now + row.awayMs);
+    }
+  }
+
+  async now(): Promise<undefined> {
+    return undefined;
   }
 
   async nextDueAt(signal: AbortSignal): Promise<number | undefined> {

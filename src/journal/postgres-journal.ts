@@ -126,6 +126,20 @@ class PostgresJournal implements Journal {
     await this.#queue.add({ ...write, room: null, delayMs: null }, signal);
   }
 
+  async settleDue(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    try {
+      await this.#pool.query('settle-due', statements.settleDue, []);
+    } catch (error) {
+      throw postgresJournalError(error, 'written', this.#where);
+    }
+  }
+
+  async now(signal: AbortSignal): Promise<number | undefined> {
+    const [row] = await this.#read<{ readonly now: number }>('now', statements.now, [], signal);
+    return row?.now;
+  }
+
   async nextDueAt(signal: AbortSignal): Promise<number | undefined> {
     interface Row {
       readonly delay_ms: number | null;

@@ -11,7 +11,8 @@ const longestStepMs = 10 * 60_000;
  * Step n brings a database from version n to n + 1. A step that was released never changes again.
  *
  * Times are milliseconds since the epoch by `certprov_now()`, the database's clock: the one clock that all
- * instances share. `available_at` is when the entry is due or, while it is leased, when the lease runs out.
+ * instances share. `available_at` is when the entry is due or, while it is leased, when the lease runs out;
+ * `lease_ms` is how long it was to be away, at rest or leased, when it was last written.
  * The record is text, not jsonb, which would refuse characters that JSON allows.
  */
 export const postgresMigrations: readonly string[] = [

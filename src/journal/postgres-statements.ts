@@ -64,6 +64,7 @@ export const write = `
     SET record = w.record,
       room = coalesce(w.room, p.room),
       available_at = clock.now + coalesce(w.delay_ms, p.lease_ms),
+      lease_ms = greatest(0, coalesce(w.delay_ms, p.lease_ms)),
       line = CASE WHEN w.delay_ms IS NULL THEN ${line.fresh}
         WHEN w.delay_ms > ${longestPromptRestMs} THEN ${line.patient} ELSE ${line.prompt} END,
       closed_at = CASE WHEN w.outcome IS NOT NULL THEN clock.now END,
@@ -75,6 +76,14 @@ export const write = `
     RETURNING p.id
   )
   SELECT 'open' AS kind, id FROM opened UNION ALL SELECT 'change', id FROM changed`;
+
+/** Nobody is away for longer from now than was meant when it was written. */
+export const settleDue = `
+  UPDATE certprov_process SET available_at = clock.now + lease_ms
+  FROM (SELECT certprov_now() AS now) AS clock
+  WHERE closed_at IS NULL AND available_at > clock.now + lease_ms`;
+
+export const now = 'SELECT certprov_now()::float8 AS now';
 
 /** In how many ms the next open entry becomes due. */
 export const nextDue = `

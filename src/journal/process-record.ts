@@ -38,6 +38,16 @@ export interface ProcessRecord {
   readonly verdict?: VerdictFacts;
   /** The trouble that keeps the process where it is; gone when it moves on. */
   readonly trouble?: TroubleFacts;
+  /** For how long the process was watched (`age.ts`); every deadline counts in it. */
+  readonly age?: AgeFacts;
+}
+
+interface AgeFacts {
+  /** Until `at`, in milliseconds. */
+  readonly ms: number;
+  readonly at: number;
+  /** How long it was to be left alone from `at` on. */
+  readonly restMs: number;
 }
 
 export interface RequestFacts {
@@ -69,14 +79,16 @@ export interface SigningFacts {
   /** After this time what was prepared is worth nothing. */
   readonly preparedUntil?: number;
   /**
-   * signData may have been called and its answer lost: it must not be called again before this time, and
-   * only after Google's record was seen without it.
+   * signData may have been called and its answer lost: it must not be called again before Google's record was
+   * seen without it, then rested for so many milliseconds, then seen without it once more. 0: that rest is over.
+   * No time of day, since two instances' clocks may differ by more; it is the journal that times a rest.
    */
-  readonly unclearUntil?: number;
+  readonly pauseOwedMs?: number;
   /** How many calls of signData had an unclear answer: the pause before the next one grows with it. */
   readonly unclearCalls?: number;
-  /** The time from which the device's deadline counts. */
   readonly calledAt?: number;
+  /** The age from which the device's deadline counts. */
+  readonly calledAge?: number;
   /** The operation's full resource name; unknown when the answer was lost. */
   readonly operation?: string;
   /** How often the signature was looked for. */
@@ -89,6 +101,8 @@ export interface OrderFacts {
   /** The idempotency key for the authority: 32 lower-case hexadecimal digits. */
   readonly requestId: string;
   readonly intendedAt: number;
+  /** The age from which the authority's deadline counts. */
+  readonly intendedAge?: number;
   /**
    * The authority may have been asked and what it answered is not known: an instance ended in between, or no
    * answer came. Without idempotency the next order may bring a second certificate.
@@ -129,6 +143,7 @@ interface EndingFacts {
   readonly code?: string;
   readonly message: string;
   readonly decidedAt: number;
+  readonly decidedAge?: number;
 }
 
 /**
@@ -155,4 +170,5 @@ interface TroubleFacts {
   readonly code: string;
   readonly count: number;
   readonly since: number;
+  readonly sinceAge?: number;
 }

@@ -47,11 +47,13 @@ const statements = {
     WHERE seq = :seq RETURNING id, customer, other_customers, opened_at, fence, record`,
   save: `UPDATE process
     SET record = :record, room = :room, available_at = coalesce(:dueAt, :now + lease_ms),
-      line = :line, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
+      lease_ms = coalesce(:restMs, lease_ms), line = :line, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
     WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
   close: `UPDATE process
     SET record = :record, closed_at = :now, outcome = :outcome, code = :code
     WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
+  settle: `UPDATE process SET available_at = :now + lease_ms
+    WHERE closed_at IS NULL AND available_at > :now + lease_ms`,
   // Nobody else can hold a lease while we hold the file: what is leased at the start was left by a crash.
   takeOver: `UPDATE process SET available_at = :now, leased_by = NULL
     WHERE closed_at IS NULL AND leased_by IS NOT NULL`,
@@ -157,10 +159,11 @@ class SqliteJournal implements Journal {
     const { room } = change;
     const record = JSON.stringify(change.record);
     const dueAt = change.dueAt === undefined ? null : Math.ceil(change.dueAt);
-    const next = lineAfter(dueAt === null ? undefined : dueAt - this.#clock.now());
+    const restMs = dueAt === null ? null : Math.max(0, dueAt - Math.floor(this.#clock.now()));
+    const next = lineAfter(restMs ?? undefined);
+    const written = { id, fence, record, room, dueAt, restMs, line: next };
     await this.#queue.add(() => {
-      const now = this.#clock.now();
-      const { changes } = this.#run.save.run({ id, fence, record, room, dueAt, line: next, now });
+      const { changes } = this.#run.save.run({ ...written, now: this.#clock.now() });
       if (changes === 0) throw new LeaseLostError(id);
     }, signal);
   }
@@ -174,6 +177,14 @@ class SqliteJournal implements Journal {
       const { changes } = this.#run.close.run({ id, fence, record, outcome, code, now });
       if (changes === 0) throw new LeaseLostError(id);
     }, signal);
+  }
+
+  async settleDue(signal: AbortSignal): Promise<void> {
+    await this.#queue.add(() => void this.#run.settle.run({ now: this.#clock.now() }), signal);
+  }
+
+  async now(): Promise<undefined> {
+    return undefined;
   }
 
   async nextDueAt(signal: AbortSignal): Promise<number | undefined> {
@@ -278,13 +289,14 @@ class SqliteJournal implements Journal {
 }
 
 function prepareAll(database: DatabaseSync): Statements {
-  const { open, due, lease, save, close, takeOver, next, tally, prune } = statements;
+  const { open, due, lease, save, close, settle, takeOver, next, tally, prune } = statements;
   return {
     open: database.prepare(open),
     due: database.prepare(due),
     lease: database.prepare(lease),
     save: database.prepare(save),
     close: database.prepare(close),
+    settle: database.prepare(settle),
     takeOver: database.prepare(takeOver),
     next: database.prepare(next),
     tally: database.prepare(tally),

@@ -8,7 +8,8 @@ const applicationId = 0x43504a31;
  * Step n brings a file from version n to n + 1. A step that was released never changes again.
  *
  * `available_at` is when the entry is due or, while it is leased, when the lease runs out: one index range
- * answers who may be taken. The record stands last, so that the columns before it are read without it.
+ * answers who may be taken. `lease_ms` is how long it was to be away, at rest or leased, when it was last
+ * written. The record stands last, so that the columns before it are read without it.
  * The triggers keep `tally` exactly in step with every commit, so that a summary reads five rows.
  */
 export const sqliteMigrations: readonly string[] = [

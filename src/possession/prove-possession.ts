@@ -1,3 +1,4 @@
+import { ageOf } from '../age.ts';
 import type { ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
 import { type SignDataOperation, signDataServerSeconds } from '../google/provisioning-api.ts';
@@ -5,7 +6,7 @@ import type { CsrAdditions, CsrNames } from '../issue/certificate-authority.ts';
 import { authorityOf, prepareRequest } from '../issue/issue-request.ts';
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
 import { backoffMs, pollBackoff, troubleBackoff } from '../retry.ts';
-import { heard, isConfirmed, verdictPauseMs } from '../second-look.ts';
+import { heard, isConfirmed } from '../second-look.ts';
 import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
 import { certificationRequest, certificationRequestInfo } from './certification-request.ts';
 import { keyAlgorithms, verifySignature } from './signature-algorithm.ts';
@@ -76,19 +77,17 @@ async function askAgain(
 ): Promise<Step> {
   const { record } = visit;
   // The look has to begin after the pause: its answer may come long after Google took it from its record.
-  const now = house.clock.now();
   const found = whatGoogleHas(record, signing, await house.api.get(visit.entry, signal), house);
   if (found !== undefined) return found;
   // A visit that crashed, or a zombie of it, may have sent the call just before its lease ran out.
-  const unclearUntil = signing.unclearUntil ?? now + carriedOutWithinMs;
-  const waiting = { ...record, signing: { ...signing, unclearUntil } };
-  if (now < unclearUntil) {
+  const { pauseOwedMs = carriedOutWithinMs, ...again } = signing;
+  if (pauseOwedMs > 0) {
     const { verdict } = record;
     const still = verdict === undefined ? {} : { verdict };
-    return { kind: 'wait', record: waiting, forMs: unclearUntil - now, ...still };
+    const waiting = { ...record, signing: { ...again, pauseOwedMs: 0 } };
+    return { kind: 'wait', record: waiting, forMs: pauseOwedMs, ...still };
   }
   // Left without a pause, a crash from here on is a crash in an unclear call once more.
-  const { unclearUntil: _settled, ...again } = signing;
   return ask(visit, { ...record, signing: again }, house, signal);
 }
 
@@ -110,7 +109,7 @@ async function ask(
     const data = bytesToBeSigned(signing);
     const { api } = house;
     const operation = await api.signData(visit.entry, data, signing.algorithm, writeDown, signal);
-    const called = { ...signing, calledAt: house.clock.now(), operation: operation.name };
+    const called = { ...calledNow(record, house), operation: operation.name };
     const forMs = backoffMs(pollBackoff, 0, house.random);
     return { kind: 'wait', record: { ...record, signing: called }, forMs };
   } catch (error) {
@@ -121,7 +120,7 @@ async function ask(
     }
     if (error.code !== 'google-rejected') {
       // Google surely did nothing: no pause is owed, only the backoff that the error earns.
-      await visit.save({ ...record, signing: { ...signing, unclearUntil: house.clock.now() } });
+      await visit.save({ ...record, signing: { ...signing, pauseOwedMs: 0 } });
       throw error;
     }
     const process = await house.api.get(visit.entry, signal);
@@ -131,7 +130,7 @@ async function ask(
     if (isConfirmed(record, 'signing-refused', now)) {
       throw new ProvisioningError('signing-refused', error.message, { cause: error });
     }
-    const untouched = { ...record, signing: { ...signing, unclearUntil: now + verdictPauseMs } };
+    const untouched = { ...record, signing: { ...signing, pauseOwedMs: 0 } };
     return heard(untouched, 'signing-refused', now);
   }
 }
@@ -144,12 +143,10 @@ function unclear(
   house: House,
 ): ProcessRecord {
   const before = signingOf(record).unclearCalls ?? 0;
-  const paceMs = backoffMs(troubleBackoff, before, house.random);
-  const soonest = house.clock.now() + Math.max(leastPauseMs, paceMs);
-  const unclearUntil =
-    error.status === 503 ? soonest : Math.max(soonest, leftAt + carriedOutWithinMs);
-  const signing = { ...signingOf(record), unclearUntil, unclearCalls: before + 1 };
-  return { ...record, signing };
+  const paceMs = Math.max(leastPauseMs, backoffMs(troubleBackoff, before, house.random));
+  const leftMs = leftAt + carriedOutWithinMs - house.clock.now();
+  const pauseOwedMs = error.status === 503 ? paceMs : Math.max(paceMs, leftMs);
+  return { ...record, signing: { ...signingOf(record), pauseOwedMs, unclearCalls: before + 1 } };
 }
 
 /** Undefined: signData has not been called as far as Google's record shows. */
@@ -165,11 +162,16 @@ function whatGoogleHas(
   if (!bytesToBeSigned(signing).equals(process.signData)) {
     return end(record, 'yielded', 'Another adapter has asked the device to sign other data.');
   }
-  const { unclearUntil: _settled, unclearCalls: _over, ...clear } = signing;
-  const called = { ...record, signing: { ...clear, calledAt: house.clock.now() } };
+  const called = { ...record, signing: calledNow(record, house) };
   if (process.signature !== undefined) return proven(called, process.signature);
   const forMs = backoffMs(pollBackoff, 0, house.random);
   return { kind: 'wait', record: called, forMs };
+}
+
+function calledNow(record: ProcessRecord, house: House): SigningFacts {
+  const { pauseOwedMs: _settled, unclearCalls: _over, ...clear } = signingOf(record);
+  const now = house.clock.now();
+  return { ...clear, calledAt: now, calledAge: ageOf(record, now) };
 }
 
 /** Looks whether the device has signed, and verifies what it signed. */
@@ -188,9 +190,9 @@ export async function collectSignature(
     case 'failed':
       return signingFailed(visit, operation.message, house, signal);
     case 'running': {
-      const now = house.clock.now();
-      const deadline = (signing.calledAt ?? signing.intendedAt) + house.signingDeadlineMs;
-      if (now >= deadline) {
+      const deadline = (signing.calledAge ?? 0) + house.signingDeadlineMs;
+      const leftMs = deadline - ageOf(record, house.clock.now());
+      if (leftMs <= 0) {
         throw new ProvisioningError(
           'signing-timeout',
           `The device did not sign within ${house.signingDeadlineMs / 3_600_000} hours.`,
@@ -198,7 +200,7 @@ export async function collectSignature(
       }
       const looked = { ...record, signing: { ...signing, polls: signing.polls + 1 } };
       const pauseMs = backoffMs(pollBackoff, signing.polls + 1, house.random);
-      return { kind: 'wait', record: looked, forMs: Math.min(pauseMs, deadline - now) };
+      return { kind: 'wait', record: looked, forMs: Math.min(pauseMs, leftMs) };
     }
     default:
       return operation satisfies never;

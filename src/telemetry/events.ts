@@ -99,6 +99,8 @@ export interface EventMap {
   inbox: { readonly up: boolean; readonly problem?: string };
   /** The journal failed, or works again. */
   journal: { readonly up: boolean; readonly problem?: string };
+  /** The machine's clock turned out wrong, or right again. */
+  clock: { readonly right: boolean; readonly problem?: string };
   service: {
     readonly state: 'starting' | 'running' | 'draining' | 'stopped';
     readonly detail?: string;

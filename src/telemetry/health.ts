@@ -15,6 +15,8 @@ export interface Readiness {
   readonly state: 'starting' | 'running' | 'draining' | 'stopped';
   readonly journal: PartState;
   readonly inbox: PartState;
+  /** The machine's. While it is wrong nothing is taken up. */
+  readonly clock: PartState;
   readonly google: PartState;
   readonly authorities: ReadonlyMap<string, PartState>;
 }
@@ -155,9 +157,9 @@ function sendReadiness(response: ServerResponse, readiness: Readiness): void {
 
 /** Whether the service can serve somebody now. */
 function isReady(readiness: Readiness): boolean {
-  const { state, journal, inbox, google, authorities } = readiness;
+  const { state, journal, inbox, clock, google, authorities } = readiness;
   if (state !== 'running') return false;
-  if (!journal.ready || !inbox.ready || !google.ready) return false;
+  if (!journal.ready || !inbox.ready || !clock.ready || !google.ready) return false;
   return authorities.values().some((authority) => authority.ready);
 }
 

@@ -138,6 +138,7 @@ function logState(events: Events, log: Log, now: () => number): void {
     const outage = new Outage();
     events.on(part, (state) => logUpOrDown(log, part, state, outage, now()));
   }
+  logClock(events, log);
   events.on('service', (service) =>
     log.info({ event: 'service', ...service }, service.detail ?? `service ${service.state}`),
   );
@@ -160,4 +161,19 @@ function logUpOrDown(
     { event, up, ...count },
     `${event} does not work: ${problem}`,
   );
+}
+
+function logClock(events: Events, log: Log): void {
+  let wasRight = true;
+  events.on('clock', ({ right, problem }) => {
+    if (right && wasRight) log.debug({ event: 'clock', right }, 'this machine’s clock is right');
+    else if (right) log.info({ event: 'clock', right }, 'this machine’s clock is right again');
+    else if (wasRight)
+      log.error(
+        { event: 'clock', right },
+        `this machine’s clock cannot be relied on: ${problem ?? 'no reason given'}. Nothing is taken up, nobody is ` +
+          'refused and nothing is ordered until it is right; set it by NTP (timedatectl, chronyc tracking)',
+      );
+    wasRight = right;
+  });
 }

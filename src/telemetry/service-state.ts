@@ -11,6 +11,7 @@ export class ServiceState {
   #state: Readiness['state'] = 'starting';
   #journal: PartState = { ready: true };
   #inbox: PartState = { ready: false, detail: 'not connected yet' };
+  #clock: PartState = { ready: false, detail: 'nobody has confirmed it yet' };
   #google: PartState = { ready: true };
   #token: PartState = { ready: true };
   #googleFailures = 0;
@@ -28,6 +29,9 @@ export class ServiceState {
     events.on('googleToken', ({ up, problem }) => {
       this.#token = partState(up, problem === undefined ? undefined : scrub(problem));
     });
+    events.on('clock', ({ right, problem }) => {
+      this.#clock = partState(right, problem);
+    });
     events.on('googleRequest', ({ status, problem }) => {
       // A call that we gave up ourselves says nothing about Google.
       if (status !== 'error' || problem !== undefined) this.#heard(problem);
@@ -43,6 +47,7 @@ export class ServiceState {
       state: this.#state,
       journal: this.#journal,
       inbox: this.#inbox,
+      clock: this.#clock,
       google: this.#token.ready ? this.#google : this.#token,
       authorities: parts,
     };

@@ -71,6 +71,36 @@ export function describeJournal(
     const ids = (entries: readonly LeasedEntry[]) => entries.map(({ processId }) => processId);
 
     describe('open', () => {
+      it('lets nobody rest or be leased for longer than was meant, once a clock was set back', async () => {
+        for (const id of ['rests', 'leased', 'new', 'closed'])
+          await journal.open(notified(id), never);
+        const take = () => journal.takeDue('i', 10, leaseMs, never);
+        for (const leased of await take()) {
+          const { processId } = leased;
+          const dueAt = test.clock.now() + 5 * minute;
+          if (processId === 'new')
+            await journal.save(
+              leased,
+              { record: {}, room: 'claim', dueAt: test.clock.now() },
+              never,
+            );
+          if (processId === 'rests')
+            await journal.save(leased, { record: {}, room: 'claim', dueAt }, never);
+          if (processId === 'closed')
+            await journal.close(leased, { outcome: 'gone', record: {} }, never);
+        }
+        await test.advance(-365 * 24 * 60 * minute);
+        expect(await take()).toEqual([]);
+        await journal.settleDue(never);
+        const ids = async () => (await take()).map(({ processId }) => processId);
+        expect(await ids()).toEqual(['new']);
+        await test.advance(leaseMs);
+        expect((await ids()).toSorted()).toEqual(['leased', 'new']);
+        await test.advance(5 * minute - leaseMs);
+        expect(await ids()).toContain('rests');
+        expect(await journal.summary(never)).toMatchObject({ closed: 1 });
+      });
+
       it('writes a process down, due at once, with an empty record', async () => {
         expect(await journal.open(notified('a', 'C01'), never)).toBe('opened');
         expect(await take()).toEqual([

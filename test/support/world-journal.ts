@@ -96,6 +96,10 @@ export class WorldJournal {
     return taken;
   }
 
+  async settleDue(signal: AbortSignal): Promise<void> {
+    await this.options.store.settleDue(signal);
+  }
+
   async save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
     const { processId } = leased;
     const kept = this.kept.get(processId);
@@ -155,7 +159,7 @@ export class WorldJournal {
 
   #weakened(record: ProcessRecord): ProcessRecord {
     if (this.options.without !== 'doubt-pause' || record.signing === undefined) return record;
-    return { ...record, signing: { ...record.signing, unclearUntil: 0 } };
+    return { ...record, signing: { ...record.signing, pauseOwedMs: 0 } };
   }
 }
 
@@ -196,6 +200,14 @@ class JournalView implements Journal {
     return this.#send('close', leased.processId, () =>
       this.#journal.close(leased, closing, signal),
     );
+  }
+
+  async settleDue(signal: AbortSignal): Promise<void> {
+    await this.#journal.settleDue(signal);
+  }
+
+  async now(): Promise<number | undefined> {
+    return undefined;
   }
 
   async nextDueAt(): Promise<number | undefined> {

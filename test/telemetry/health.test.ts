@@ -7,6 +7,7 @@ const working: Readiness = {
   state: 'running',
   journal: { ready: true },
   inbox: { ready: true },
+  clock: { ready: true },
   google: { ready: true },
   authorities: new Map([
     ['ca one', { ready: true }],

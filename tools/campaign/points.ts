@@ -85,6 +85,8 @@ const rules: { readonly [P in Port]: Readonly<Record<MethodOf<Ports[P]>, Rule>> 
     open: { where: ['loops'], elsewhere: loopsOnly },
     takeDue: { where: ['loops'], elsewhere: loopsOnly },
     nextDueAt: { where: ['loops'], elsewhere: loopsOnly },
+    settleDue: { where: ['loops'], elsewhere: loopsOnly },
+    now: { where: ['loops'], elsewhere: loopsOnly },
     summary: { where: ['loops'], elsewhere: loopsOnly },
     prune: { where: ['loops'], elsewhere: loopsOnly },
     probe: { where: ['loops'], elsewhere: loopsOnly },

@@ -23,6 +23,7 @@ export async function health(): Promise<Door> {
       state: 'running',
       journal: { ready: true },
       inbox: { ready: true },
+      clock: { ready: true },
       google: { ready: true },
       authorities: new Map([['ca', { ready: true }]]),
     }),
