@@ -105,6 +105,7 @@ async function preparedSetUp(
   definition: AdapterDefinition,
   directory: string,
 ): Promise<() => Promise<AdapterHarness>> {
+  const { longestCaseMs = Number.POSITIVE_INFINITY } = given;
   const { options: file, harness, roots } = given;
   const document = parseConfigDocument(
     file === undefined ? '{}' : await readConfigText(file, '--options'),
@@ -118,7 +119,7 @@ async function preparedSetUp(
     options,
     ...(wanted === undefined ? {} : { wanted }),
     directory,
-    ...(harness === undefined ? { patienceMs } : {}),
+    ...(harness === undefined ? { patienceMs: Math.min(patienceMs, longestCaseMs) } : {}),
     ...(roots === undefined ? {} : { roots: () => readRoots(roots) }),
   };
   return async () => adapterHarness(definition, await setUpCa(), surroundings);

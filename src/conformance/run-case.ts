@@ -21,7 +21,7 @@ const longestDisposalMs = 10_000;
 export async function runCase(
   contractCase: ContractCase,
   setUp: () => Promise<AdapterHarness>,
-  longestCaseMs = usualCaseMs,
+  longestCaseMs?: number,
 ): Promise<Verdict> {
   await using harness = await setUp();
   const { secrets } = harness;
@@ -42,7 +42,8 @@ export async function runCase(
     opened.push(authority);
     return watched(authority, said);
   };
-  await attempt(contractCase, longestCaseMs + (harness.patienceMs ?? 0), async () => {
+  const longestMs = longestCaseMs ?? usualCaseMs + (harness.patienceMs ?? 0);
+  await attempt(contractCase, longestMs, async () => {
     const context = { harness, connect, authority: await connect() };
     lack = contractCase.lacks?.(context);
     if (lack === undefined) await contractCase.run(context);

@@ -1,7 +1,6 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
 import { adapters } from '../../adapters/index.ts';
 import {
   type ConformanceArguments,
@@ -11,7 +10,6 @@ import { readNames } from '../../src/conformance/names.ts';
 import { adapterLoader } from '../../src/issue/adapter-loader.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { runMain } from '../support/service-process.ts';
-import { type Mistake, mistakeNames } from './wrong-ca.ts';
 
 let home: Awaited<ReturnType<typeof temporaryDirectory>>;
 
@@ -39,80 +37,75 @@ function lesson(stdout: string, name: string): string {
   return below.split(/^\S/m)[0] ?? '';
 }
 
-/** A word of the row, and a word of the sentence, by which each mistake is known. */
-const namedAs: Readonly<Record<Mistake, readonly [row: string, came: RegExp, mend: string]>> = {
-  'certifies a key of its own': ['(RSA)', /another public key/, 'request.csr'],
-  'loses names': ['every name', /was asked for/, 'mayDrop'],
-  'orders twice': ['a repeated order', /4 different certificates/, 'idempotency key'],
-  'does not listen to its signal': [
-    'aborted signal',
-    /went through|did not end/,
-    'signal.throwIfAborted()',
-  ],
-  'throws for a rejection': ['decided against', /Not on the list/, 'decided against this one'],
-  'tells its token': ['tells no secret', /a secret is in an error/, 'credentials'],
-  'keeps tickets to itself': ['to another instance', /There is no ticket/, 'into the ticket'],
-  'cannot revoke twice': ['second revocation', /revoked already/, 'already revoked'],
-};
-
-it('asks for the names that it is given, and for no other', async () => {
+/** Its exit status and what it prints, in this process. */
+async function run(given: ConformanceArguments): Promise<{ status: number; stdout: string }> {
   const printed: string[] = [];
-  const given = {
-    kind: 'local-ca',
-    only: 'every name',
-    'alt-names': 'dns:a.example.org,upn:b@example.org',
-  };
-  const status = await runConformance(given, adapterLoader(adapters), (text) => printed.push(text));
-  expect([status, printed.join('')]).toEqual([0, expect.stringMatching(/^PASS +certifies every/m)]);
-  expect(readNames(undefined, given['alt-names'])).toEqual({
-    subject: [],
-    subjectAltNames: [
-      { type: 'dns', value: 'a.example.org' },
-      { type: 'upn', value: 'b@example.org' },
-    ],
-  });
-});
+  const print = (text: string) => printed.push(text);
+  const status = await runConformance(given, adapterLoader(adapters), print);
+  return { status, stdout: printed.join('') };
+}
 
-describe.concurrent('node src/main.ts conformance', { timeout: 60_000 }, () => {
-  it('finds the example right, loaded by its path', async () => {
-    const { status, stdout, stderr } = await conformance(
-      ...['--kind', './examples/my-ca/my-ca.ts', '--harness', 'examples/my-ca/harness.ts'],
-    );
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(rows(stdout, '(?:FAIL|NOT SUPPORTED)')).toEqual([]);
-    expect(stdout).toMatch(/^23 passed, 0 failed, 0 not supported$/m);
-  });
-
-  it('names each of the mistakes of a wrong plug-in with a sentence of its own', async () => {
-    const options = await written('wrong.yaml', stringify({ mistakes: mistakeNames }));
-    const { status, stdout, stderr } = await conformance(
-      ...['--kind', './test/conformance/wrong-ca.ts', '--options', options],
-      ...['--harness', 'test/conformance/wrong-ca-harness.ts'],
-    );
-    expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
-    const failed = rows(stdout, 'FAIL');
-    for (const [mistake, [row, came, mend]] of Object.entries(namedAs)) {
-      const name = failed.find((one) => one.includes(row)) ?? `no failure for: ${mistake}`;
-      const below = lesson(stdout, name);
-      expect(below, name).toMatch(/Expected: \S/);
-      expect(/Came: (.*)/.exec(below)?.[1], name).toMatch(came);
-      expect(/To mend it: (.*)/.exec(below)?.[1], name).toContain(mend);
-    }
-    expect(stdout).not.toContain('t0ken-');
-  });
-
+describe('conformance', () => {
   it('runs over local-ca, and says why it cannot show the rest', async () => {
     const options = await written('local-ca.yaml', 'directory: ./ca\n');
-    const { status, stdout, stderr } = await conformance(
-      ...['--kind', 'local-ca', '--options', options, '--roots', join(home.path, 'ca/root.pem')],
-    );
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const roots = join(home.path, 'ca/root.pem');
+    const { status, stdout } = await run({ kind: 'local-ca', options, roots });
+    expect(status).toBe(0);
     expect(rows(stdout, 'FAIL')).toEqual([]);
     expect(rows(stdout, 'PASS')).toContain('returns a chain up to a root');
     for (const name of rows(stdout, 'NOT SUPPORTED')) expect(lesson(stdout, name)).toMatch(/\S/);
-    expect(await readFile(join(home.path, 'ca/root.pem'), 'utf8')).toContain('BEGIN CERTIFICATE');
+    expect(await readFile(roots, 'utf8')).toContain('BEGIN CERTIFICATE');
   });
 
+  it('makes no CA in the working directory, and runs the cases that are asked for', async () => {
+    const before = process.cwd();
+    const empty = join(home.path, 'empty');
+    await mkdir(empty);
+    process.chdir(empty);
+    try {
+      const { status, stdout } = await run({ kind: 'local-ca', only: 'VALIDITY' });
+      expect({ status, passed: rows(stdout, 'PASS') }).toEqual({
+        status: 0,
+        passed: ['gives the validity that is asked for'],
+      });
+      expect(await readdir(empty)).toEqual([]);
+    } finally {
+      process.chdir(before);
+    }
+  });
+
+  it('asks for the names that it is given, and for no other', async () => {
+    const altNames = 'dns:a.example.org,upn:b@example.org';
+    const given = { kind: 'local-ca', only: 'every name', 'alt-names': altNames };
+    const { status, stdout } = await run(given);
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^PASS +certifies every/m)]);
+    expect(readNames(undefined, altNames)).toEqual({
+      subject: [],
+      subjectAltNames: [
+        { type: 'dns', value: 'a.example.org' },
+        { type: 'upn', value: 'b@example.org' },
+      ],
+    });
+  });
+
+  it('ends a case that takes longer than is allowed', async () => {
+    const hanging = await written(
+      'hanging.ts',
+      `import { z } from 'certprov';
+       const hang = () => new Promise(() => {});
+       const features = { idempotent: false, pending: false, revoke: false, keyTypes: ['ec'], mayDrop: [] };
+       const ca = { kind: 'h', features, check: hang, issue: hang, collect: hang, async [Symbol.asyncDispose]() {} };
+       export default { kind: 'h', options: z.strictObject({}), connect: async () => ca };`,
+    );
+    const { status, stdout } = await run({ kind: hanging, only: 'own check', longestCaseMs: 40 });
+    expect(status).toBe(1);
+    expect(lesson(stdout, 'passes its own check')).toMatch(
+      /Came: it did not end within 40 ms\.\n.*To mend it: .*--timeout SECONDS/,
+    );
+  });
+});
+
+describe('node src/main.ts conformance', { timeout: 60_000 }, () => {
   it('tells no secret that a plug-in writes to its output, and counts it', async () => {
     const token = 'correct-horse-battery-staple';
     const file = await written('token', `${token}\n`);
@@ -210,6 +203,11 @@ describe('conformance cannot be run with', () => {
       'a name that is none',
       async () => ({ 'alt-names': 'ip:10.0.0.1' }),
       /--alt-names: "ip:10\.0\.0\.1" is not one of dns:/,
+    ],
+    [
+      'a text that is in no case’s name',
+      async () => ({ only: 'weather' }),
+      /--only weather: no case has this in its name\. There are:\n {2}declares what it can do/,
     ],
     ['names without a name', async () => ({ subject: '' }), /--subject, .*no name in them/],
   ])('%s', async (_what, args, why) => {

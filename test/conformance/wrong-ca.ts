@@ -9,7 +9,7 @@ import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
  * author could make.
  */
 
-export const mistakeNames = [
+const mistakeNames = [
   'certifies a key of its own',
   'loses names',
   'orders twice',
