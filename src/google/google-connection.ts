@@ -163,6 +163,8 @@ export class GoogleConnection {
     let problem: string | undefined;
     const noted = (error: GoogleError) => {
       if (isTroubleForAll(error)) problem = error.message;
+      // Somebody else's status would count as one of Google's.
+      if (error.code === 'google-intercepted') status = 'error';
       return error;
     };
     try {

@@ -65,7 +65,7 @@ export interface EventMap {
   };
   googleRequest: {
     readonly method: GoogleMethod;
-    /** The HTTP status, or `error` when no answer came. */
+    /** The HTTP status, or `error` when no answer of Google’s came. */
     readonly status: number | 'error';
     readonly seconds: number;
     /** Why nobody can be served while it stays like this; absent also where one process alone was refused. */
