@@ -53,6 +53,7 @@ const longestPauseMs = 3_600_000;
 const rarestLookMs = 300_000;
 const shortestPollMs = 1_000;
 const mostRemembered = 1_000;
+const refusedPauseMs = 300_000;
 
 /** RFC 5280 5.3.1. */
 const reasonCodes: Readonly<Record<RevocationReason, number>> = {
@@ -82,6 +83,8 @@ export class AcmeAuthority implements CertificateAuthority {
   readonly #client: AcmeClient;
   /** Orders of which operators were told why they do not get on: each once. */
   readonly #told = new Set<string>();
+  /** Why there is no account, which check() believes for a while. */
+  #refused: { readonly problem: AcmeProblem; readonly until: number } | undefined;
 
   constructor(options: AcmeOptions) {
     this.#options = options;
@@ -90,8 +93,22 @@ export class AcmeAuthority implements CertificateAuthority {
     this.#client = new AcmeClient(this.#wire, signer, account, clock);
   }
 
+  /** The account shows whether the CA takes us, the external account's key included. */
   async check(signal: AbortSignal): Promise<void> {
     await this.#wire.refresh(signal);
+    const { clock } = this.#options;
+    if (this.#refused !== undefined && clock.now() < this.#refused.until) {
+      throw asProvisioningError(this.#refused.problem);
+    }
+    this.#refused = undefined;
+    try {
+      await this.#client.account(signal);
+    } catch (error) {
+      if (!(error instanceof AcmeProblem)) throw error;
+      // While the authority is down it is checked every few seconds; servers count who asks for accounts in vain.
+      this.#refused = { problem: error, until: clock.now() + refusedPauseMs };
+      throw asProvisioningError(error);
+    }
   }
 
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {

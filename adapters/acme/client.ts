@@ -8,6 +8,11 @@ import { AcmeProblem, problemDocument } from './problem.ts';
 import type { ExternalAccount, Signer } from './signer.ts';
 import type { AcmeWire } from './wire.ts';
 
+/** When the server wants to be asked again (RFC 8555 7.4, 7.5.1). */
+interface Paced {
+  readonly retryAfterMs: number | undefined;
+}
+
 /** RFC 8555 7.1.3. */
 const orderShape = z.object({
   status: z.string(),
@@ -16,7 +21,7 @@ const orderShape = z.object({
   certificate: z.url().optional(),
   error: problemDocument.optional().catch(undefined),
 });
-export type Order = z.output<typeof orderShape> & { readonly retryAfterMs: number | undefined };
+export type Order = z.output<typeof orderShape> & Paced;
 
 /** RFC 8555 7.1.5, 8. A challenge of a type that we do not know may look otherwise. */
 const challengeShape = z.object({
@@ -34,7 +39,7 @@ const authorizationShape = z.object({
   identifier: z.object({ type: z.string(), value: z.string() }),
   challenges: z.array(challengeShape).max(100),
 });
-export type Authorization = z.output<typeof authorizationShape>;
+export type Authorization = z.output<typeof authorizationShape> & Paced;
 
 export interface AccountOptions {
   readonly contact: readonly string[];
@@ -95,7 +100,8 @@ export class AcmeClient {
     const found: Authorization[] = [];
     for (const url of order.authorizations) {
       const answer = await this.#post(url, undefined, signal);
-      found.push(readJson(answer, authorizationShape, 'The ACME authorization'));
+      const authorization = readJson(answer, authorizationShape, 'The ACME authorization');
+      found.push({ ...authorization, ...this.#pace(answer) });
     }
     return found;
   }
@@ -175,8 +181,11 @@ export class AcmeClient {
   }
 
   #order(answer: HttpAnswer): Order {
-    const retryAfterMs = retryAfterOf(answer.headers, this.#clock.now());
-    return { ...readJson(answer, orderShape, 'The ACME order'), retryAfterMs };
+    return { ...readJson(answer, orderShape, 'The ACME order'), ...this.#pace(answer) };
+  }
+
+  #pace({ headers }: HttpAnswer): Paced {
+    return { retryAfterMs: retryAfterOf(headers, this.#clock.now()) };
   }
 
   #location({ headers: { location } }: HttpAnswer, what: string): string {

@@ -51,6 +51,7 @@ export async function walkOrder(
       isFinalized = true;
       order = await finalized(client, order, csr, signal);
     }
+    let { retryAfterMs = 0 } = order;
     let said: string | undefined;
     switch (order.status) {
       case 'valid':
@@ -60,7 +61,8 @@ export async function walkOrder(
       case 'pending': {
         const found = await showNames(client, order, limits.solver, { shown, presented }, signal);
         if (found instanceof AcmeProblem) return { kind: 'invalid', problem: found };
-        said = found;
+        said = found.said;
+        retryAfterMs = Math.max(retryAfterMs, found.retryAfterMs);
         break;
       }
       case 'ready':
@@ -69,7 +71,6 @@ export async function walkOrder(
       default:
         break; // Processing: the CA is at its work.
     }
-    const { retryAfterMs = 0 } = order;
     const waitMs = Math.max(pauseMs, retryAfterMs);
     if (limits.clock.now() + waitMs > until) {
       return { kind: 'waiting', retryAfterMs, ...(said === undefined ? {} : { said }) };
@@ -106,16 +107,18 @@ async function showNames(
   solver: Solver | undefined,
   { shown, presented }: Shown,
   signal: AbortSignal,
-): Promise<string | AcmeProblem> {
+): Promise<{ readonly said: string; readonly retryAfterMs: number } | AcmeProblem> {
   const waitsFor: string[] = [];
+  let longestMs = 0;
   for (const authorization of await client.authorizations(order, signal)) {
-    const { status, identifier, challenges } = authorization;
+    const { status, identifier, challenges, retryAfterMs = 0 } = authorization;
     if (status === 'valid') continue;
     // Some servers leave the order pending although it cannot get on any more.
     if (status !== 'pending') return problemOfNames([authorization]);
     const challenge = challenges.find(({ type }) => type === solver?.type);
     if (challenge === undefined || solver === undefined) throw notAuthorised(authorization);
     waitsFor.push(describe(identifier.value, challenge));
+    longestMs = Math.max(longestMs, retryAfterMs);
     if (presented.has(challenge.url)) continue;
     const answer = await client.answerTo(challenge);
     const { token = '' } = challenge;
@@ -123,7 +126,11 @@ async function showNames(
     presented.add(challenge.url);
     if (challenge.status === 'pending') await begin(client, challenge, signal);
   }
-  return waitsFor.join('; ') || 'each name is authorised, and the order is pending nevertheless';
+  const said = waitsFor.join('; ');
+  return {
+    said: said || 'each name is authorised, and the order is pending nevertheless',
+    retryAfterMs: longestMs,
+  };
 }
 
 async function begin(client: AcmeClient, challenge: Challenge, signal: AbortSignal) {

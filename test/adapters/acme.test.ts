@@ -2,8 +2,11 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { certifiableNames, dnsNamesOf } from '../../adapters/acme/identifiers.ts';
+import { dnsSolver } from '../../adapters/acme/solver.ts';
 import acme from '../../adapters/acme.ts';
+import { CommandRunner } from '../../adapters/shared/run-command.ts';
 import { freePort } from '../../simulator/peers/free-port.ts';
+import { systemClock } from '../../src/clock.ts';
 import { collected, newOrder } from '../../src/conformance/order.ts';
 import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
@@ -87,6 +90,15 @@ describe('acme', () => {
       'b.example.org',
     ]);
     expect((await readdir(directory)).filter((name) => name.startsWith('_acme'))).toEqual([]);
+  });
+
+  it('takes the exit of the command of dns-01 for its end, whatever it leaves running', async () => {
+    await using runner = new CommandRunner(systemClock);
+    const command = { program: 'sh', arguments: ['-c', 'sleep 60 & exit 0'], directory: '/' };
+    const environment = { PATH: process.env['PATH'] ?? '' };
+    const solver = dnsSolver({ ...command, environment, timeoutMs: 5_000 }, runner);
+    const challenge = { name: 'a.example.org', token: 'token', answer: 'answer' };
+    await using _shown = await solver.present(challenge, never);
   });
 
   it('says what is missing when a name is not authorised and no challenge is set', async () => {
@@ -413,6 +425,11 @@ describe('acme', () => {
       code: 'ca-misconfigured',
       message: expect.stringContaining('externalAccountRequired'),
     });
+    // Its check finds out without an order, and does not ask again at once.
+    await expect(authority.check(never)).rejects.toMatchObject({ code: 'ca-misconfigured' });
+    double.server.calls.length = 0;
+    await expect(authority.check(never)).rejects.toThrow('externalAccountRequired');
+    expect(double.server.calls).toEqual(['GET /directory']);
     const wrong = { externalAccount: { keyId: 'kid-1', hmacKey: { env: 'HMAC' } } };
     const other = await setUp(double, wrong);
     await expect(other.authority.issue(order, never)).rejects.toMatchObject({

@@ -306,6 +306,18 @@ describe('a CA behind a command', () => {
     },
   );
 
+  it('takes the exit of checkCommand and revokeCommand for their end, too', async () => {
+    const left = ['sh', '-c', 'sleep 60 & exit 0'];
+    const ca = await open({
+      command: ['sh'],
+      checkCommand: left,
+      revokeCommand: left,
+      timeoutSeconds: 5,
+    });
+    await ca.check(never);
+    await ca.revoke?.(order.subjectPublicKeyInfo, 'superseded', never);
+  });
+
   it.each([
     ['ran out of time', 'sleep 60', { timeoutSeconds: 0.05 }, true],
     ['was killed', 'kill -9 $$', {}, true],

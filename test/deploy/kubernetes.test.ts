@@ -63,6 +63,9 @@ describe('the deployment', () => {
   it('runs what the image runs', () => {
     const { entrypoint, cmd } = dockerfile();
     expect(container.command).toEqual(entrypoint);
+    // Process 1 has to reap what commands leave behind.
+    expect(entrypoint.slice(0, 3)).toEqual(['tini', '-s', '--']);
+    expect(read('Dockerfile')).toMatch(/^RUN apt-get .*\btini\b/m);
     expect(container.args).toEqual(cmd);
     expect(container.args.at(-1)).toBe('/etc/certprov/config.yaml');
   });
