@@ -12,6 +12,7 @@ import type { ProvisioningApi } from './google/provisioning-api.ts';
 import { type TokenWatchOptions, watchTokens } from './google/token-watch.ts';
 import { Authority } from './issue/authority.ts';
 import type { CertificateAuthority, ConnectContext } from './issue/certificate-authority.ts';
+import { connectRenewed } from './issue/renewed-connection.ts';
 import { readSecret } from './issue/secret.ts';
 import type { Journal } from './journal/journal.ts';
 import { MemoryJournal } from './journal/memory-journal.ts';
@@ -180,13 +181,17 @@ async function connect(
   context: ServiceContext,
 ): Promise<CertificateAuthority> {
   try {
-    return await onBehalfOf(reference, () =>
-      authority.definition.connect(
-        authority.options,
-        connectContext(reference, config, context),
-        context.signal,
-      ),
-    );
+    const renewal = {
+      reference,
+      directory: config.directory,
+      clock: context.clock,
+      events: context.events,
+      connect: (inner: ConnectContext) =>
+        onBehalfOf(reference, () =>
+          authority.definition.connect(authority.options, inner, context.signal),
+        ),
+    };
+    return await connectRenewed(renewal, connectContext(reference, config, context));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`The authority ${reference} (${authority.kind}) cannot be used: ${reason}`, {

@@ -95,6 +95,8 @@ export interface EventMap {
     readonly revoked: boolean;
     readonly message: string;
   };
+  /** Files of an authority have changed and were read again; or cannot be used, and what was in them before goes on to count. */
+  reread: { readonly authority: string; readonly problem?: string };
   /** The connection to the queue was lost, or is back. */
   inbox: { readonly up: boolean; readonly problem?: string };
   /** The journal failed, or works again. */
