@@ -68,6 +68,15 @@ describe('commands of the documentation', () => {
     expect(stdout).toMatch(/^\d+ passed, 0 failed, \d+ not supported$/m);
   });
 
+  it.each(['demo', 'simulator', 'bench', 'explore', 'campaign', 'fuzz'])(
+    'npm run %s -- --help says what it takes',
+    async (tool) => {
+      const { stdout } = await run('npm', ['run', tool, '--', '--help'], { cwd: root });
+      expect(stdout).toContain(`usage: npm run ${tool} -- `);
+      expect(stdout).toMatch(/^ {2}--[a-z]+/m);
+    },
+  );
+
   it('a CA of openssl, as docs/exec.md sets it up', async () => {
     const text = block('openssl req -x509')
       .replaceAll('/var/lib/certprov/ca', join(home, 'openssl-ca'))
