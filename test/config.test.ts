@@ -145,8 +145,9 @@ describe('loadConfig', () => {
 
   it('reads the journal’s URL from where its reference points', async () => {
     const text = file({ journal: 'journal: { kind: postgres, url: { env: DATABASE_URL } }' });
-    const config = await load(text, { DATABASE_URL: 'postgres://u:p@db/x' });
-    expect(config.journal).toMatchObject({ kind: 'postgres', url: 'postgres://u:p@db/x' });
+    const url = 'postgres://u:p@db/x?sslmode=verify-full';
+    const config = await load(text, { DATABASE_URL: url });
+    expect(config.journal).toMatchObject({ kind: 'postgres', url });
   });
 
   it('is not confused by names that JavaScript knows', async () => {
@@ -378,6 +379,32 @@ describe('ConfigError', () => {
       expect.stringMatching(/authorities\.ca\.options\.caFile: .*is UTF-16, as PowerShell/),
     ]);
     expect(await found('none.pem')).toEqual([expect.stringMatching(/caFile: .*ENOENT/)]);
+  });
+
+  it('demands that a database on another machine shows who it is, unless that is allowed', async () => {
+    const found = (url: string, more = '') =>
+      problems(file({ journal: `journal: { kind: postgres, url: { env: DB }${more} }` }), {
+        DB: url,
+      });
+    const unsure = 'postgres://u:TOPSECRET@db.example/x';
+    expect(await found(unsure)).toEqual([
+      expect.stringMatching(/journal\.url: speaks to db\.example without TLS.*sslmode=verify-full/),
+    ]);
+    expect(await found(`${unsure}?sslmode=require`)).toEqual([
+      expect.stringMatching(/journal\.url: .*sslmode=require without sslrootcert.*as in libpq/),
+    ]);
+    expect(await found(unsure, ', allowUnverifiedServer: true')).toEqual([]);
+    expect(await found(`${unsure}?sslmode=verify-full`)).toEqual([]);
+    expect(await found(`${unsure}?sslmode=verify-full&sslrootcert=/none.pem`)).toEqual([
+      expect.stringMatching(/journal\.url: sslrootcert \/none\.pem cannot be used/),
+    ]);
+    expect(await found('postgres://u:p@/x?host=/cloudsql/a:b:c')).toEqual([]);
+    expect(await found('postgres://u:p@127.0.0.1/x')).toEqual([]);
+    expect((await found('postgres//TOPSECRET')).join()).not.toContain('TOPSECRET');
+    const sqlite = 'journal: { kind: sqlite, allowUnverifiedServer: true }';
+    expect(await problems(file({ journal: sqlite }))).toEqual([
+      expect.stringMatching(/allowUnverifiedServer: is not used by kind sqlite/),
+    ]);
   });
 
   it('looks into the file of SIDs that a profile names', async () => {

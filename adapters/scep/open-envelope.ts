@@ -95,7 +95,8 @@ function sealBehind({ authenticates }: Cipher, content: Uint8Array): Sealed {
 
 /**
  * The IV as an OCTET STRING, or GCMParameters ::= SEQUENCE { nonce OCTET STRING, ICVlen INTEGER DEFAULT 12 }
- * (RFC 5084 3.2). Go's pkcs7 wraps these into one more, and its tag lacks the bit that says so.
+ * (RFC 5084 3.2). Go's pkcs7 wraps these into one more, whose tag lacks the bit that says so, and gives the nonce
+ * the tag [4].
  */
 function initialValue({ authenticates }: Cipher, parameters: DerElement): Uint8Array {
   if (authenticates !== true || parameters.tag === tag.octetString) {
@@ -107,7 +108,11 @@ function initialValue({ authenticates }: Cipher, parameters: DerElement): Uint8A
   const content = isWrapped
     ? readSingle(parameters.content, tag.sequence, what).content
     : parameters.content;
-  return new DerReader(content, what).next(tag.octetString).content;
+  const nonce = new DerReader(content, what).next();
+  if (nonce.tag === tag.octetString || nonce.tag === contextTag(4, 'primitive')) {
+    return nonce.content;
+  }
+  throw new DerError(`${what} have no nonce`);
 }
 
 function contentKey(encrypted: Uint8Array, cipher: Cipher, key: KeyObject): Buffer {

@@ -1,6 +1,9 @@
 import { resolve } from 'node:path';
 import type { GoogleConfig, JournalConfig, PubsubConfig, ResolveContext } from '../config.ts';
 import { readSecret } from '../issue/secret.ts';
+import { JournalError } from '../journal/journal.ts';
+import { checkTlsFiles } from '../journal/postgres-tls.ts';
+import { readPostgresUrl, trustProblem } from '../journal/postgres-url.ts';
 import type { Path } from './document.ts';
 import { google, journal, pubsub } from './schema.ts';
 import { asRecord, validFields } from './valid-fields.ts';
@@ -129,13 +132,12 @@ export async function resolveJournal(
   raw: unknown,
   context: ResolveContext,
 ): Promise<JournalConfig | undefined> {
-  const { kind, path, url, leaseSeconds, retentionDays } = validFields(journal, raw);
+  const fields = validFields(journal, raw);
+  const { kind, path, leaseSeconds, retentionDays } = fields;
   const given = asRecord(raw);
   if (kind === undefined) return undefined;
-  const used = { sqlite: 'path', postgres: 'url', memory: undefined }[kind];
-  for (const key of ['path', 'url']) {
-    if (given[key] === undefined || key === used) continue;
-    const owner = key === 'path' ? 'sqlite' : 'postgres';
+  for (const [key, owner] of Object.entries(ownersOfKeys)) {
+    if (given[key] === undefined || kind === owner) continue;
     report(
       context,
       ['journal', key],
@@ -143,7 +145,8 @@ export async function resolveJournal(
       `remove it, or write kind: ${owner}`,
     );
   }
-  const connection = kind === 'postgres' ? await connectionString(given, url, context) : undefined;
+  const connection =
+    kind === 'postgres' ? await connectionString(given, fields, context) : undefined;
   if (leaseSeconds === undefined || retentionDays === undefined || path === undefined) {
     return undefined;
   }
@@ -153,9 +156,12 @@ export async function resolveJournal(
   return connection === undefined ? undefined : { kind, url: connection, ...times };
 }
 
+/** Keys that only one kind of journal has a use for. */
+const ownersOfKeys = { path: 'sqlite', url: 'postgres', allowUnverifiedServer: 'postgres' };
+
 async function connectionString(
   given: Readonly<Record<string, unknown>>,
-  url: ReturnType<typeof validFields<typeof journal.shape>>['url'],
+  { url, allowUnverifiedServer }: ReturnType<typeof validFields<typeof journal.shape>>,
   context: ResolveContext,
 ): Promise<string | undefined> {
   if (url === undefined) {
@@ -172,17 +178,27 @@ async function connectionString(
   try {
     const text =
       typeof url === 'string' ? url : await readSecret(url, context.env, context.directory);
-    if (/^postgres(?:ql)?:\/\/\S+$/.test(text)) return text;
+    const place = readPostgresUrl(text, context.env);
+    await checkTlsFiles(place);
+    const problem = allowUnverifiedServer === true ? undefined : trustProblem(place);
+    if (problem === undefined) return text;
+    report(
+      context,
+      ['journal', 'url'],
+      problem,
+      'add sslmode=verify-full (and sslrootcert=FILE for a CA of your own) to the connection string, or set journal.allowUnverifiedServer: true if you accept it',
+    );
   } catch (error) {
-    reportError(context, ['journal', 'url'], error);
-    return undefined;
+    if (!(error instanceof JournalError)) reportError(context, ['journal', 'url'], error);
+    else {
+      report(
+        context,
+        ['journal', 'url'],
+        error.message.replace(/^journal\.url('s)? /, '').replace(/\.$/, ''),
+        'write it as postgres://USER:PASSWORD@HOST:5432/DATABASE where the reference points',
+      );
+    }
   }
-  report(
-    context,
-    ['journal', 'url'],
-    'is not the URL of a PostgreSQL database',
-    'write it as postgres://USER:PASSWORD@HOST:5432/DATABASE where the reference points',
-  );
   return undefined;
 }
 

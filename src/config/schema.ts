@@ -100,7 +100,13 @@ export const journal = z.strictObject({
   url: connectionString
     .optional()
     .describe(
-      'The connection string, for `postgres`: usually `{ env: DATABASE_URL }`. It may stand here as text only when there is no password in it.',
+      'The connection string, for `postgres`, as libpq has it: usually `{ env: DATABASE_URL }`. Several hosts are tried for one that can be written to; `host=/cloudsql/…` is the directory of a socket; `sslmode` means what it means to psql, with `sslrootcert`, `sslcert` and `sslkey`. It may stand here as text only when there is no password in it.',
+    ),
+  allowUnverifiedServer: z
+    .boolean()
+    .default(false)
+    .describe(
+      'For `postgres` on another machine: allows a connection string without `sslmode=verify-full` (or `verify-ca` with `sslrootcert`). Whoever is between then reads the password and may write what we believe. Loopback and Unix sockets need it not.',
     ),
   leaseSeconds: z
     .number()

@@ -30,7 +30,19 @@ const connectionAdvice: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'the server did not answer in time. Look at the network and the firewall.',
   EHOSTUNREACH: 'the host cannot be reached. Look at the network.',
   ENOENT: 'there is no such socket. Start the server, or correct journal.url.',
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    'the server’s certificate is for another name (sslmode=verify-full). Write the name that stands in it into journal.url.',
+  CERT_HAS_EXPIRED: 'the server’s certificate has expired. Renew it, or look at the clocks.',
+  ...untrusted(['SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT']),
+  ...untrusted(['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY']),
 };
+
+/** OpenSSL's names, as Node gives them. */
+function untrusted(codes: readonly string[]): Record<string, string> {
+  const what =
+    'the server’s certificate is by a CA that is not trusted. Name that CA’s file in journal.url: sslrootcert=FILE.';
+  return Object.fromEntries(codes.map((code) => [code, what]));
+}
 
 /**
  * The server's own error is not kept as the cause: its detail may quote a row, and rows may hold secrets.

@@ -11,15 +11,12 @@ import type {
   Room,
 } from './journal.ts';
 import { Turnstile } from './lines.ts';
+import type { PostgresClients } from './postgres-client.ts';
 import { postgresJournalError } from './postgres-error.ts';
-import {
-  connectionConfig,
-  describeUrl,
-  PostgresPool,
-  type PostgresPoolOptions,
-} from './postgres-pool.ts';
+import { clientsFor, PostgresPool, type PostgresPoolOptions } from './postgres-pool.ts';
 import { migratePostgres } from './postgres-schema.ts';
 import * as statements from './postgres-statements.ts';
+import { describePlace, readPostgresUrl } from './postgres-url.ts';
 import { PostgresWake } from './postgres-wake.ts';
 import { type Open, type Write, writeTogether } from './postgres-writes.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -42,10 +39,12 @@ const farewellMs = 5_000;
  * @throws {JournalError} when the server cannot be reached, refuses us, or holds a newer version's journal.
  */
 export async function openPostgresJournal(options: PostgresJournalOptions): Promise<Journal> {
-  const where = describeUrl(options.url);
+  const place = readPostgresUrl(options.url);
+  const where = describePlace(place);
   try {
-    await migratePostgres(connectionConfig(options), where);
-    return new PostgresJournal(where, options);
+    const clients = clientsFor(place, options);
+    await migratePostgres(clients, where);
+    return new PostgresJournal(where, clients, options);
   } catch (error) {
     throw postgresJournalError(error, 'opened', where);
   }
@@ -60,11 +59,11 @@ class PostgresJournal implements Journal {
   readonly #turnstile = new Turnstile();
   #disposed: Promise<void> | undefined;
 
-  constructor(where: string, options: PostgresJournalOptions) {
+  constructor(where: string, clients: PostgresClients, options: PostgresJournalOptions) {
     this.#where = where;
     this.#clock = options.clock;
-    this.#pool = new PostgresPool(options);
-    this.#wake = new PostgresWake(this.#pool, connectionConfig(options));
+    this.#pool = new PostgresPool(clients, options);
+    this.#wake = new PostgresWake(this.#pool, clients);
     this.#queue = new WriteQueue({
       mostWaiting: options.mostWaiting ?? 100_000,
       mostAtOnce: 200,

@@ -1,5 +1,6 @@
-import { Client, type ClientConfig } from 'pg';
+import type { Client } from 'pg';
 import { JournalError } from './journal.ts';
+import type { PostgresClients } from './postgres-client.ts';
 
 /** Any number, the same for every version: who migrates holds this advisory lock ("CPJ1"). */
 const migrationLock = 0x43504a31;
@@ -69,15 +70,11 @@ export const postgresMigrations: readonly string[] = [
  * @throws {JournalError} when a newer version of the service wrote it.
  */
 export async function migratePostgres(
-  connection: ClientConfig,
+  clients: PostgresClients,
   where: string,
   migrations: readonly string[] = postgresMigrations,
 ): Promise<void> {
-  const client = new Client({
-    ...connection,
-    statement_timeout: longestStepMs,
-    query_timeout: longestStepMs + 5_000,
-  });
+  const client = new clients({ statementTimeoutMs: longestStepMs });
   // A connection that is lost fails the query that is under way; the event says the same again.
   client.on('error', () => undefined);
   await client.connect();

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { Client, type ClientConfig } from 'pg';
+import type { Client } from 'pg';
 import { type Backoff, backoffMs } from '../retry.ts';
+import type { PostgresClients } from './postgres-client.ts';
 import type { PostgresPool } from './postgres-pool.ts';
 
 const channel = 'certprov_journal';
@@ -18,7 +19,7 @@ const reconnectBackoff: Backoff = { firstMs: 1_000, mostMs: 30_000 };
  */
 export class PostgresWake {
   readonly #pool: PostgresPool;
-  readonly #connection: ClientConfig;
+  readonly #clients: PostgresClients;
   readonly #origin = randomUUID();
   readonly #listeners: (() => void)[] = [];
   #listening: Client | undefined;
@@ -31,9 +32,9 @@ export class PostgresWake {
   #wakeAt = Number.POSITIVE_INFINITY;
   #closed = false;
 
-  constructor(pool: PostgresPool, connection: ClientConfig) {
+  constructor(pool: PostgresPool, clients: PostgresClients) {
     this.#pool = pool;
-    this.#connection = connection;
+    this.#clients = clients;
   }
 
   /** The first listener opens the connection that listens. */
@@ -71,7 +72,7 @@ export class PostgresWake {
 
   async #listen(): Promise<void> {
     if (this.#closed) return;
-    const client = new Client(this.#connection);
+    const client = new this.#clients();
     this.#listening = client;
     const lost = (): void => this.#reconnect(client);
     client.on('error', lost);

@@ -22,6 +22,8 @@ export async function findPostgres(): Promise<string | undefined> {
 /** A PostgreSQL of our own on loopback, with an empty data directory that goes when it is disposed. */
 export interface PostgresServer extends AsyncDisposable {
   readonly port: number;
+  /** Where its socket is. */
+  readonly directory: string;
   readonly password: string;
   /** For a user (the superuser by default) and one of the server's databases. */
   url(options?: { user?: string; password?: string; database?: string }): string;
@@ -33,7 +35,10 @@ export interface PostgresServer extends AsyncDisposable {
   thaw(): void;
 }
 
-export async function startPostgres(): Promise<PostgresServer> {
+/** @param prepare makes files in the server's directory, which become its own, and answers with settings (`name=value`). */
+export async function startPostgres(
+  prepare: (directory: string) => readonly string[] = () => [],
+): Promise<PostgresServer> {
   const programs = await findPostgres();
   if (programs === undefined) throw new Error(`There is no PostgreSQL: ${howToGetPostgres}.`);
   const account = serverAccount();
@@ -52,11 +57,15 @@ export async function startPostgres(): Promise<PostgresServer> {
     cwd: directory,
     ...account,
   });
+  const more = prepare(directory).flatMap((setting) => ['-c', setting]);
+  if (account !== undefined) {
+    execFileSync('chown', ['-R', `${account.uid}:${account.gid}`, directory]);
+  }
   const port = await freePort();
   let server: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
-    const settings = ['-D', data, '-p', String(port), '-k', directory, '-h', '127.0.0.1'];
+    const settings = ['-D', data, '-p', String(port), '-k', directory, '-h', '127.0.0.1', ...more];
     server = spawn(join(programs, 'postgres'), settings, {
       stdio: ['ignore', 'ignore', 'pipe'],
       cwd: directory,
@@ -90,6 +99,7 @@ export async function startPostgres(): Promise<PostgresServer> {
 
   return {
     port,
+    directory,
     password,
     url({ user = 'test', password: given = password, database = 'postgres' } = {}) {
       return `postgres://${user}:${encodeURIComponent(given)}@127.0.0.1:${port}/${database}`;
@@ -107,7 +117,7 @@ export async function startPostgres(): Promise<PostgresServer> {
 }
 
 /** PostgreSQL refuses to run as root: its own account is used then. */
-function serverAccount(): { uid: number; gid: number } | undefined {
+export function serverAccount(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };

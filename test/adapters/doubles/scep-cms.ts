@@ -226,7 +226,8 @@ export function envelopeFor(
 
 /**
  * AES-GCM: as RFC 5083 has it, with attributes that are authenticated, or `asInGo`, where mozilla's pkcs7, which step-ca
- * uses, puts the mac behind the content and wraps the parameters once more, in a tag without the constructed bit.
+ * uses, puts the mac behind the content and wraps the parameters once more, in a tag without the constructed bit, with
+ * the nonce as [4].
  */
 function authenticatedEnvelope(
   content: Uint8Array,
@@ -245,9 +246,12 @@ function authenticatedEnvelope(
   if (!asInGo) encryption.setAAD(listed);
   const encrypted = Buffer.concat([encryption.update(content), encryption.final()]);
   const mac = encryption.getAuthTag();
+  const valueHex = toArrayBuffer(nonce);
   const parameters = new asn1js.Sequence({
     value: [
-      new asn1js.OctetString({ valueHex: toArrayBuffer(nonce) }),
+      asInGo
+        ? new asn1js.Primitive({ idBlock: { tagClass: 3, tagNumber: 4 }, valueHex })
+        : new asn1js.OctetString({ valueHex }),
       new asn1js.Integer({ value: mac.length }),
     ],
   });
