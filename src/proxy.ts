@@ -18,6 +18,9 @@ export interface Proxy {
   readonly named: string;
 }
 
+const namesForHttp = ['http_proxy', 'HTTP_PROXY'] as const;
+const namesForHttps = ['https_proxy', 'HTTPS_PROXY', ...namesForHttp] as const;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The proxy cannot be used, or did not let us through. The message says which, by what name, and what it said. */
@@ -47,8 +50,7 @@ export function isLoopback(hostname: string): boolean {
  */
 export function proxyFor(target: URL, environment: Environment = process.env): Proxy | undefined {
   if (isLoopback(target.hostname) || isExempt(target, environment)) return undefined;
-  const secure = target.protocol === 'https:' ? ['https_proxy', 'HTTPS_PROXY'] : [];
-  for (const named of [...secure, 'http_proxy', 'HTTP_PROXY']) {
+  for (const named of target.protocol === 'https:' ? namesForHttps : namesForHttp) {
     const value = environment[named]?.trim() ?? '';
     if (value !== '') return readProxy(value, named);
   }
@@ -177,31 +179,37 @@ export async function proxyProblem(target: URL, deadlineMs: number): Promise<str
 }
 
 /**
- * Writes the variables out in the way that every library reads alike: both spellings, a URL, a list with commas.
+ * Writes the variables out so that every library reads in them what {@link proxyFor} does: URLs, none of them empty, a
+ * list with commas, and gRPC's own variable, for it knows lower-case names alone. Names stay those that somebody set.
  * What cannot be read stays as it is, for {@link proxyFor} to name.
  */
 export function settleProxyVariables(environment: Record<string, string | undefined>): void {
   for (const name of ['https_proxy', 'http_proxy']) {
     const upper = name.toUpperCase();
-    const value = environment[name]?.trim() || environment[upper]?.trim();
-    if (!value) {
-      delete environment[name];
-      delete environment[upper];
-      continue;
+    for (const each of [name, upper]) {
+      const value = environment[each]?.trim() ?? '';
+      if (value === '') delete environment[each];
+      else environment[each] = settled(value, each);
     }
-    let settled = value;
-    try {
-      settled = readProxy(value, name).url.href;
-    } catch (error) {
-      if (!(error instanceof ProxyError)) throw error;
-    }
-    environment[name] = settled;
-    environment[upper] = settled;
+    // Where both are set some take the one and some the other.
+    if (environment[upper] !== undefined)
+      environment[upper] = environment[name] ?? environment[upper];
   }
+  const found = namesForHttps.map((name) => environment[name]).find((value) => value !== undefined);
+  if (found !== undefined) environment['grpc_proxy'] ??= found;
   const exempt = exemptions(environment).join(',');
   if (exempt !== '') {
     environment['no_proxy'] = exempt;
     environment['NO_PROXY'] = exempt;
+  }
+}
+
+function settled(value: string, named: string): string {
+  try {
+    return readProxy(value, named).url.href;
+  } catch (error) {
+    if (error instanceof ProxyError) return value;
+    throw error;
   }
 }
 

@@ -100,9 +100,18 @@ describe('the proxy of the environment', () => {
     settleProxyVariables(environment);
     expect(environment).toEqual({
       https_proxy: 'http://p:3128/',
-      HTTPS_PROXY: 'http://p:3128/',
+      grpc_proxy: 'http://p:3128/',
       no_proxy: '.corp,a.example,10.0.0.0/8',
       NO_PROXY: '.corp,a.example,10.0.0.0/8',
+    });
+    const upper = { HTTPS_PROXY: 'p:3128', HTTP_PROXY: 'a:1', http_proxy: 'b:1' };
+    settleProxyVariables(upper);
+    expect(proxyFor(google, upper)?.named).toBe('HTTPS_PROXY');
+    expect(upper).toEqual({
+      HTTPS_PROXY: 'http://p:3128/',
+      HTTP_PROXY: 'http://b:1/',
+      http_proxy: 'http://b:1/',
+      grpc_proxy: 'http://p:3128/',
     });
     const unreadable = { HTTPS_PROXY: 'socks5://p' };
     settleProxyVariables(unreadable);

@@ -97,7 +97,7 @@ export class GoogleTokens implements TokenSource {
       }
       const proxy = await proxyProblem(tokenHost, proxyDeadlineMs);
       const words = deadline.aborted ? 'no answer in time' : oneLine(messageOf(error), 300);
-      const reason = proxy === undefined ? words : `${words} (${proxy})`;
+      const reason = [words, ...(proxy === undefined ? [] : [`(${proxy})`])].join(' ').trim();
       throw new GoogleError(
         'google-unauthenticated',
         `No access token for Google could be had: ${reason}. Check google.credentials.`,
