@@ -5,6 +5,9 @@ import { ProvisioningError } from '../../src/errors.ts';
 
 /** No order lives as long; what is older is only in the way. */
 const keptMs = 60 * 24 * 3_600_000;
+/** How a file is called until it is whole; one that stays so was left by a crash. */
+const halfWritten = '.new';
+const halfWrittenMs = 3_600_000;
 
 /**
  * What an ACME account needs to survive: its key (account.pem, 0600), and for every request the URL of its
@@ -18,45 +21,51 @@ export class StateDirectory {
     this.#path = path;
   }
 
-  /** @throws {ProvisioningError} `ca-misconfigured` */
+  /** @throws {ProvisioningError} `ca-misconfigured`, as all its methods, when it cannot be used. */
   static async open(path: string, now: number): Promise<StateDirectory> {
     const directory = new StateDirectory(path);
-    try {
+    await directory.#usable(async () => {
       await mkdir(join(path, 'orders'), { recursive: true, mode: 0o700 });
-      for (const name of await readdir(join(path, 'orders'))) {
-        const file = join(path, 'orders', name);
-        if ((await stat(file)).mtimeMs < now - keptMs) await rm(file, { force: true });
-      }
-      return directory;
-    } catch (error) {
-      throw new ProvisioningError(
-        'ca-misconfigured',
-        `The directory ${path} cannot be used: ${error instanceof Error ? error.message : String(error)}. It must be writable by the service's user.`,
-        { cause: error },
-      );
-    }
+      await removeOld(join(path, 'orders'), '', now - keptMs);
+      await removeOld(path, halfWritten, now - halfWrittenMs);
+    });
+    return directory;
   }
 
   /** The account's key, PEM; made when there is none. */
   async accountKey(): Promise<string> {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    return this.#first('account.pem', () =>
-      privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    );
+    const text = () => privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    return this.#usable(() => this.#first('account.pem', text));
   }
 
   async findOrder(requestId: string): Promise<string | undefined> {
-    return this.#read(orderFile(requestId));
+    return this.#usable(() => this.#read(orderFile(requestId)));
   }
 
   /** The order of a request: this one, unless another was written down before. */
   async keepOrder(requestId: string, url: string): Promise<string> {
-    return this.#first(orderFile(requestId), () => url);
+    return this.#usable(() => this.#first(orderFile(requestId), () => url));
   }
 
   /** For an order that can never become a certificate. */
   async replaceOrder(requestId: string, url: string): Promise<void> {
-    await rename(await this.#written(url), join(this.#path, orderFile(requestId)));
+    await this.#usable(async () => {
+      await rename(await this.#written(url), join(this.#path, orderFile(requestId)));
+    });
+  }
+
+  /** A disk that is full or gone is the operator's trouble, and no certificate's. */
+  async #usable<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      throw new ProvisioningError(
+        'ca-misconfigured',
+        `The directory ${this.#path} cannot be used: ${error instanceof Error ? error.message : String(error)}. It must be there and writable by the service's user.`,
+        { cause: error },
+      );
+    }
   }
 
   /** The file's text; when it is not there, it is written whole or not at all, and the first writer wins. */
@@ -77,7 +86,7 @@ export class StateDirectory {
   }
 
   async #written(text: string): Promise<string> {
-    const temporary = join(this.#path, `${randomUUID()}.new`);
+    const temporary = join(this.#path, `${randomUUID()}${halfWritten}`);
     await using file = await open(temporary, 'wx', 0o600);
     await file.writeFile(text);
     await file.sync();
@@ -91,6 +100,14 @@ export class StateDirectory {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
       throw error;
     }
+  }
+}
+
+async function removeOld(directory: string, ending: string, before: number): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const file = join(directory, name);
+    if (name.endsWith(ending) && (await stat(file)).mtimeMs < before)
+      await rm(file, { force: true });
   }
 }
 

@@ -84,7 +84,12 @@ export class RequestDirectory implements HeldByCommand {
   /** Nothing may come between a command's start and the note of it, so this waits for the disk. */
   started(pid: number): void {
     const file = join(this.#path, 'run.json');
-    writeFileSync(file, JSON.stringify({ ...this.#run, command: identityOf(pid) }));
+    try {
+      writeFileSync(file, JSON.stringify({ ...this.#run, command: identityOf(pid) }));
+    } catch (error) {
+      // It is ended at once, but it ran.
+      throw notWritable(this.#path, error, true);
+    }
   }
 
   async release(): Promise<void> {
@@ -120,8 +125,8 @@ async function sweepEarlier(path: string, now: number): Promise<void> {
 /** Makes the directory whole, or not at all: false when there is one in its place. */
 async function hasMade(path: string, run: Run, requestJson: string): Promise<boolean> {
   const made = join(dirname(path), `new-${randomUUID()}`);
-  await mkdir(made, { mode: 0o700 });
   try {
+    await mkdir(made, { mode: 0o700 });
     await writeFile(join(made, 'request.json'), requestJson, { mode: 0o600, flag: 'wx' });
     await writeFile(join(made, 'run.json'), JSON.stringify(run), { mode: 0o600, flag: 'wx' });
     await rename(made, path);
@@ -130,7 +135,7 @@ async function hasMade(path: string, run: Run, requestJson: string): Promise<boo
     await rm(made, { recursive: true, force: true });
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
-    throw error;
+    throw notWritable(made, error);
   }
 }
 
@@ -169,12 +174,17 @@ async function ownRoot(): Promise<string> {
     }
     return root;
   } catch (error) {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      `Requests cannot be written to ${root}: ${error instanceof Error ? error.message : String(error)}. Make TMPDIR a directory where the service's user may write, and remove what stands in the way.`,
-      { cause: error },
-    );
+    throw notWritable(root, error);
   }
+}
+
+function notWritable(path: string, error: unknown, unanswered = false): ProvisioningError {
+  const said = error instanceof Error ? error.message : String(error);
+  return new ProvisioningError(
+    'ca-misconfigured',
+    `Requests cannot be written to ${path}: ${said}. Make TMPDIR a directory where the service's user may write and there is room, and remove what stands in the way.`,
+    { cause: error, unanswered },
+  );
 }
 
 function stillRunning(run: Run | undefined): ProvisioningError {

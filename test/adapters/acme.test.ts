@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { certifiableNames, dnsNamesOf } from '../../adapters/acme/identifiers.ts';
@@ -393,6 +393,21 @@ describe('acme', () => {
     const again = await (await connect()).collect(ticket, order, never);
     expect(again).toEqual(first);
     expect(double.certificates).toBe(1);
+  });
+
+  it('holds orders while its directory is gone, and removes what a crash left half written', async () => {
+    await using double = await AcmeDouble.start({ preauthorised: true });
+    const { authority, connect, context } = await setUp(double);
+    const directory = join(double.server.directory, 'account');
+    await writeFile(join(directory, 'left.new'), '');
+    await utimes(join(directory, 'left.new'), 1, 1);
+    await connect();
+    expect(await readdir(directory)).not.toContain('left.new');
+    await rm(directory, { recursive: true });
+    await expect(authority.issue(await newOrder(context, 'ec'), never)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message: expect.stringContaining(`${directory} cannot be used`),
+    });
   });
 
   it('keeps its key to itself and its account for ever', async () => {

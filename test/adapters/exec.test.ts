@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -399,6 +399,16 @@ describe('a CA behind a command', () => {
       const others = (await readdir(home.path)).filter((name) => name !== basename(requests()));
       expect(others).toEqual(['certprov-xyz123']);
       expect(await readdir(requests())).toEqual(['of-a-running-command', 'of-a-running-service']);
+    });
+
+    it('holds orders whose request cannot be written', async () => {
+      const ca = await open({ command: ['sh', '-c', 'exit 4'] });
+      await rm(requests(), { recursive: true });
+      await writeFile(requests(), 'in the way');
+      await expect(ca.issue(order, never)).rejects.toMatchObject({
+        code: 'ca-misconfigured',
+        message: expect.stringContaining('Requests cannot be written'),
+      });
     });
 
     it('writes no request where another user could read it', async () => {
