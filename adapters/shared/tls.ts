@@ -155,7 +155,7 @@ const alerts: readonly (readonly [RegExp, string])[] = [
     `the server does not take ${ours}. Use one that it was told to accept.`,
   ],
   [
-    /UNRECOGNIZED_NAME$/,
+    /UNRECOGNIZED_NAME$/, // OpenSSL leaves out ALERT in this one.
     'the server does not serve this name. Look at the host in the URL, and at the names that the server is set up for.',
   ],
   [
@@ -182,7 +182,9 @@ export function tlsTrouble(error: unknown): string | undefined {
   const verdict = verdicts.find(([pattern]) => pattern.test(code));
   if (verdict !== undefined) return `${verdict[1]} (${code})`;
   if (!code.startsWith('ERR_SSL_')) return undefined;
-  const alert = alerts.find(([pattern]) => /ALERT/.test(code) && pattern.test(code));
+  const alert = alerts.find(
+    ([pattern]) => /ALERT|UNRECOGNIZED_NAME/.test(code) && pattern.test(code),
+  );
   if (alert !== undefined) return `${alert[1]} (${code})`;
   return noTls.test(code)
     ? `it does not speak TLS on this port. Look at the port in the URL. (${code})`

@@ -236,7 +236,7 @@ describe('TLS that fails', () => {
     ['SSLV3_ALERT_CERTIFICATE_REVOKED', 'is revoked'],
     ['SSLV3_ALERT_BAD_CERTIFICATE', 'does not take our client certificate'],
     ['SSLV3_ALERT_HANDSHAKE_FAILURE', 'tls.certFile'],
-    ['TLSV1_UNRECOGNIZED_NAME', undefined],
+    ['TLSV1_UNRECOGNIZED_NAME', 'does not serve this name'],
     ['TLSV1_ALERT_UNRECOGNIZED_NAME', 'does not serve this name'],
     ['TLSV1_ALERT_PROTOCOL_VERSION', 'no TLS version in common'],
     ['DECRYPTION_FAILED_OR_BAD_RECORD_MAC', undefined],
