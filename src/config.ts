@@ -30,15 +30,17 @@ export interface Config {
   /** By profileAdapterConfigReference. */
   readonly profiles: ReadonlyMap<string, CertificateProfile>;
   readonly scepProfiles: ScepDefaults;
-  readonly unmatched: 'refuse' | 'ignore';
+  readonly unmatched: 'hold' | 'refuse' | 'ignore';
   readonly limits: {
     readonly visits: number;
     readonly signingHours: number;
     readonly issuingHours: number;
+    readonly unmatchedHours: number;
+    readonly rejectedDevices: number;
     readonly drainSeconds: number;
   };
   readonly server: { readonly host: string; readonly port: number };
-  readonly log: { readonly level: ConfigFile['log']['level'] };
+  readonly log: ConfigFile['log'];
 }
 
 export interface GoogleConfig {

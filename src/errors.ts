@@ -178,6 +178,12 @@ export const errorTable = {
     meaning:
       'The authority decided against this request for good (policy, an officer’s decision). The log line has its words.',
   },
+  'ca-rejecting': {
+    disposition: 'hold',
+    deviceText: `The certificate authority declined this request. ${askAdmin}`,
+    meaning:
+      'The authority rejects, but has not issued for this profile since its configuration changed, or rejects one device after the other: more likely a wrong challenge, template or name rule than the devices’ fault. Processes wait and one order a minute is tried. Correct the configuration and restart, or mend it at the authority; refused only when limits.issuingHours has passed.',
+  },
   'ca-undecided': {
     disposition: 'retry',
     deviceText: 'The certificate authority did not decide in time.',

@@ -4,6 +4,7 @@ import { claim } from './claim/claim.ts';
 import { deliver } from './deliver/deliver.ts';
 import { refuse } from './deliver/refuse.ts';
 import { GoogleError, isErrorCode, ProvisioningError } from './errors.ts';
+import { disown } from './issue/disown.ts';
 import { accept, answered, collect, order } from './issue/issue.ts';
 import { authorityOf } from './issue/issue-request.ts';
 import type { Entry, Room } from './journal/journal.ts';
@@ -148,7 +149,9 @@ async function windUp(visit: Visit, house: House, signal: AbortSignal): Promise<
   }
   try {
     const authority = authorityOf(record, house);
-    await authority.disown(visit.entry.processId, record, 'cessationOfOperation', signal);
+    const { events } = house;
+    const party = { authority, processId: visit.entry.processId, events };
+    await disown(party, record, 'cessationOfOperation', signal);
     return over;
   } catch (error) {
     const passing = error instanceof ProvisioningError && error.disposition !== 'refuse';
@@ -206,7 +209,10 @@ function afterAnswer(
     return { kind: 'onward', record: withRefusal(record, error, now) };
   }
   const step = wait(record, error.code, troubleBackoff, limits, now);
-  return { ...step, forMs: Math.max(step.forMs, error.retryAfterMs ?? 0) };
+  const { retryAfterMs = 0 } = error;
+  // Who is held only has to look whether it still is, and goes on soon after it is not.
+  const forMs = error.code === 'ca-rejecting' ? retryAfterMs : Math.max(step.forMs, retryAfterMs);
+  return { ...step, forMs };
 }
 
 /** Before the claim it is not ours to refuse, and a refusal or an ending is not refused again. */

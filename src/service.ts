@@ -1,19 +1,16 @@
-import { resolve } from 'node:path';
 import type { GoogleCredentials } from './auth-client.ts';
 import type { Clock, Random } from './clock.ts';
 import { ClockWatch } from './clock-watch.ts';
-import { readRootFile } from './config/root-file.ts';
-import type { AuthorityConfig, Config } from './config.ts';
+import type { Config } from './config.ts';
 import { clockConfirmed, watchClock } from './confirm-clock.ts';
+import { authorityOf, connect } from './connect-authority.ts';
 import { CallBudget } from './google/call-budget.ts';
 import { ChromeManagement } from './google/chrome-management.ts';
 import { createTokenSource, type TokenSource } from './google/credentials.ts';
 import type { ProvisioningApi } from './google/provisioning-api.ts';
 import { type TokenWatchOptions, watchTokens } from './google/token-watch.ts';
-import { Authority } from './issue/authority.ts';
-import type { CertificateAuthority, ConnectContext } from './issue/certificate-authority.ts';
-import { connectRenewed } from './issue/renewed-connection.ts';
-import { readSecret } from './issue/secret.ts';
+import type { Authority } from './issue/authority.ts';
+import type { CertificateAuthority } from './issue/certificate-authority.ts';
 import type { Journal } from './journal/journal.ts';
 import { MemoryJournal } from './journal/memory-journal.ts';
 import { openSqliteJournal } from './journal/sqlite-journal.ts';
@@ -24,7 +21,6 @@ import type { Events } from './telemetry/events.ts';
 import { startServer, type TelemetryServer } from './telemetry/health.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { ServiceState } from './telemetry/service-state.ts';
-import { onBehalfOf } from './telemetry/stray-errors.ts';
 import type { House } from './visit.ts';
 import { Worker } from './worker.ts';
 
@@ -107,8 +103,8 @@ export async function openService(config: Config, outer: ServiceContext): Promis
   for (const [reference, authority] of config.authorities) {
     const adapter = opened.use(await connect(reference, authority, config, context));
     const decorated = decorate.authority(adapter);
-    const complete = { ...authority, roots: await allRoots(reference, authority) };
-    authorities.set(reference, authorityOf(reference, complete, decorated, config, context));
+    const guarded = await authorityOf(reference, authority, decorated, journal, config, context);
+    authorities.set(reference, guarded);
   }
   const api = decorate.api(google);
   const inbox = decorate.inbox(opened.use(openInbox(config, context)));
@@ -172,99 +168,6 @@ async function openJournal(config: Config, clock: Clock): Promise<Journal> {
     default:
       return journal satisfies never;
   }
-}
-
-async function connect(
-  reference: string,
-  authority: AuthorityConfig,
-  config: Config,
-  context: ServiceContext,
-): Promise<CertificateAuthority> {
-  try {
-    const renewal = {
-      reference,
-      directory: config.directory,
-      clock: context.clock,
-      events: context.events,
-      connect: (inner: ConnectContext) =>
-        onBehalfOf(reference, () =>
-          authority.definition.connect(authority.options, inner, context.signal),
-        ),
-    };
-    return await connectRenewed(renewal, connectContext(reference, config, context));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`The authority ${reference} (${authority.kind}) cannot be used: ${reason}`, {
-      cause: error,
-    });
-  }
-}
-
-/** Those of the configuration, and those that the kind has made just now. */
-async function allRoots(
-  reference: string,
-  { roots, lateRootFiles }: AuthorityConfig,
-): Promise<readonly Uint8Array[]> {
-  try {
-    const late = await Promise.all(lateRootFiles.map(readRootFile));
-    return [...roots, ...late.flat()];
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`The roots of the authority ${reference} cannot be read: ${reason}`, {
-      cause: error,
-    });
-  }
-}
-
-/** An authority that finds ever new words is not listened to for ever. */
-const mostWarnings = 100;
-
-function connectContext(
-  authority: string,
-  config: Config,
-  { clock, events }: ServiceContext,
-): ConnectContext {
-  const told = new Set<string>();
-  return {
-    clock,
-    resolvePath: (path) => resolve(config.directory, path),
-    readSecret: (secret) => readSecret(secret, process.env, config.directory),
-    warn(message) {
-      if (told.has(message) || told.size >= mostWarnings) return;
-      told.add(message);
-      events.emit('notice', { authority, message });
-    },
-  };
-}
-
-function authorityOf(
-  reference: string,
-  authority: AuthorityConfig,
-  adapter: CertificateAuthority,
-  config: Config,
-  { clock, random, events }: ServiceContext,
-): Authority {
-  const { requestsPerSecond } = authority;
-  // No burst: the limit is a promise to the CA, in every second.
-  const budget =
-    requestsPerSecond === undefined
-      ? {}
-      : { budget: new CallBudget({ requestsPerSecond, burst: 1, clock }) };
-  return new Authority({
-    reference,
-    adapter,
-    roots: authority.roots,
-    mayDrop: authority.mayDrop,
-    mayAdd: authority.mayAdd,
-    concurrency: authority.concurrency,
-    // A slow authority's line leaves most of the visits to the others.
-    longestLine: Math.ceil(config.limits.visits / 4),
-    timeoutMs: authority.timeoutSeconds * 1_000,
-    clock,
-    random,
-    events,
-    ...budget,
-  });
 }
 
 function openApi(

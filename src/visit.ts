@@ -15,7 +15,7 @@ export interface House {
   readonly profiles: ReadonlyMap<string, CertificateProfile>;
   readonly scepDefaults: ScepDefaults;
   /** What happens to a process whose references are in no table. */
-  readonly unmatched: 'refuse' | 'ignore';
+  readonly unmatched: 'hold' | 'refuse' | 'ignore';
   /** `callerInstanceId` for claims that this instance begins. */
   readonly instance: string;
   readonly signingDeadlineMs: number;

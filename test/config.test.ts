@@ -109,9 +109,16 @@ describe('loadConfig', () => {
       },
       scepProfiles: { extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'], validityDays: 365 },
       unmatched: 'refuse',
-      limits: { visits: 200, signingHours: 24, issuingHours: 72, drainSeconds: 20 },
+      limits: {
+        visits: 200,
+        signingHours: 24,
+        issuingHours: 72,
+        unmatchedHours: 24,
+        rejectedDevices: 5,
+        drainSeconds: 20,
+      },
       server: { host: '127.0.0.1', port: 8470 },
-      log: { level: 'info' },
+      log: { level: 'info', subjects: true },
     });
     expect(config.authorities.get('ca')).toMatchObject({
       concurrency: 8,

@@ -1,10 +1,11 @@
 import { GoogleError, ProvisioningError } from '../errors.ts';
-import type { RequestedCertificate } from '../issue/certificate-authority.ts';
+import type { Subject } from '../issue/certificate-authority.ts';
 import {
   type CertificateProfile,
   wantedFromProfile,
   wantedFromScepProfile,
 } from '../issue/profile.ts';
+import { nameOfProfile, nameOfScepProfile } from '../issue/profile-name.ts';
 import type { ProcessRecord, RequestFacts } from '../journal/process-record.ts';
 import { algorithmOfKey } from '../possession/signature-algorithm.ts';
 import { heard, isConfirmed, verdictPauseMs } from '../second-look.ts';
@@ -163,16 +164,30 @@ function requestFacts(process: ProvisioningProcess, house: House): RequestFacts 
       `The authority ${authority} does not take ${keyType.toUpperCase()} keys.`,
     );
   }
-  const wanted: RequestedCertificate =
-    profile.kind === 'scep'
-      ? wantedFromScepProfile(profile.scep, house.scepDefaults, subject)
-      : wantedFromProfile(configuredProfile(profile.reference, house), subject);
   return {
+    ...wantedBy(profile, process, subject, house),
     subjectPublicKeyInfo: Buffer.from(subjectPublicKeyInfo).toString('base64'),
     keyType,
     authority,
     subject,
-    wanted,
+  };
+}
+
+function wantedBy(
+  profile: NonNullable<ProvisioningProcess['profile']>,
+  { provisioningProfileId = 'SCEP profile' }: ProvisioningProcess,
+  subject: Subject,
+  house: House,
+): Pick<RequestFacts, 'wanted' | 'profile'> {
+  if (profile.kind === 'scep') {
+    const wanted = wantedFromScepProfile(profile.scep, house.scepDefaults, subject);
+    return { wanted, profile: nameOfScepProfile(provisioningProfileId, wanted) };
+  }
+  const { reference } = profile;
+  const configured = configuredProfile(reference, house);
+  return {
+    wanted: wantedFromProfile(configured, subject),
+    profile: nameOfProfile(reference, configured),
   };
 }
 

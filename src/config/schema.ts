@@ -142,6 +142,22 @@ const limits = z.strictObject({
     .describe(
       'How long an authority may take to issue, outages included, before the process is refused.',
     ),
+  unmatchedHours: z
+    .number()
+    .positive()
+    .max(8760)
+    .default(24)
+    .describe(
+      'How long a process whose reference is in no table is held before it is refused, with `unmatched: hold`.',
+    ),
+  rejectedDevices: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(5)
+    .describe(
+      'So many devices in a row that an authority rejects for one profile are taken for a fault of the configuration: the profile’s processes are held and one order a minute is tried. Fewer are refused at once, if the authority has issued for the profile before.',
+    ),
   drainSeconds: z
     .number()
     .min(0)
@@ -168,6 +184,12 @@ const log = z.strictObject({
     .default('info')
     .describe(
       'The least important lines that are still written: `info` has a line for each process that ended and for trouble, `debug` also for each stage and call.',
+    ),
+  subjects: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether each line about a process carries who asks: the device’s serial number, or the user’s address.',
     ),
 });
 
@@ -207,10 +229,10 @@ export const configSchema = z.strictObject({
       'What is added for processes whose profile in the Admin console is a SCEP profile: names, key usages and template come with the process.',
     ),
   unmatched: z
-    .enum(['refuse', 'ignore'])
+    .enum(['hold', 'refuse', 'ignore'])
     .default('refuse')
     .describe(
-      'A process whose reference is in no table: `refuse` (the device shows why) or `ignore` (another adapter serves it).',
+      'A process whose reference is in no table: `hold` (it stays unclaimed, is looked at again at each start and now and then, and is refused after `limits.unmatchedHours`), `refuse` (the device shows why at once) or `ignore` (another adapter serves it).',
     ),
   limits: limits.prefault({}).describe('Deadlines and bounds.'),
   server: server.prefault({}).describe('Health and metrics over HTTP.'),

@@ -1,11 +1,11 @@
-import { X509Certificate } from 'node:crypto';
 import type { Clock, Random } from '../clock.ts';
 import { DeadlineError, withDeadline } from '../deadline.ts';
-import { type ErrorCode, ProvisioningError } from '../errors.ts';
+import { ProvisioningError } from '../errors.ts';
 import { type CallBudget, CallBudgetFullError } from '../google/call-budget.ts';
-import type { Opaque, ProcessRecord } from '../journal/process-record.ts';
+import type { Opaque } from '../journal/process-record.ts';
 import type { CaCall, Events } from '../telemetry/events.ts';
 import { onBehalfOf } from '../telemetry/stray-errors.ts';
+import { asProblem, isUnavailable, kindOf, unanswered } from './call-result.ts';
 import type {
   AuthorityFeatures,
   CertificateAuthority,
@@ -18,6 +18,7 @@ import type {
   RequestedCertificate,
   RevocationReason,
 } from './certificate-authority.ts';
+import type { GuardedOrder, RefusalGuard } from './refusal-guard.ts';
 import { Slots } from './slots.ts';
 
 /*
@@ -39,6 +40,8 @@ export interface AuthorityOptions {
   /** How many calls may wait for a place; they hold a visit each. */
   readonly longestLine: number;
   readonly budget?: CallBudget;
+  /** Whether its rejections are believed. */
+  readonly guard: RefusalGuard;
   /** The deadline of every single call. */
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -54,6 +57,13 @@ const knockEveryMs = 10_000;
 /** While it is down a process comes back after this long, spread so that recovery is no storm. */
 const downPauseMs = { least: 20_000, most: 80_000 };
 
+export interface Ordering {
+  /** The name that the guard knows the order's profile by. */
+  readonly profile: string;
+  /** Awaited when nothing but the adapter's own connection is left to be waited for. */
+  writeDown(): Promise<void>;
+}
+
 export class Authority {
   readonly reference: string;
   readonly features: AuthorityFeatures;
@@ -64,6 +74,8 @@ export class Authority {
   readonly #slots: Slots;
   #failures = 0;
   #down: ProvisioningError | undefined;
+  /** What was last told of it. */
+  #told: string = 'up';
 
   constructor(options: AuthorityOptions) {
     this.reference = options.reference;
@@ -75,9 +87,9 @@ export class Authority {
     this.#slots = new Slots(options.concurrency, options.longestLine);
   }
 
-  /** Undefined while it is up, else why it is not. */
+  /** Undefined while it is up and its answers are believed, else why not. */
   get problem(): ProvisioningError | undefined {
-    return this.#down;
+    return this.#down ?? this.#options.guard.problem;
   }
 
   /** What of the names that are asked for goes into the CSR. */
@@ -85,102 +97,65 @@ export class Authority {
     return this.features.csrNames?.(wanted) ?? wanted;
   }
 
-  prepare(request: PrepareRequest, signal: AbortSignal): Promise<CsrAdditions> {
+  /** `profile` is the name that the guard knows the request's profile by. */
+  prepare(request: PrepareRequest, profile: string, signal: AbortSignal): Promise<CsrAdditions> {
     const { adapter } = this.#options;
     if (adapter.prepare === undefined) return Promise.resolve({});
     const prepare = adapter.prepare.bind(adapter);
-    return this.#work('prepare', signal, (inner) => prepare(request, inner));
+    return this.#believed({ call: 'prepare', request, profile }, signal, (inner) =>
+      prepare(request, inner),
+    );
   }
 
-  /** `beforeOrdering` is awaited when nothing but the adapter's own connection is left to be waited for. */
   issue(
     request: IssueRequest,
-    beforeOrdering: () => Promise<void>,
+    { profile, writeDown }: Ordering,
     signal: AbortSignal,
   ): Promise<Issuance> {
     const { adapter } = this.#options;
-    return this.#work('issue', signal, (inner) => adapter.issue(request, inner), beforeOrdering);
+    return this.#believed(
+      { call: 'issue', request, profile },
+      signal,
+      (inner) => adapter.issue(request, inner),
+      writeDown,
+    );
   }
 
-  collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    return this.#work('collect', signal, (inner) =>
+  collect(
+    ticket: Opaque,
+    request: IssueRequest,
+    profile: string,
+    signal: AbortSignal,
+  ): Promise<Issuance> {
+    return this.#believed({ call: 'collect', request, profile }, signal, (inner) =>
       this.#options.adapter.collect(ticket, request, inner),
     );
   }
 
-  /**
-   * Revokes what was issued and will not be delivered, where the adapter can; operators hear of it either
-   * way. Throws when the authority could not be asked now.
-   */
-  async disown(
-    processId: string,
-    record: ProcessRecord,
+  /** It issued a certificate for the profile that passed its check. */
+  proven(profile: string): void {
+    this.#note(this.#options.guard.proven(profile));
+  }
+
+  /** Revokes a certificate (DER). False: this kind cannot. Throws when the authority could not be asked now. */
+  async revoke(
+    certificate: Uint8Array,
     reason: RevocationReason,
     signal: AbortSignal,
-  ): Promise<void> {
-    const { issued } = record;
-    if (issued === undefined) return;
+  ): Promise<boolean> {
     const { adapter } = this.#options;
-    const revoke = adapter.revoke?.bind(adapter);
-    const certificate = Buffer.from(issued.certificate, 'base64');
-    if (isAnothersCa(certificate, record)) {
-      this.#report(processId, record, false, 'The answer led with a CA’s certificate.');
-      return;
-    }
-    if (revoke !== undefined) {
-      await this.#work('revoke', signal, (inner) => revoke(certificate, reason, inner));
-    }
-    const message = revoke === undefined ? 'This kind of authority cannot revoke.' : 'Revoked.';
-    this.#report(processId, record, revoke !== undefined, message);
-  }
-
-  /** {@link disown} for a moment that does not come back: what fails is reported instead of thrown. */
-  async disownOrReport(
-    processId: string,
-    record: ProcessRecord,
-    reason: RevocationReason,
-    signal: AbortSignal,
-  ): Promise<void> {
-    try {
-      await this.disown(processId, record, reason, signal);
-    } catch (error) {
-      this.#report(processId, record, false, asProblem(error).message);
-    }
-  }
-
-  /**
-   * An order without an answer may have brought a certificate that nobody knows: operators hear of it, unless
-   * the next order finds that one. Without an error an instance ended before it heard the answer.
-   */
-  reportUnanswered(processId: string, requestId: string, error?: ProvisioningError): void {
-    const { idempotent, findsEarlier = false } = this.features;
-    if (idempotent || findsEarlier) return;
-    const why = error === undefined ? 'was lost' : `was not understood (${error.message})`;
-    this.#options.events.emit('orphan', {
-      processId,
-      authority: this.reference,
-      requestId,
-      revoked: false,
-      message: `The answer to the order ${requestId} ${why}: if the authority shows a certificate for it that was not delivered, revoke that one.`,
-    });
-  }
-
-  #report(processId: string, record: ProcessRecord, revoked: boolean, message: string): void {
-    const serialNumber = record.issued?.serialNumber;
-    this.#options.events.emit('orphan', {
-      processId,
-      authority: this.reference,
-      revoked,
-      message,
-      ...(serialNumber === undefined ? {} : { serialNumber }),
-    });
+    if (adapter.revoke === undefined) return false;
+    const revoke = adapter.revoke.bind(adapter);
+    await this.#work('revoke', signal, (inner) => revoke(certificate, reason, inner));
+    return true;
   }
 
   /** Checks the authority now and then until the signal is aborted. Never rejects. */
   async watch(signal: AbortSignal): Promise<void> {
-    const { adapter, clock, random } = this.#options;
+    const { adapter, guard, clock, random } = this.#options;
     while (!signal.aborted) {
       try {
+        await guard.look();
         await this.#takeShare(signal);
         await this.#timed('check', signal, (inner) => adapter.check(inner));
         this.#up();
@@ -188,9 +163,36 @@ export class Authority {
         if (signal.aborted) return;
         this.#failed(asProblem(error), failuresToDown);
       }
-      const pauseMs = this.#down === undefined ? checkEveryMs : knockEveryMs;
+      const pauseMs = this.problem === undefined ? checkEveryMs : knockEveryMs;
       // An abort ends the wait, and with it the loop.
       await clock.sleep(pauseMs * (0.75 + random() / 2), signal).catch(() => undefined);
+    }
+  }
+
+  /** A call whose rejections, and whose lack of an answer, are judged before anything follows from them. */
+  async #believed<Result>(
+    order: GuardedOrder,
+    signal: AbortSignal,
+    run: (inner: AbortSignal) => Promise<Result>,
+    writeDown?: () => Promise<void>,
+  ): Promise<Result> {
+    const { guard } = this.#options;
+    const { call } = order;
+    const beforehand = async () => {
+      await guard.enter(order);
+      await writeDown?.();
+    };
+    try {
+      if (this.#down === undefined) guard.checkHeld(order);
+      const answer = await guard.judging(
+        order,
+        () => this.#work(call, signal, run, beforehand),
+        (error) => error === this.#down,
+      );
+      if (kindOf(answer) !== 'rejected') this.#note(guard.accepted(order));
+      return answer;
+    } finally {
+      this.#tell();
     }
   }
 
@@ -213,7 +215,7 @@ export class Authority {
       this.#up();
       return result;
     } catch (error) {
-      if (isUnanswered(error) && this.#down === undefined) {
+      if (isUnavailable(error) && this.#down === undefined) {
         this.#failed(error, this.#failures + 1);
       }
       throw error;
@@ -272,53 +274,39 @@ export class Authority {
 
   #up(): void {
     this.#failures = 0;
-    if (this.#down === undefined) return;
     this.#down = undefined;
-    this.#options.events.emit('authority', { authority: this.reference, up: true });
+    this.#tell();
   }
 
   #failed(problem: ProvisioningError, failures: number): void {
     this.#failures = failures;
-    const wasUp = this.#down === undefined;
-    if (failures < failuresToDown) return;
-    this.#down = problem;
-    if (!wasUp) return;
+    if (failures >= failuresToDown) this.#down = problem;
+    this.#tell();
+  }
+
+  /** For what needs no waiting for, and must not fail what it follows from. */
+  #note(noted: Promise<void>): void {
+    noted.then(
+      () => this.#tell(),
+      (error: unknown) => this.#options.events.emit('bug', { error }),
+    );
+  }
+
+  /** Tells when it went down, came up, or is held. */
+  #tell(): void {
+    const { problem } = this;
+    const state = problem === undefined ? 'up' : problem === this.#down ? 'down' : problem.code;
+    if (state === this.#told) return;
+    this.#told = state;
+    const { reference: authority } = this;
+    const { events } = this.#options;
+    if (problem === undefined) return void events.emit('authority', { authority, up: true });
+    const held = state === 'down' ? {} : { held: heldReason(problem) };
     const { code, message } = problem;
-    this.#options.events.emit('authority', { authority: this.reference, up: false, code, message });
+    events.emit('authority', { authority, up: false, code, message, ...held });
   }
 }
 
-/** An answer in the wrong order leads with the authority's own certificate: that one must stay good. */
-function isAnothersCa(certificate: Uint8Array, { request }: ProcessRecord): boolean {
-  try {
-    const { ca, publicKey } = new X509Certificate(certificate);
-    const key = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-    return ca && key !== request?.subjectPublicKeyInfo;
-  } catch {
-    // What cannot be read is no CA's certificate, and the adapter may know what to do with it.
-    return false;
-  }
-}
-
-function isUnanswered(error: unknown): error is ProvisioningError {
-  return error instanceof ProvisioningError && error.code === 'ca-unavailable';
-}
-
-function kindOf(answer: unknown): string {
-  const isIssuance = typeof answer === 'object' && answer !== null && 'kind' in answer;
-  if (!isIssuance || typeof answer.kind !== 'string') return 'ok';
-  return answer.kind === 'issued' ? 'ok' : answer.kind;
-}
-
-function unanswered(reference: string, error: DeadlineError): ProvisioningError {
-  return new ProvisioningError('ca-unavailable', `${reference}: ${error.message}`, {
-    cause: error,
-  });
-}
-
-function asProblem(error: unknown): ProvisioningError {
-  if (error instanceof ProvisioningError) return error;
-  const code: ErrorCode = 'ca-unavailable';
-  const message = error instanceof Error ? error.message : String(error);
-  return new ProvisioningError(code, message, { cause: error });
+function heldReason({ code }: ProvisioningError): 'rejected' | 'unanswered' {
+  return code === 'ca-rejecting' ? 'rejected' : 'unanswered';
 }

@@ -27,6 +27,11 @@ export function requestIdOf(processId: string, orderNumber: number): string {
   return hash('sha256', `${processId}/${orderNumber}`, 'hex').slice(0, 32);
 }
 
+/** What the refusal guard knows the process's profile by. */
+export function profileOf(record: ProcessRecord): string {
+  return record.request?.profile ?? 'unknown';
+}
+
 export function prepareRequest(
   record: ProcessRecord,
   entry: Notification,

@@ -7,7 +7,9 @@ import { serialNumberOf } from '../x509/certificate.ts';
 import type { Authority } from './authority.ts';
 import type { Issuance } from './certificate-authority.ts';
 import { checkCertificate } from './check-certificate.ts';
-import { authorityOf, issueRequest, requestIdOf } from './issue-request.ts';
+import { disown, disownOrReport, type Party, reportUnanswered } from './disown.ts';
+import { authorityOf, issueRequest, profileOf, requestIdOf } from './issue-request.ts';
+import { DoubtedRejectionError } from './refusal-guard.ts';
 
 /*
  * From a verified CSR to a certificate that may be uploaded. The order's intention is written with its
@@ -43,22 +45,33 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
     intendedAge: ageOf(record, now),
     polls: 0,
   };
+  const party = partyOf(visit, record, house);
   // An instance that ended in between left it so.
-  if (record.order?.asking === true) authority.reportUnanswered(entry.processId, placed.requestId);
+  if (record.order?.asking === true) reportUnanswered(party, placed.requestId);
   const intended: ProcessRecord = { ...record, order: { ...placed, asking: true } };
   const writeDown = () => {
     visit.guard();
     return visit.save(intended);
   };
   const issuance = await authority
-    .issue(issueRequest(intended, entry), writeDown, signal)
+    .issue(issueRequest(intended, entry), { profile: profileOf(record), writeDown }, signal)
     .catch((error: unknown) => {
       if (error instanceof ProvisioningError && mayHaveIssued(error)) {
-        authority.reportUnanswered(entry.processId, placed.requestId, error);
+        reportUnanswered(party, placed.requestId, error);
       }
-      throw error;
+      return doubted(visit, intended, error);
     });
   return receive(visit, answered(intended), issuance, house);
+}
+
+/** A rejection that is not believed: what was rejected under one request id may be so for ever, so the next gets its own. */
+async function doubted(visit: Visit, record: ProcessRecord, error: unknown): Promise<never> {
+  const { order: placed } = record;
+  if (error instanceof DoubtedRejectionError && placed !== undefined) {
+    const again = { ...placed, doubted: (placed.doubted ?? 0) + 1 };
+    await visit.save(orderedAnew(record, again, visit.entry.processId));
+  }
+  throw error;
 }
 
 /** The authority's answer is known, or its error, which may mean that there was none (it was told then). */
@@ -79,7 +92,9 @@ export async function collect(visit: Visit, house: House, signal: AbortSignal): 
     throw new ProvisioningError('ca-undecided', 'The authority has not decided in time.');
   }
   const authority = authorityOf(record, house);
-  const issuance = await authority.collect(placed.ticket, issueRequest(record, entry), signal);
+  const issuance = await authority
+    .collect(placed.ticket, issueRequest(record, entry), profileOf(record), signal)
+    .catch((error: unknown) => doubted(visit, record, error));
   return receive(visit, record, issuance, house);
 }
 
@@ -138,7 +153,7 @@ async function keep(visit: Visit, received: ProcessRecord, house: House) {
     if (error instanceof LeaseLostError && !mayBeShared) {
       // The visit's own signal may be aborted already, by a heartbeat that found out first.
       const { signal } = new AbortController();
-      await authority.disownOrReport(visit.entry.processId, received, 'superseded', signal);
+      await disownOrReport(partyOf(visit, received, house), received, 'superseded', signal);
     }
     throw error;
   }
@@ -156,6 +171,7 @@ export async function accept(visit: Visit, house: House, signal: AbortSignal): P
   const authority = authorityOf(record, house);
   try {
     check(record, issued, authority, house.clock.now());
+    authority.proven(profileOf(record));
     return { kind: 'onward', record };
   } catch (error) {
     if (!(error instanceof ProvisioningError)) throw error;
@@ -163,10 +179,10 @@ export async function accept(visit: Visit, house: House, signal: AbortSignal): P
       await visit.save({ ...record, issued: { ...issued, faultCode: error.code } });
       throw new ProvisioningError(error.code, error.message, { retryAfterMs: faultPauseMs });
     }
-    if (placed.number >= mostOrders) {
+    if (placed.number - (placed.doubted ?? 0) >= mostOrders) {
       return { kind: 'onward', record: withRefusal(record, error, house.clock.now()) };
     }
-    await authority.disown(visit.entry.processId, record, 'superseded', signal);
+    await disown(partyOf(visit, record, house), record, 'superseded', signal);
     return { kind: 'onward', record: reordered(record, placed, visit.entry.processId) };
   }
 }
@@ -187,9 +203,19 @@ function check(record: ProcessRecord, issued: IssuedFacts, authority: Authority,
 }
 
 function reordered(record: ProcessRecord, placed: OrderFacts, processId: string): ProcessRecord {
-  const { issued: _thrownAway, order: _answered, ...rest } = record;
-  const number = placed.number + 1;
+  const { issued: _thrownAway, ...rest } = record;
+  return orderedAnew(rest, placed, processId);
+}
+
+/** The next order, under a request id of its own. */
+function orderedAnew(record: ProcessRecord, before: OrderFacts, processId: string): ProcessRecord {
+  const { asking: _answered, ticket: _decided, ...kept } = before;
+  const number = kept.number + 1;
   const requestId = requestIdOf(processId, number);
-  const { intendedAt, intendedAge = 0 } = placed;
-  return { ...rest, order: { number, requestId, intendedAt, intendedAge, polls: 0 } };
+  return { ...record, order: { ...kept, number, requestId, polls: 0 } };
+}
+
+function partyOf({ entry }: Visit, record: ProcessRecord, house: House): Party {
+  const { events } = house;
+  return { authority: authorityOf(record, house), processId: entry.processId, events };
 }

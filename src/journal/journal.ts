@@ -1,3 +1,4 @@
+import type { AuthorityStanding, KeptStanding } from './authority-standing.ts';
 import type { ProcessRecord } from './process-record.ts';
 
 /** A notification that passed the door: both ids are safe inside a URL. */
@@ -106,6 +107,20 @@ export interface Journal extends AsyncDisposable {
   prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number>;
   /** Writes something small, durably, and takes the locks that a write takes: proves that a write is possible now. */
   probe?(signal: AbortSignal): Promise<void>;
+  /** Makes what waits in a room due at once: what it waits for may have changed. Visits under way are left alone. */
+  hasten(room: Room, signal: AbortSignal): Promise<void>;
+  /** What was written about an authority, under its reference; undefined when nothing ever was. */
+  standing(authority: string, signal: AbortSignal): Promise<KeptStanding | undefined>;
+  /**
+   * Writes what is known about an authority, if nobody has since `version` was read (0: there was nothing). False when
+   * somebody has: nothing was written then.
+   */
+  writeStanding(
+    authority: string,
+    standing: AuthorityStanding,
+    version: number,
+    signal: AbortSignal,
+  ): Promise<boolean>;
   /**
    * Only on journals that several instances share: calls back when an entry that another instance wrote has
    * become due. A hint that shortens a wait: a call may be missed or be in vain, polling is the net.

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { AuthorityStanding, KeptStanding } from './authority-standing.ts';
 import type {
   Closing,
   EntryChange,
@@ -25,6 +26,7 @@ interface Row extends Mutable<Notification> {
   /** How long it was to be away, resting or leased, when it was last written. */
   awayMs: number;
   leaseMs: number;
+  isLeased: boolean;
   fence: number;
   closed?: { readonly at: number; readonly outcome: Outcome; readonly code?: string } | undefined;
 }
@@ -36,6 +38,8 @@ export class MemoryJournal implements Journal {
   readonly #clock: Clock;
   /** In the order in which they were opened. */
   readonly #rows = new Map<string, Row>();
+  /** JSON, by the authority's reference. */
+  readonly #standings = new Map<string, { readonly version: number; readonly text: string }>();
   readonly #turnstile = new Turnstile();
   #disposed = false;
 
@@ -60,6 +64,7 @@ export class MemoryJournal implements Journal {
       line: line.fresh,
       awayMs: 0,
       leaseMs: 0,
+      isLeased: false,
       fence: 0,
     });
     return 'opened';
@@ -84,6 +89,7 @@ export class MemoryJournal implements Journal {
       row.availableAt = now + leaseMs;
       row.leaseMs = leaseMs;
       row.awayMs = leaseMs;
+      row.isLeased = true;
       row.fence += 1;
       const { customer, otherCustomers, processId, openedAt, fence } = row;
       const record: ProcessRecord = JSON.parse(row.record);
@@ -99,6 +105,7 @@ export class MemoryJournal implements Journal {
     const now = this.#clock.now();
     row.availableAt = change.dueAt ?? now + row.leaseMs;
     row.awayMs = Math.max(0, row.availableAt - now);
+    row.isLeased = change.dueAt === undefined;
     row.line = lineAfter(change.dueAt === undefined ? undefined : change.dueAt - now);
   }
 
@@ -148,6 +155,32 @@ export class MemoryJournal implements Journal {
     return pruned.length;
   }
 
+  async hasten(room: Room, signal: AbortSignal): Promise<void> {
+    this.#check(signal);
+    const now = this.#clock.now();
+    for (const row of this.#open()) {
+      if (row.room === room && !row.isLeased) row.availableAt = Math.min(row.availableAt, now);
+    }
+  }
+
+  async standing(authority: string, signal: AbortSignal): Promise<KeptStanding | undefined> {
+    this.#check(signal);
+    const kept = this.#standings.get(authority);
+    return kept && { version: kept.version, standing: JSON.parse(kept.text) };
+  }
+
+  async writeStanding(
+    authority: string,
+    standing: AuthorityStanding,
+    version: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    this.#check(signal);
+    if ((this.#standings.get(authority)?.version ?? 0) !== version) return false;
+    this.#standings.set(authority, { version: version + 1, text: JSON.stringify(standing) });
+    return true;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
   }
@@ -174,7 +207,12 @@ export class MemoryJournal implements Journal {
 /** What a later notification changes; see {@link Journal.open}. */
 function announceAgain(row: Row, customer: string, now: number): 'opened' | 'known' {
   const { claim }: ProcessRecord = JSON.parse(row.record);
-  const dueNow = { availableAt: now, line: line.fresh, fence: row.fence + 1 };
+  const dueNow = {
+    availableAt: now,
+    line: line.fresh,
+    isLeased: false,
+    fence: row.fence + 1,
+  };
   if (row.closed?.outcome === 'gone' && claim?.claimedAt === undefined) {
     const open = { room: 'claim', leaseMs: 0, closed: undefined } as const;
     Object.assign(row, { customer, otherCustomers: [], openedAt: now, ...open, ...dueNow });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
 import type { Clock } from '../clock.ts';
+import type { AuthorityStanding, KeptStanding } from './authority-standing.ts';
 import type {
   Closing,
   EntryChange,
@@ -168,14 +169,33 @@ class PostgresJournal implements Journal {
   }
 
   async prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number> {
-    signal.throwIfAborted();
     const ageMs = Math.floor(this.#clock.now() - closedBefore);
-    try {
-      const { rowCount } = await this.#pool.query('prune', statements.prune, [ageMs, limit]);
-      return rowCount ?? 0;
-    } catch (error) {
-      throw postgresJournalError(error, 'written', this.#where);
+    return this.#change('prune', statements.prune, [ageMs, limit], signal);
+  }
+
+  async hasten(room: Room, signal: AbortSignal): Promise<void> {
+    await this.#change('hasten', statements.hasten, [room], signal);
+    this.#wake.tell(0);
+  }
+
+  async standing(authority: string, signal: AbortSignal): Promise<KeptStanding | undefined> {
+    interface Row {
+      readonly version: number;
+      readonly standing: string;
     }
+    const [row] = await this.#read<Row>('standing', statements.standing, [authority], signal);
+    return row && { version: row.version, standing: JSON.parse(row.standing) };
+  }
+
+  async writeStanding(
+    authority: string,
+    standing: AuthorityStanding,
+    version: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const parameters = [authority, JSON.stringify(standing), version];
+    const { writeStanding } = statements;
+    return (await this.#change('write-standing', writeStanding, parameters, signal)) === 1;
   }
 
   async probe(signal: AbortSignal): Promise<void> {
@@ -197,6 +217,21 @@ class PostgresJournal implements Journal {
     // A server that no longer answers does not answer a farewell either.
     const patience = sleep(farewellMs, undefined, { ref: false });
     await Promise.race([Promise.all([this.#wake.close(), this.#pool.close()]), patience]);
+  }
+
+  /** @returns how many rows it changed. */
+  async #change(
+    name: string,
+    text: string,
+    parameters: unknown[],
+    signal: AbortSignal,
+  ): Promise<number> {
+    signal.throwIfAborted();
+    try {
+      return (await this.#pool.query(name, text, parameters)).rowCount ?? 0;
+    } catch (error) {
+      throw postgresJournalError(error, 'written', this.#where);
+    }
   }
 
   async #read<Row extends QueryResultRow>(

@@ -61,6 +61,14 @@ export const postgresMigrations: readonly string[] = [
   `
   ALTER TABLE certprov_process ADD COLUMN other_customers text NOT NULL DEFAULT '';
   `,
+  // What is known about each authority (authority-standing.ts), as JSON.
+  `
+  CREATE TABLE certprov_standing (
+    authority text PRIMARY KEY,
+    version bigint NOT NULL,
+    standing text NOT NULL
+  );
+  `,
 ];
 
 /**

@@ -67,6 +67,7 @@ export const write = `
       lease_ms = greatest(0, coalesce(w.delay_ms, p.lease_ms)),
       line = CASE WHEN w.delay_ms IS NULL THEN ${line.fresh}
         WHEN w.delay_ms > ${longestPromptRestMs} THEN ${line.patient} ELSE ${line.prompt} END,
+      leased_by = CASE WHEN w.delay_ms IS NULL THEN p.leased_by END,
       closed_at = CASE WHEN w.outcome IS NOT NULL THEN clock.now END,
       outcome = w.outcome,
       code = w.code
@@ -102,6 +103,25 @@ export const summary = `
   WHERE closed_at IS NULL GROUP BY room
   UNION ALL
   SELECT 'closed', count(*)::float8 FROM certprov_process WHERE closed_at IS NOT NULL`;
+
+/** $1 the room. */
+export const hasten = `
+  UPDATE certprov_process SET available_at = (SELECT certprov_now())
+  WHERE closed_at IS NULL AND leased_by IS NULL AND room = $1
+    AND available_at > (SELECT certprov_now())`;
+
+/** $1 the authority's reference. */
+export const standing =
+  'SELECT version::float8 AS version, standing FROM certprov_standing WHERE authority = $1';
+
+/** $1 the authority's reference, $2 the standing, $3 the version that it follows. A row comes back when it was written. */
+export const writeStanding = `
+  INSERT INTO certprov_standing AS s (authority, version, standing)
+  SELECT $1, 1, $2 WHERE $3::bigint = 0
+    OR EXISTS (SELECT 1 FROM certprov_standing WHERE authority = $1)
+  ON CONFLICT (authority) DO UPDATE SET version = s.version + 1, standing = excluded.standing
+  WHERE s.version = $3::bigint
+  RETURNING authority`;
 
 /** $1 age in ms, $2 limit. */
 export const prune = `

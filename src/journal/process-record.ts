@@ -56,6 +56,8 @@ export interface RequestFacts {
   readonly keyType: KeyType;
   /** The name of the authority in the configuration. */
   readonly authority: string;
+  /** The profile's name and a hash of what it says; not known of processes of earlier versions. */
+  readonly profile?: string;
   readonly subject: Subject;
   readonly wanted: RequestedCertificate;
 }
@@ -96,8 +98,10 @@ export interface SigningFacts {
 }
 
 export interface OrderFacts {
-  /** 1 for the first order; more only after an authority's certificate had to be thrown away. */
+  /** 1 for the first; more only after a certificate had to be thrown away or a rejection was not believed. */
   readonly number: number;
+  /** How many orders were rejected and not believed to be. */
+  readonly doubted?: number;
   /** The idempotency key for the authority: 32 lower-case hexadecimal digits. */
   readonly requestId: string;
   readonly intendedAt: number;

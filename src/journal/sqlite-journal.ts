@@ -1,9 +1,10 @@
 import { closeSync, fdatasync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import type { Clock } from '../clock.ts';
 import { KeptFiles } from '../kept-files.ts';
+import type { AuthorityStanding, KeptStanding } from './authority-standing.ts';
 import type {
   Closing,
   EntryChange,
@@ -19,6 +20,7 @@ import { announceAgain } from './sqlite-announce.ts';
 import { sqliteJournalError } from './sqlite-error.ts';
 import { openSqliteFile } from './sqlite-file.ts';
 import { leasedEntry, number, text } from './sqlite-row.ts';
+import { prepareAll, type Statements } from './sqlite-statements.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export interface SqliteJournalOptions {
@@ -34,40 +36,6 @@ export interface SqliteJournalOptions {
   /** Brings what was written to an open file onto the disk: fdatasync(2) by default. */
   readonly sync?: (file: number) => Promise<void>;
 }
-
-/** Statements prepared once; `:name` parameters are bound by name. */
-const statements = {
-  open: `INSERT INTO process (id, customer, room, available_at, lease_ms, fence, opened_at, record)
-    VALUES (:id, :customer, 'claim', :now, 0, 0, :now, '{}') ON CONFLICT (id) DO NOTHING`,
-  due: `SELECT seq FROM process
-    WHERE closed_at IS NULL AND line = :line AND available_at <= :now
-    ORDER BY available_at, seq LIMIT :limit`,
-  lease: `UPDATE process
-    SET available_at = :leaseEnd, lease_ms = :leaseMs, leased_by = :instance, fence = fence + 1
-    WHERE seq = :seq RETURNING id, customer, other_customers, opened_at, fence, record`,
-  save: `UPDATE process
-    SET record = :record, room = :room, available_at = coalesce(:dueAt, :now + lease_ms),
-      lease_ms = coalesce(:restMs, lease_ms), line = :line, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
-    WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
-  close: `UPDATE process
-    SET record = :record, closed_at = :now, outcome = :outcome, code = :code
-    WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
-  settle: `UPDATE process SET available_at = :now + lease_ms
-    WHERE closed_at IS NULL AND available_at > :now + lease_ms`,
-  // Nobody else can hold a lease while we hold the file: what is leased at the start was left by a crash.
-  takeOver: `UPDATE process SET available_at = :now, leased_by = NULL
-    WHERE closed_at IS NULL AND leased_by IS NOT NULL`,
-  next: `SELECT min(at) AS at FROM (
-    SELECT min(available_at) AS at FROM process WHERE closed_at IS NULL AND line = 0
-    UNION ALL SELECT min(available_at) FROM process WHERE closed_at IS NULL AND line = 1
-    UNION ALL SELECT min(available_at) FROM process WHERE closed_at IS NULL AND line = 2)`,
-  tally: 'SELECT room, entries FROM tally',
-  prune: `DELETE FROM process WHERE seq IN (
-    SELECT seq FROM process WHERE closed_at IS NOT NULL AND closed_at < :closedBefore
-    ORDER BY closed_at, seq LIMIT :limit)`,
-} as const;
-
-type Statements = { readonly [Name in keyof typeof statements]: StatementSync };
 
 /**
  * Opens the journal of one instance in one file.
@@ -223,6 +191,29 @@ class SqliteJournal implements Journal {
     }, signal);
   }
 
+  async hasten(room: Room, signal: AbortSignal): Promise<void> {
+    await this.#queue.add(() => this.#run.hasten.run({ room, now: this.#clock.now() }), signal);
+  }
+
+  async standing(authority: string, signal: AbortSignal): Promise<KeptStanding | undefined> {
+    const row = this.#read(signal, () => this.#run.standing.get({ authority }));
+    return row && { version: number(row, 'version'), standing: JSON.parse(text(row, 'standing')) };
+  }
+
+  async writeStanding(
+    authority: string,
+    standing: AuthorityStanding,
+    version: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const write = { authority, version, standing: JSON.stringify(standing) };
+    let isWritten = false;
+    await this.#queue.add(() => {
+      isWritten = this.#run.writeStanding.run(write).changes === 1;
+    }, signal);
+    return isWritten;
+  }
+
   /** Writes what is queued, then lets go of the file. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#queue.close();
@@ -286,20 +277,4 @@ class SqliteJournal implements Journal {
   #error(error: unknown): JournalError {
     return sqliteJournalError(error, 'written', this.#path);
   }
-}
-
-function prepareAll(database: DatabaseSync): Statements {
-  const { open, due, lease, save, close, settle, takeOver, next, tally, prune } = statements;
-  return {
-    open: database.prepare(open),
-    due: database.prepare(due),
-    lease: database.prepare(lease),
-    save: database.prepare(save),
-    close: database.prepare(close),
-    settle: database.prepare(settle),
-    takeOver: database.prepare(takeOver),
-    next: database.prepare(next),
-    tally: database.prepare(tally),
-    prune: database.prepare(prune),
-  };
 }

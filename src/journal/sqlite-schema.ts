@@ -74,6 +74,14 @@ export const sqliteMigrations: readonly string[] = [
     UPDATE tally SET entries = entries + 1 WHERE room = new.room;
   END;
   `,
+  // What is known about each authority (authority-standing.ts), as JSON.
+  `
+  CREATE TABLE standing (
+    authority TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    standing TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /**

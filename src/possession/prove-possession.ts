@@ -3,7 +3,7 @@ import type { ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
 import { type SignDataOperation, signDataServerSeconds } from '../google/provisioning-api.ts';
 import type { CsrAdditions, CsrNames } from '../issue/certificate-authority.ts';
-import { authorityOf, prepareRequest } from '../issue/issue-request.ts';
+import { authorityOf, prepareRequest, profileOf } from '../issue/issue-request.ts';
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
 import { backoffMs, pollBackoff, troubleBackoff } from '../retry.ts';
 import { heard, isConfirmed } from '../second-look.ts';
@@ -36,8 +36,9 @@ export async function askForSignature(
   const { record } = visit;
   if (record.signing !== undefined) return askAgain(visit, record.signing, house, signal);
   const authority = authorityOf(record, house);
-  const additions = await authority.prepare(prepareRequest(record, visit.entry, 1), signal);
-  const names = authority.csrNames(requestOf(record).wanted);
+  const request = prepareRequest(record, visit.entry, 1);
+  const additions = await authority.prepare(request, profileOf(record), signal);
+  const names = authority.csrNames(request.wanted);
   return ask(visit, withIntention(record, names, additions, house), house, signal);
 }
 

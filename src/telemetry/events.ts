@@ -83,6 +83,8 @@ export interface EventMap {
   authority: {
     readonly authority: string;
     readonly up: boolean;
+    /** It answers, but its rejections are not believed, or its answers not understood: orders wait. */
+    readonly held?: 'rejected' | 'unanswered';
     readonly code?: ErrorCode;
     readonly message?: string;
   };

@@ -125,8 +125,14 @@ function countAuthorities(events: Events, registry: Registry): void {
   });
   const up = new Gauge({
     name: 'certprov_authority_up',
-    help: '1 while the authority is up, 0 while it is down.',
+    help: '1 while the authority is up, 0 while it is down or held.',
     labelNames: ['authority'],
+    registers,
+  });
+  const held = new Gauge({
+    name: 'certprov_authority_held',
+    help: '1 while orders wait because the authority’s rejections are not believed (rejected) or its answers not understood (unanswered).',
+    labelNames: ['authority', 'reason'],
     registers,
   });
   const orphans = new Counter({
@@ -150,7 +156,13 @@ function countAuthorities(events: Events, registry: Registry): void {
     if (result === 'ok' && !told.has(authority)) tellState(authority, true);
     seconds.observe({ authority, call }, request.seconds);
   });
-  events.on('authority', (state) => tellState(authorityLabel(state.authority), state.up));
+  events.on('authority', (state) => {
+    const authority = authorityLabel(state.authority);
+    tellState(authority, state.up);
+    for (const reason of ['rejected', 'unanswered']) {
+      held.set({ authority, reason }, state.held === reason ? 1 : 0);
+    }
+  });
   events.on('orphan', ({ authority, revoked }) =>
     orphans.inc({ authority: authorityLabel(authority), revoked: String(revoked) }),
   );

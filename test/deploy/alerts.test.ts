@@ -55,6 +55,7 @@ function everyMetric(): Promise<string> {
   });
   events.emit('googleRequest', { method: 'get', status: 200, seconds: 1 });
   events.emit('caRequest', { authority, call: 'issue', result: 'ok', seconds: 1 });
+  events.emit('authority', { authority, up: false, held: 'rejected', code, message: 'm' });
   events.emit('orphan', { processId, authority, revoked: false, message: 'm' });
   events.emit('inbox', { up: true });
   return render();
@@ -109,6 +110,7 @@ function possible(label: string, value: string): boolean {
     outcome: ['delivered', 'refused', 'yielded', 'gone'],
     stage: ['claim', 'possession', 'issue', 'deliver'],
     revoked: ['true', 'false'],
+    reason: ['rejected', 'unanswered'],
   };
   return label === 'code' ? isErrorCode(value) : (values[label]?.includes(value) ?? false);
 }

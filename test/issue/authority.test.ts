@@ -7,12 +7,18 @@ import type {
   Issuance,
   IssueRequest,
 } from '../../src/issue/certificate-authority.ts';
+import { disown, disownOrReport } from '../../src/issue/disown.ts';
 import { Events } from '../../src/telemetry/events.ts';
+import { refusalGuard } from '../support/refusal-guard.ts';
 import { ScheduledClock } from '../support/scheduled-clock.ts';
 
 const never = new AbortController().signal;
-const nothing = () => Promise.resolve();
-const request = { requestId: '0'.repeat(32), processId: 'p' } as IssueRequest;
+const how = { profile: 'p', writeDown: () => Promise.resolve() };
+const request = {
+  requestId: '0'.repeat(32),
+  processId: 'p',
+  subject: { kind: 'device', serialNumber: 'S1' },
+} as IssueRequest;
 const issued: Issuance = { kind: 'issued', certificate: Uint8Array.of(1), chain: [] };
 const down = () => Promise.reject(new ProvisioningError('ca-unavailable', 'down'));
 const hanging = () => new Promise<never>(() => undefined);
@@ -74,9 +80,10 @@ function authorityOf(changes: Partial<AuthorityOptions> = {}) {
     clock,
     random: () => 0.5,
     events,
+    guard: refusalGuard({ clock, random: () => 0.5 }),
     ...changes,
   });
-  return { authority, adapter, clock, told };
+  return { authority, adapter, clock, events, told };
 }
 
 describe('an authority', () => {
@@ -87,7 +94,7 @@ describe('an authority', () => {
   it('ends a call at its deadline as ca-unavailable', async () => {
     const { authority, adapter, clock } = authorityOf();
     adapter.answer = hanging;
-    const failed = expect(authority.issue(request, nothing, never)).rejects.toMatchObject({
+    const failed = expect(authority.issue(request, how, never)).rejects.toMatchObject({
       code: 'ca-unavailable',
     });
     await clock.advance(5_000);
@@ -98,12 +105,13 @@ describe('an authority', () => {
     const { authority, adapter, clock } = authorityOf();
     adapter.answer = hanging;
     const waiting = [1, 2, 3].map(() =>
-      authority.issue(request, nothing, never).catch(() => undefined),
+      authority.issue(request, how, never).catch(() => undefined),
     );
-    await expect(authority.issue(request, nothing, never)).rejects.toMatchObject({
+    await expect(authority.issue(request, how, never)).rejects.toMatchObject({
       code: 'ca-throttled',
       retryAfterMs: 1_250,
     });
+    await clock.advance(0);
     expect(adapter.calls).toEqual(['issue', 'issue']);
     await clock.advance(20_000);
     await Promise.all(waiting);
@@ -113,12 +121,12 @@ describe('an authority', () => {
     const { authority, adapter, told } = authorityOf();
     adapter.answer = down;
     for (let call = 0; call < 3; call += 1) {
-      await expect(authority.issue(request, nothing, never)).rejects.toMatchObject({
+      await expect(authority.issue(request, how, never)).rejects.toMatchObject({
         code: 'ca-unavailable',
       });
     }
     expect(authority.problem?.code).toBe('ca-unavailable');
-    await expect(authority.issue(request, nothing, never)).rejects.toMatchObject({
+    await expect(authority.issue(request, how, never)).rejects.toMatchObject({
       retryAfterMs: 50_000,
     });
     expect(adapter.calls).toHaveLength(3);
@@ -129,7 +137,7 @@ describe('an authority', () => {
     const { authority, adapter, clock } = authorityOf({ concurrency: 3, longestLine: 5 });
     adapter.answer = hanging;
     const calls = Array.from({ length: 8 }, () =>
-      authority.issue(request, nothing, never).catch((error: unknown) => error),
+      authority.issue(request, how, never).catch((error: unknown) => error),
     );
     await clock.advance(30_000);
     const errors = await Promise.all(calls);
@@ -142,7 +150,7 @@ describe('an authority', () => {
     const { authority, adapter } = authorityOf();
     adapter.answer = () => Promise.reject(new ProvisioningError('ca-throttled', 'busy'));
     for (let call = 0; call < 5; call += 1)
-      await authority.issue(request, nothing, never).catch(() => 0);
+      await authority.issue(request, how, never).catch(() => 0);
     expect(authority.problem).toBeUndefined();
   });
 
@@ -169,7 +177,7 @@ describe('an authority', () => {
     const budget = new CallBudget({ requestsPerSecond: 1, burst: 1, clock });
     const { authority, adapter } = authorityOf({ clock, budget });
     const stop = new AbortController();
-    await authority.issue(request, nothing, never);
+    await authority.issue(request, how, never);
     const watch = authority.watch(stop.signal);
     await clock.advance(900);
     expect(adapter.calls).toEqual(['issue']);
@@ -180,17 +188,18 @@ describe('an authority', () => {
   });
 
   it('revokes what nobody will get, and tells', async () => {
-    const { authority, adapter, told } = authorityOf();
+    const { authority, adapter, events, told } = authorityOf();
     const record = { issued: { certificate: 'AQ==', chain: [], issuedAt: 0 } };
-    await authority.disown('p', record, 'superseded', never);
+    await disown({ authority, events, processId: 'p' }, record, 'superseded', never);
     expect(adapter.revoked).toEqual([Buffer.of(1)]);
     expect(told).toMatchObject([{ processId: 'p', revoked: true }]);
   });
 
   it('tells of what could not be revoked in a moment that does not come back', async () => {
-    const { authority, told } = authorityOf();
+    const { authority, events, told } = authorityOf();
     const record = { issued: { certificate: 'AQ==', chain: [], issuedAt: 0 } };
-    await authority.disownOrReport('p', record, 'superseded', AbortSignal.abort(new Error('over')));
+    const over = AbortSignal.abort(new Error('over'));
+    await disownOrReport({ authority, events, processId: 'p' }, record, 'superseded', over);
     expect(told).toMatchObject([{ processId: 'p', revoked: false, message: 'over' }]);
   });
 });

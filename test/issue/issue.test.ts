@@ -11,6 +11,7 @@ import { LeaseLostError } from '../../src/journal/journal.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
 import { Events } from '../../src/telemetry/events.ts';
 import type { House, Visit } from '../../src/visit.ts';
+import { refusalGuard } from '../support/refusal-guard.ts';
 
 const never = new AbortController().signal;
 
@@ -42,6 +43,7 @@ async function overtaken(features: Partial<AuthorityFeatures>): Promise<string[]
     concurrency: 1,
     longestLine: 1,
     timeoutMs: 10_000,
+    guard: refusalGuard(common),
     ...common,
   });
   const house: Pick<House, 'authorities' | keyof typeof common> = {

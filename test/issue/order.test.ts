@@ -10,6 +10,7 @@ import { afterTrouble } from '../../src/lifecycle.ts';
 import { type EventMap, Events } from '../../src/telemetry/events.ts';
 import type { House, Visit } from '../../src/visit.ts';
 import { ManualClock } from '../adapters/manual-clock.ts';
+import { refusalGuard } from '../support/refusal-guard.ts';
 
 const signal = new AbortController().signal;
 const processId = 'process-1';
@@ -59,6 +60,7 @@ function bench(idempotent: boolean, failures: Error[] = [], troubles: Error[] = 
     clock,
     random: () => 0.5,
     events,
+    guard: refusalGuard({ clock, random: () => 0.5 }),
   });
   const house = {
     authorities: new Map([['ca', authority]]),

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
+import { freshStanding } from '../../src/issue/standing.ts';
 import type { Journal, LeasedEntry, Room } from '../../src/journal/journal.ts';
 import { LeaseLostError } from '../../src/journal/journal.ts';
 import { MemoryJournal } from '../../src/journal/memory-journal.ts';
@@ -453,6 +454,56 @@ export function describeJournal(
         await journal.prune(test.clock.now(), 10, never);
         const late = journal.save(entry, { record: {}, room: 'claim' }, never);
         await expect(late).rejects.toThrow(LeaseLostError);
+      });
+    });
+
+    describe('hasten', () => {
+      it('makes what waits in the room due at once, and neither other rooms nor visits', async () => {
+        await open('waits', 'due', 'other', 'visited', 'ended');
+        const taken = new Map((await take()).map((entry) => [entry.processId, entry]));
+        const names = ['waits', 'due', 'other', 'visited', 'ended'] as const;
+        const [waits, due, other, visited, ended] = names.map((name) => taken.get(name));
+        const dueAt = test.clock.now() + 60 * minute;
+        await journal.save(waits!, { record: recordWith('kept'), room: 'claim', dueAt }, never);
+        await journal.save(due!, { record: {}, room: 'claim', dueAt: startsAt }, never);
+        await journal.save(other!, { record: {}, room: 'issue', dueAt }, never);
+        await journal.save(visited!, { record: {}, room: 'claim' }, never);
+        await journal.close(ended!, { outcome: 'gone', record: {} }, never);
+        await journal.hasten('claim', never);
+        const hastened = await take();
+        expect(ids(hastened).toSorted()).toEqual(['due', 'waits']);
+        expect(hastened.find(({ processId }) => processId === 'waits')?.record).toEqual(
+          recordWith('kept'),
+        );
+        await journal.save(visited!, { record: {}, room: 'claim' }, never);
+      });
+    });
+
+    describe('standing', () => {
+      const standing = freshStanding('mark');
+      const later = { ...standing, unread: 1 };
+
+      it('is nothing at first, and then what was written last, for each authority', async () => {
+        expect(await journal.standing('ca', never)).toBeUndefined();
+        expect(await journal.writeStanding('ca', standing, 0, never)).toBe(true);
+        expect(await journal.standing('other', never)).toBeUndefined();
+        expect(await journal.standing('ca', never)).toEqual({ standing, version: 1 });
+        expect(await journal.writeStanding('ca', later, 1, never)).toBe(true);
+        expect(await journal.standing('ca', never)).toEqual({ standing: later, version: 2 });
+      });
+
+      it('is written by one of those who read the same', async () => {
+        expect(await journal.writeStanding('ca', standing, 1, never)).toBe(false);
+        expect(await journal.standing('ca', never)).toBeUndefined();
+        const first = [later, standing, later].map((each) =>
+          journal.writeStanding('ca', each, 0, never),
+        );
+        expect((await Promise.all(first)).filter(Boolean)).toHaveLength(1);
+        const kept = await journal.standing('ca', never);
+        expect(kept?.version).toBe(1);
+        expect(await journal.writeStanding('ca', later, 0, never)).toBe(false);
+        expect(await journal.writeStanding('ca', later, 2, never)).toBe(false);
+        expect(await journal.standing('ca', never)).toEqual(kept);
       });
     });
 

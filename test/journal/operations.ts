@@ -15,6 +15,7 @@ export type Operation =
     }
   | { readonly kind: 'close'; readonly lease: number; readonly outcome: Outcome }
   | { readonly kind: 'prune'; readonly ageMs: number; readonly limit: number }
+  | { readonly kind: 'hasten'; readonly room: Room }
   | { readonly kind: 'next' }
   | { readonly kind: 'summary' };
 
@@ -44,6 +45,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   ),
   fc.record({ kind: fc.constant('close' as const), lease: fc.nat(20), outcome }),
   fc.record({ kind: fc.constant('prune' as const), ageMs: aWhile, limit: fc.nat(2) }),
+  fc.record({ kind: fc.constant('hasten' as const), room }),
   fc.record({ kind: fc.constant('next' as const) }),
   fc.record({ kind: fc.constant('summary' as const) }),
 );
@@ -94,6 +96,8 @@ async function answer(
     }
     case 'prune':
       return journal.prune(now - step.ageMs, step.limit, signal);
+    case 'hasten':
+      return journal.hasten(step.room, signal);
     case 'next':
       return journal.nextDueAt(signal);
     case 'summary':

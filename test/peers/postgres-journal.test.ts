@@ -81,7 +81,7 @@ describe.skipIf(!there)('PostgreSQL', () => {
       await client.connect();
       const { clock, advance } = stoppedClock();
       const show = () => client.query('UPDATE stopped_clock SET now = $1', [clock.now()]);
-      await client.query('TRUNCATE certprov_process RESTART IDENTITY');
+      await client.query('TRUNCATE certprov_process, certprov_standing RESTART IDENTITY');
       await show();
       const journal = await openJournal(database, clock);
       return {

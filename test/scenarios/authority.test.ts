@@ -106,9 +106,9 @@ describe('a CA that takes its time', () => {
   });
 
   it('and then says no ends as ca-rejected', async () => {
-    const { world, process } = worldWith((turn) =>
-      turn < 3 ? { kind: 'pending', pollAfterMs: 60_000 } : { kind: 'reject' },
-    );
+    const decide: Decide = (turn) =>
+      turn < 3 ? { kind: 'pending', pollAfterMs: 60_000 } : { kind: 'reject' };
+    const { world, process } = worldWith(decide, { proven: true });
     await world.untilClosed();
     expect(world.outcome(process)).toBe('refused ca-rejected');
   });

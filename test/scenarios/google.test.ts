@@ -94,6 +94,7 @@ describe('a lost answer', () => {
       const { process, outcome } = await one({
         fates: strokes({ call: 'google.setFailure', trouble }),
         faults: { callAfterEnd },
+        proven: true,
         cas: { default_ca_config: { decide: () => ({ kind: 'reject' }) } },
       });
       expect(outcome).toBe('refused ca-rejected');
@@ -220,7 +221,7 @@ describe('somebody between us and Google', () => {
       for (const status of [400, 404, 407]) {
         const decide =
           method === 'setFailure' ? { decide: () => ({ kind: 'reject' }) as const } : {};
-        const world = new World({ cas: { default_ca_config: decide } });
+        const world = new World({ proven: true, cas: { default_ca_config: decide } });
         const observer = new Observer(world);
         const process = world.add();
         world.start();

@@ -205,13 +205,11 @@ export const hostileAnswers: readonly HostileAnswer[] = [
   ),
   held('its own death', 'ca-unavailable', ...shell('kill -9 $$')),
   held('a command that does not exist', 'ca-misconfigured', './no-such-command'),
-  {
-    tried: 'status 4 with control characters and a secret',
-    command: shell('printf "\\033[31mpassword=hunter2-hunter2\\r\\n" >&2; exit 4'),
-    code: 'ca-rejected',
-    ends: 'refused',
-    happened: 'refused with `ca-rejected`; the device is not told the CA’s words',
-  },
+  held(
+    'status 4 with control characters and a secret',
+    'ca-rejecting',
+    ...shell('printf "\\033[31mpassword=hunter2-hunter2\\r\\n" >&2; exit 4'),
+  ),
 ];
 
 /** The rows of docs/hostile-input.md. */

@@ -1,12 +1,15 @@
+import type { AuthorityStanding } from '../../src/journal/authority-standing.ts';
 import type {
   Closing,
   EntryChange,
   Journal,
   LeasedEntry,
   Notification,
+  Room,
 } from '../../src/journal/journal.ts';
 import { JournalError } from '../../src/journal/journal.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
+import { roomOf } from '../../src/lifecycle.ts';
 import type { Life, Scheduler } from './world-scheduler.ts';
 import type { Wire } from './world-wire.ts';
 
@@ -36,6 +39,7 @@ export interface Kept {
   dueAt: number;
   fence: number;
   leaseMs: number;
+  isLeased: boolean;
 }
 
 export interface WorldJournalOptions {
@@ -78,9 +82,17 @@ export class WorldJournal {
     if (result === 'opened') {
       const record = kept?.closing?.record ?? {};
       const customers = new Set([customer]);
-      this.kept.set(processId, { record, dueAt: now, fence: 0, leaseMs: 0, customers });
+      this.kept.set(processId, {
+        record,
+        dueAt: now,
+        fence: 0,
+        leaseMs: 0,
+        isLeased: false,
+        customers,
+      });
     } else if (kept?.closing === undefined && kept?.record.claim === undefined) {
-      if (kept?.customers.has(customer) === false) kept.dueAt = now;
+      if (kept?.customers.has(customer) === false)
+        Object.assign(kept, { dueAt: now, isLeased: false });
       kept?.customers.add(customer);
     }
     return result;
@@ -91,7 +103,8 @@ export class WorldJournal {
     for (const { processId, fence } of taken) {
       const kept = this.kept.get(processId);
       if (kept === undefined) continue;
-      Object.assign(kept, { fence, leaseMs, dueAt: this.options.scheduler.now() + leaseMs });
+      const dueAt = this.options.scheduler.now() + leaseMs;
+      Object.assign(kept, { fence, leaseMs, dueAt, isLeased: true });
     }
     return taken;
   }
@@ -109,6 +122,7 @@ export class WorldJournal {
     await this.options.store.save(this.#unfenced(leased, kept), { ...change, record }, signal);
     if (kept === undefined) return;
     kept.record = record;
+    kept.isLeased = change.dueAt === undefined;
     kept.dueAt = change.dueAt ?? this.options.scheduler.now() + kept.leaseMs;
     this.onWrite(processId, record);
   }
@@ -123,6 +137,14 @@ export class WorldJournal {
       closedAt: this.options.scheduler.now(),
     });
     this.onWrite(leased.processId, closing.record);
+  }
+
+  async hasten(room: Room, signal: AbortSignal): Promise<void> {
+    await this.options.store.hasten(room, signal);
+    const now = this.options.scheduler.now();
+    for (const kept of this.kept.values()) {
+      if (!kept.isLeased && roomOf(kept.record) === room) kept.dueAt = Math.min(kept.dueAt, now);
+    }
   }
 
   #unfenced(leased: LeasedEntry, kept: Kept | undefined): LeasedEntry {
@@ -213,6 +235,26 @@ class JournalView implements Journal {
   async nextDueAt(): Promise<number | undefined> {
     const next = this.#journal.nextWorkAt();
     return next === Number.POSITIVE_INFINITY ? undefined : next;
+  }
+
+  hasten(room: Room, signal: AbortSignal): Promise<void> {
+    return this.#send('hasten', '', () => this.#journal.hasten(room, signal));
+  }
+
+  standing(authority: string, signal: AbortSignal) {
+    // Looking changes nothing, so it is done at once.
+    return this.#journal.options.store.standing(authority, signal);
+  }
+
+  writeStanding(
+    authority: string,
+    standing: AuthorityStanding,
+    version: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { store } = this.#journal.options;
+    const write = () => store.writeStanding(authority, standing, version, signal);
+    return this.#send('writeStanding', '', write);
   }
 
   summary(signal: AbortSignal) {

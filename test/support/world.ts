@@ -6,11 +6,15 @@ import { CallBudget } from '../../src/google/call-budget.ts';
 import { Authority } from '../../src/issue/authority.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
 import type { CertificateProfile } from '../../src/issue/profile.ts';
+import { nameOfProfile } from '../../src/issue/profile-name.ts';
+import { freshStanding, proven } from '../../src/issue/standing.ts';
+import type { AuthorityStanding } from '../../src/journal/authority-standing.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { MemoryJournal } from '../../src/journal/memory-journal.ts';
 import { type EventMap, Events } from '../../src/telemetry/events.ts';
 import type { House } from '../../src/visit.ts';
 import { Worker } from '../../src/worker.ts';
+import { markOf, refusalGuard } from './refusal-guard.ts';
 import { WorldCa, type WorldCaOptions } from './world-ca.ts';
 import { WorldGoogle } from './world-google.ts';
 import { WorldInbox } from './world-inbox.ts';
@@ -42,6 +46,8 @@ export interface WorldOptions {
   readonly requestsPerSecond?: number;
   readonly concurrency?: number;
   readonly issuingHours?: number;
+  /** The CAs have issued for every profile before this world began. */
+  readonly proven?: boolean;
   /** Authorities trust only the CA's own root. */
   readonly checksChain?: boolean;
 }
@@ -66,6 +72,7 @@ const profile: CertificateProfile = {
 };
 
 export const hourMs = 3_600_000;
+const never = new AbortController().signal;
 
 export class World {
   readonly scheduler = new Scheduler();
@@ -83,6 +90,8 @@ export class World {
     ['user_profile', profile],
   ]);
   readonly missing = new Set<string>();
+  /** What the authorities' configuration says: instances are started with it from now on. */
+  configuration = 'the first';
   /** What issued certificates must chain to; empty: not checked. */
   roots: readonly Uint8Array[] = [];
   onDeath: (life: Life) => void = () => undefined;
@@ -118,6 +127,7 @@ export class World {
     });
     for (const [name, ca] of Object.entries(options.cas ?? { default_ca_config: {} })) {
       this.cas.set(name, new WorldCa({ scheduler, wire, idempotent: true, ...ca }));
+      if (options.proven === true) void store.writeStanding(name, this.#proven(), 0, never);
     }
   }
 
@@ -217,6 +227,13 @@ export class World {
     }
   }
 
+  #proven(): AuthorityStanding {
+    return [...this.profiles].reduce(
+      (standing, [name, each]) => proven(standing, nameOfProfile(name, each)),
+      freshStanding(this.configuration),
+    );
+  }
+
   #house(life: Life, wrap: (ca: CertificateAuthority) => CertificateAuthority): House {
     const { unmatched = 'refuse', issuingHours = 72 } = this.#options;
     const clock = this.scheduler.clockOf(life);
@@ -224,6 +241,8 @@ export class World {
     const { random } = this;
     const { requestsPerSecond, concurrency = 8, visits = 50, checksChain = false } = this.#options;
     const authorities = new Map<string, Authority>();
+    // An instance keeps the configuration that it was started with.
+    const { configuration } = this;
     for (const [reference, ca] of this.cas) {
       if (this.missing.has(reference)) continue;
       authorities.set(
@@ -242,6 +261,13 @@ export class World {
           clock,
           random,
           events,
+          guard: refusalGuard({
+            reference,
+            clock,
+            random,
+            store: this.journal.viewOf(life),
+            mark: markOf(() => configuration),
+          }),
         }),
       );
     }

@@ -45,6 +45,16 @@ interface Ports {
 export type Port = keyof Ports;
 
 const claimOnly = 'only the claim asks for it';
+const withAuthority = 'no authority has answered';
+const seldomChanges =
+  'an authority’s standing changes with its first certificate, and then hardly ever';
+const standingChanges = {
+  loops: seldomChanges,
+  'ask-signature': seldomChanges,
+  order: seldomChanges,
+  'await-certificate': seldomChanges,
+  deliver: seldomChanges,
+};
 const loopsOnly = 'no step does it, only the loops';
 const unwatched = 'Google’s record is not looked at here';
 
@@ -90,6 +100,9 @@ const rules: { readonly [P in Port]: Readonly<Record<MethodOf<Ports[P]>, Rule>> 
     summary: { where: ['loops'], elsewhere: loopsOnly },
     prune: { where: ['loops'], elsewhere: loopsOnly },
     probe: { where: ['loops'], elsewhere: loopsOnly },
+    hasten: { where: [], elsewhere: loopsOnly, seldom: { loops: 'it is done at the start only' } },
+    standing: { where: ['loops'], elsewhere: withAuthority, seldom: standingChanges },
+    writeStanding: { where: [], elsewhere: withAuthority, seldom: standingChanges },
     save: {
       where: stages.filter((stage) => stage !== 'deliver'),
       elsewhere: 'every write belongs to a stage',

@@ -13,8 +13,8 @@ import type { Opaque } from '../../src/journal/process-record.ts';
 
 /*
  * A CA that knows no idempotency key, for the campaign: every order gives another certificate, each in the
- * ledger under `requestId/chance`. A profile's template says what it does: `pending` leaves the order
- * pending for a second, `rejected` declines it.
+ * ledger under `requestId/chance`. A profile's template `pending` leaves an order pending for a second. With it users are
+ * declined in the end; it has issued for a device of the profile by then, so that it is believed.
  */
 
 const options = z.strictObject({
@@ -66,16 +66,21 @@ class SurplusCa implements CertificateAuthority {
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     const key = `${request.requestId}/${randomBytes(8).toString('hex')}`;
     const { template } = request.wanted;
-    if (template === 'rejected') return { kind: 'rejected', reason: 'An officer said no.' };
-    if (template === 'pending') return { kind: 'pending', ticket: key, pollAfterMs: 1_000 };
+    const pollAfterMs = isDeclined(request) ? 3_000 : 1_000;
+    if (template === 'pending') return { kind: 'pending', ticket: key, pollAfterMs };
     return this.#inner.issue({ ...request, requestId: key }, signal);
   }
 
   async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    if (isDeclined(request)) return { kind: 'rejected', reason: 'An officer said no.' };
     return this.#inner.issue({ ...request, requestId: String(ticket) }, signal);
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {
     return this.#inner[Symbol.asyncDispose]();
   }
+}
+
+function isDeclined({ subject, wanted }: IssueRequest): boolean {
+  return wanted.template === 'pending' && subject.kind === 'user';
 }

@@ -46,6 +46,7 @@ export async function runHistory(
   trace?: (line: string) => void,
 ): Promise<Tally> {
   const chance = seededRandom(seed ^ 0x51ab_7e11);
+  const aside = seededRandom(seed ^ 0x7a3e_c0de);
   const tally: Tally = {
     crashes: 0,
     zombies: 0,
@@ -57,17 +58,20 @@ export async function runHistory(
     breaches: [],
   };
   const luck = luckOf(chance);
-  const orders = decisionsOf(chance);
+  const { decide, isHopeless } = decisionsOf(chance);
   const world = new World({
     seed,
     without,
     trace,
     faults: switchesOf(chance),
     ackLost: pick(chance, [0, 0, 0.2]),
-    fates: (call) => fateOf(call, luck, chance, tally),
+    // A chance of its own: what is written about the authority leaves the seeds of everything else as they were.
+    fates: (call) => fateOf(call, luck, call.method === 'writeStanding' ? aside : chance, tally),
     cas: {
-      default_ca_config: { idempotent: chance() < 0.5, decide: (_order, turn) => orders(turn) },
+      default_ca_config: { idempotent: chance() < 0.5, decide: (_order, turn) => decide(turn) },
     },
+    // Until then one order a minute is tried, and nothing new is to be learnt from it.
+    issuingHours: isHopeless ? 2 : 72,
   });
   const observer = new Observer(world);
   people(world, chance);
@@ -133,17 +137,24 @@ function switchesOf(chance: Chance): FaultChanges {
 }
 
 /** What the CA does with the how-many-th request for an order. */
-function decisionsOf(chance: Chance): (turn: number) => Decision {
+function decisionsOf(chance: Chance): {
+  readonly decide: (turn: number) => Decision;
+  readonly isHopeless: boolean;
+} {
   const kind = chance();
   const patience = 1 + Math.floor(chance() * 4);
   const cut = pick(chance, ['other-key', 'is-ca', 'wrong-names', 'garbage'] as const);
   let bad = 1;
-  return (turn) => {
+  // Some reject for a while, some for ever.
+  const isHopeless = kind > 0.99;
+  let rejections = isHopeless ? Number.POSITIVE_INFINITY : Math.ceil((kind - 0.96) * 300);
+  const decide = (turn: number): Decision => {
     if (kind < 0.15 && turn <= patience) return { kind: 'pending', pollAfterMs: 20_000 };
-    if (kind > 0.96) return { kind: 'reject' };
+    if (kind > 0.96 && rejections-- > 0) return { kind: 'reject' };
     if (kind > 0.9 && bad-- > 0) return { kind: 'issue', cut };
     return { kind: 'issue' };
   };
+  return { decide, isHopeless };
 }
 
 function people(world: World, chance: Chance): void {

@@ -1,0 +1,130 @@
+import { resolve } from 'node:path';
+import { readRootFile } from './config/root-file.ts';
+import type { AuthorityConfig, Config } from './config.ts';
+import { CallBudget } from './google/call-budget.ts';
+import { Authority } from './issue/authority.ts';
+import type { CertificateAuthority, ConnectContext } from './issue/certificate-authority.ts';
+import { configurationMark } from './issue/configuration-mark.ts';
+import { RefusalGuard } from './issue/refusal-guard.ts';
+import { connectRenewed } from './issue/renewed-connection.ts';
+import { readSecret } from './issue/secret.ts';
+import { StandingBook } from './issue/standing-book.ts';
+import type { Journal } from './journal/journal.ts';
+import type { ServiceContext } from './service.ts';
+import { onBehalfOf } from './telemetry/stray-errors.ts';
+
+/* Makes an authority of its part of the configuration. */
+
+/** Connects an adapter. @throws when it cannot, with its name. */
+export async function connect(
+  reference: string,
+  authority: AuthorityConfig,
+  config: Config,
+  context: ServiceContext,
+): Promise<CertificateAuthority> {
+  try {
+    const renewal = {
+      reference,
+      directory: config.directory,
+      clock: context.clock,
+      events: context.events,
+      connect: (inner: ConnectContext) =>
+        onBehalfOf(reference, () =>
+          authority.definition.connect(authority.options, inner, context.signal),
+        ),
+    };
+    return await connectRenewed(renewal, connectContext(reference, config, context));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`The authority ${reference} (${authority.kind}) cannot be used: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Those of the configuration, and those that the kind has made just now. */
+async function allRoots(
+  reference: string,
+  { roots, lateRootFiles }: AuthorityConfig,
+): Promise<readonly Uint8Array[]> {
+  try {
+    const late = await Promise.all(lateRootFiles.map(readRootFile));
+    return [...roots, ...late.flat()];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`The roots of the authority ${reference} cannot be read: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+/** An authority that finds ever new words is not listened to for ever. */
+const mostWarnings = 100;
+
+function connectContext(
+  authority: string,
+  config: Config,
+  { clock, events }: ServiceContext,
+): ConnectContext {
+  const told = new Set<string>();
+  return {
+    clock,
+    resolvePath: (path) => resolve(config.directory, path),
+    readSecret: (secret) => readSecret(secret, process.env, config.directory),
+    warn(message) {
+      if (told.has(message) || told.size >= mostWarnings) return;
+      told.add(message);
+      events.emit('notice', { authority, message });
+    },
+  };
+}
+
+/** Puts an adapter behind its limits and its guard. */
+export async function authorityOf(
+  reference: string,
+  authority: AuthorityConfig,
+  adapter: CertificateAuthority,
+  journal: Journal,
+  config: Config,
+  context: ServiceContext,
+): Promise<Authority> {
+  const { clock, random, events } = context;
+  const { requestsPerSecond } = authority;
+  // No burst: the limit is a promise to the CA, in every second.
+  const budget =
+    requestsPerSecond === undefined
+      ? {}
+      : { budget: new CallBudget({ requestsPerSecond, burst: 1, clock }) };
+  return new Authority({
+    reference,
+    adapter,
+    roots: await allRoots(reference, authority),
+    mayDrop: authority.mayDrop,
+    mayAdd: authority.mayAdd,
+    concurrency: authority.concurrency,
+    // A slow authority's line leaves most of the visits to the others.
+    longestLine: Math.ceil(config.limits.visits / 4),
+    timeoutMs: authority.timeoutSeconds * 1_000,
+    clock,
+    random,
+    events,
+    guard: guardOf(reference, authority, journal, config, context),
+    ...budget,
+  });
+}
+
+function guardOf(
+  reference: string,
+  authority: AuthorityConfig,
+  journal: Journal,
+  config: Config,
+  context: ServiceContext,
+): RefusalGuard {
+  const { definition: _code, roots: _trusted, lateRootFiles: _made, ...settings } = authority;
+  const { resolvePath, readSecret } = connectContext(reference, config, context);
+  const mark = configurationMark({ settings, resolvePath, readSecret });
+  const book = new StandingBook({ reference, store: journal, mark });
+  const { rejectedDevices } = config.limits;
+  const { clock, random } = context;
+  return new RefusalGuard({ reference, book, rejectedDevices, clock, random });
+}

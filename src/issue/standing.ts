@@ -1,0 +1,172 @@
+import type { AuthorityStanding, Hold, ProfileStanding } from '../journal/authority-standing.ts';
+
+/*
+ * Whether an authority's answers may be believed. Pure rules over what the journal keeps; each gives the very same
+ * object back when nothing changes, so that a good day writes nothing.
+ *
+ * A rejection ends a person's day, so it is believed from an authority that has shown, since its configuration last
+ * changed, that it issues for this profile. Until then, and when several devices in a row are rejected, the fault is
+ * more likely an administrator's than theirs: the profile is held, and one order a minute is tried. Likewise an answer
+ * that cannot be read may be a certificate that nobody knows: after the second in a row a single order is tried,
+ * more and more rarely.
+ */
+
+/** While every order is rejected one is tried this often, over all instances together. */
+const tryRejectedEveryMs = 60_000;
+
+/** An order whose answer is not understood may make a certificate each time: the pause doubles from one to the other. */
+const tryUnansweredAfterMs = { least: 5 * 60_000, most: 6 * 60 * 60_000 };
+
+/** Answers in a row that cannot be read before no more is ordered. */
+const mostUnread = 2;
+/** An outage looks like this once, or twice where it flaps; one that only orders bring about goes on. */
+const mostSilent = 3;
+
+/** A profile that is changed gets a new name: the oldest go. */
+const mostProfiles = 100;
+
+const unknownProfile: ProfileStanding = { proven: false, rejected: [] };
+
+export function freshStanding(mark: string): AuthorityStanding {
+  return { mark, profiles: {}, unread: 0, silent: 0, unanswered: 0 };
+}
+
+/** It issued a certificate for the profile that passed its check. */
+export function proven(standing: AuthorityStanding, profile: string): AuthorityStanding {
+  const before = standing.profiles[profile];
+  const isSettled = before?.proven === true && before.rejected.length === 0;
+  const after = understood(standing);
+  if (isSettled && before.hold === undefined) return after;
+  return withProfile(after, profile, { proven: true, rejected: [] });
+}
+
+/** It took a request of the profile without rejecting it. */
+export function accepted(
+  standing: AuthorityStanding,
+  profile: string,
+  call: Hold['call'],
+): AuthorityStanding {
+  const after = call === 'issue' ? understood(standing) : standing;
+  const before = after.profiles[profile];
+  if (before?.hold?.call !== call) return after;
+  const { hold: _lifted, ...rest } = before;
+  return withProfile(after, profile, rest);
+}
+
+/** It answered an order in a way that was understood. */
+function understood(standing: AuthorityStanding): AuthorityStanding {
+  const { hold, unread, silent, ...rest } = standing;
+  if (hold === undefined && unread === 0 && silent === 0) return standing;
+  return { ...rest, unread: 0, silent: 0 };
+}
+
+export interface Rejection {
+  readonly profile: string;
+  readonly call: Hold['call'];
+  /** A hash of who asked. */
+  readonly device: string;
+  readonly words: string;
+  readonly at: number;
+  /** So many devices in a row are not believed. */
+  readonly mostInARow: number;
+}
+
+/** It rejected a request. Held afterwards: the rejection is not to be believed. */
+export function rejected(standing: AuthorityStanding, rejection: Rejection): AuthorityStanding {
+  const { profile, call, device, words, at, mostInARow } = rejection;
+  const after = call === 'issue' ? understood(standing) : standing;
+  const before = after.profiles[profile] ?? unknownProfile;
+  const { hold } = before;
+  if (hold?.call === call && hold.words === words) return after;
+  const row = [...new Set([...before.rejected, device])].slice(0, mostInARow);
+  const isBelieved = hold === undefined && before.proven && row.length < mostInARow;
+  if (isBelieved) {
+    if (row.length === before.rejected.length) return after;
+    return withProfile(after, profile, { ...before, rejected: row });
+  }
+  const held: Hold = {
+    call,
+    words,
+    since: hold?.since ?? at,
+    nextTryAt: hold?.nextTryAt ?? at + tryRejectedEveryMs,
+    tries: hold?.tries ?? 0,
+  };
+  return withProfile(after, profile, { ...before, rejected: row, hold: held });
+}
+
+/**
+ * An order left, and its answer was not understood: it came and could not be read (`unread`), none came and that was
+ * the one too many with which the authority counts as down (`silent`), or none came.
+ */
+export function unanswered(
+  standing: AuthorityStanding,
+  how: 'unread' | 'silent' | 'once',
+  words: string,
+  at: number,
+): AuthorityStanding {
+  const after = {
+    ...standing,
+    unanswered: standing.unanswered + 1,
+    unread: standing.unread + (how === 'unread' ? 1 : 0),
+    silent: standing.silent + (how === 'silent' ? 1 : 0),
+  };
+  if (after.hold !== undefined) return { ...after, hold: { ...after.hold, words } };
+  if (after.unread < mostUnread && after.silent < mostSilent) return after;
+  const nextTryAt = at + tryUnansweredAfterMs.least;
+  return { ...after, hold: { call: 'issue', words, since: at, nextTryAt, tries: 0 } };
+}
+
+/** What holds a call for the profile back, the authority's own first. */
+export function holdsOf(
+  { hold, profiles }: AuthorityStanding,
+  profile: string,
+  call: Hold['call'],
+): readonly Hold[] {
+  const both = [hold, profiles[profile]?.hold];
+  return both.filter((each) => each !== undefined).filter((each) => each.call === call);
+}
+
+/** Takes the next try of a call for itself; the same standing when it is not yet time, or nothing is held. */
+export function tryTaken(
+  standing: AuthorityStanding,
+  profile: string,
+  call: Hold['call'],
+  now: number,
+): AuthorityStanding {
+  const holds = holdsOf(standing, profile, call);
+  if (holds.length === 0 || !holds.every((each) => isDue(each, now))) return standing;
+  const { hold } = standing;
+  const { least, most } = tryUnansweredAfterMs;
+  const next =
+    hold === undefined
+      ? standing
+      : {
+          ...standing,
+          hold: tried(hold, now + Math.min(most, least * 2 ** Math.min(30, hold.tries + 1))),
+        };
+  const before = next.profiles[profile];
+  if (before?.hold?.call !== call) return next;
+  return withProfile(next, profile, {
+    ...before,
+    hold: tried(before.hold, now + tryRejectedEveryMs),
+  });
+}
+
+/** Whether it may be tried again. A time that lies further ahead than any pause was written by a clock that was wrong. */
+export function isDue({ nextTryAt }: Hold, now: number): boolean {
+  return now >= nextTryAt || nextTryAt - now > tryUnansweredAfterMs.most;
+}
+
+function tried(hold: Hold, nextTryAt: number): Hold {
+  return { ...hold, nextTryAt, tries: hold.tries + 1 };
+}
+
+function withProfile(
+  standing: AuthorityStanding,
+  profile: string,
+  change: ProfileStanding,
+): AuthorityStanding {
+  const { [profile]: _before, ...others } = standing.profiles;
+  const kept = Object.entries(others).slice(1 - mostProfiles);
+  return { ...standing, profiles: Object.fromEntries([...kept, [profile, change]]) };
+}

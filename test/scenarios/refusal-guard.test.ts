@@ -1,0 +1,249 @@
+import { describe, expect, it } from 'vitest';
+import { ProvisioningError } from '../../src/errors.ts';
+import { hourMs, World, type WorldOptions } from '../support/world.ts';
+import type { Decision } from '../support/world-ca.ts';
+import { Observer } from '../support/world-invariants.ts';
+
+const minuteMs = 60_000;
+const rejects: Decision = { kind: 'reject' };
+const issues: Decision = { kind: 'issue' };
+
+/** A CA that decides as `decide` says at the moment, and so many devices. */
+function fleet(count: number, options: WorldOptions & { readonly idempotent?: boolean } = {}) {
+  const { idempotent = true, ...rest } = options;
+  const ca = { decide: (_device: string): Decision => issues };
+  const world = new World({
+    ...rest,
+    cas: { default_ca_config: { idempotent, decide: (order) => ca.decide(order.processId) } },
+  });
+  const observer = new Observer(world);
+  const add = (more: number) => Array.from({ length: more }, () => world.add());
+  const devices = add(count);
+  const outcomes = () => devices.map((each) => world.outcome(each));
+  const orders = () => world.ca().calls.filter(({ method }) => method === 'issue').length;
+  const problem = () => world.instances.at(-1)?.authorities.get('default_ca_config')?.problem;
+  const restart = async (configuration: string) => {
+    for (const { stop } of world.instances) stop.abort();
+    await world.until(() => world.instances.every(({ ended }) => ended !== undefined), hourMs);
+    world.configuration = configuration;
+    world.start();
+  };
+  return { world, ca, observer, devices, add, outcomes, orders, problem, restart };
+}
+
+describe('an authority that has not issued since its configuration changed', () => {
+  it('and rejects every order holds 50 of 50, is red within a minute, tries one a minute, and delivers all once it is corrected', async () => {
+    const { world, ca, observer, devices, outcomes, orders, problem, restart } = fleet(50);
+    ca.decide = () => rejects;
+    world.start();
+    await world.pass(minuteMs);
+    expect(problem()?.message).toMatch(/^every order is rejected: The policy of this world\. /);
+    expect(world.heardOf('authority')).toMatchObject([{ up: false, held: 'rejected' }]);
+    const first = orders();
+    expect(first).toBeLessThanOrEqual(50);
+    await world.pass(20 * minuteMs);
+    expect(orders() - first).toBeLessThanOrEqual(20);
+    expect(orders() - first).toBeGreaterThan(15);
+    expect(world.heardOf('closed')).toEqual([]);
+    expect(new Set(world.heardOf('trouble').map(({ code }) => code))).toEqual(
+      new Set(['ca-rejecting']),
+    );
+    ca.decide = () => issues;
+    await restart('corrected');
+    const correctedAt = world.now;
+    await world.untilClosed();
+    expect(outcomes()).toEqual(devices.map(() => 'delivered'));
+    expect(world.now - correctedAt).toBeLessThan(3 * minuteMs);
+    expect(problem()).toBeUndefined();
+    expect(observer.finish()).toEqual([]);
+  });
+
+  it('is freed by the first order that succeeds, without a restart, over all instances', async () => {
+    const { world, ca, outcomes, orders } = fleet(20);
+    ca.decide = () => rejects;
+    world.start();
+    world.start();
+    await world.pass(5 * minuteMs);
+    const before = orders();
+    await world.pass(10 * minuteMs);
+    // Two instances try no more than one.
+    expect(orders() - before).toBeLessThanOrEqual(10);
+    ca.decide = () => issues;
+    const mendedAt = world.now;
+    await world.untilClosed();
+    expect(new Set(outcomes())).toEqual(new Set(['delivered']));
+    expect(world.now - mendedAt).toBeLessThan(4 * minuteMs);
+  });
+
+  it('refuses when limits.issuingHours has passed, and not before', async () => {
+    const { world, ca, devices } = fleet(1, { issuingHours: 1 });
+    ca.decide = () => rejects;
+    world.start();
+    await world.untilClosed();
+    expect(devices.map((each) => world.outcome(each))).toEqual(['refused ca-rejecting']);
+    expect((world.now - (devices[0]?.startedAtMs ?? 0)) / hourMs).toBeCloseTo(1, 0);
+  });
+
+  it('holds one bad device and not the others, and refuses it as soon as it has issued', async () => {
+    const { world, ca, devices, outcomes } = fleet(10);
+    const bad = devices[0]?.id;
+    ca.decide = (device) => (device === bad ? rejects : issues);
+    world.start();
+    await world.untilClosed(hourMs);
+    expect(outcomes()).toEqual(['refused ca-rejected', ...devices.slice(1).map(() => 'delivered')]);
+  });
+
+  it('holds what its prepare() refuses, too', async () => {
+    const { world, outcomes } = fleet(5);
+    let isMended = false;
+    let asked = 0;
+    world.start((inner) => ({
+      ...inner,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+      prepare: async () => {
+        asked += 1;
+        if (!isMended) throw new ProvisioningError('name-invalid', 'No e-mail addresses here.');
+        return {};
+      },
+    }));
+    await world.pass(10 * minuteMs);
+    expect(asked).toBeLessThan(20);
+    expect(outcomes()).toEqual(Array(5).fill('open'));
+    isMended = true;
+    await world.untilClosed(hourMs);
+    expect(outcomes()).toEqual(Array(5).fill('delivered'));
+  });
+});
+
+describe('an authority that has issued', () => {
+  it('refuses a single bad device at once', async () => {
+    const { world, ca, devices } = fleet(1, { proven: true });
+    ca.decide = () => rejects;
+    world.start();
+    await world.untilClosed(minuteMs);
+    expect(devices.map((each) => world.outcome(each))).toEqual(['refused ca-rejected']);
+  });
+
+  it('is not believed any more after five devices in a row', async () => {
+    const { world, ca, add, outcomes, problem } = fleet(0, { proven: true });
+    ca.decide = () => rejects;
+    world.start();
+    const late = add(20);
+    await world.pass(5 * minuteMs);
+    const ends = () => late.map((each) => world.outcome(each));
+    expect(ends().filter((end) => end === 'refused ca-rejected').length).toBe(4);
+    expect(ends().filter((end) => end === 'open').length).toBe(16);
+    expect(problem()?.code).toBe('ca-rejecting');
+    ca.decide = () => issues;
+    await world.untilClosed(hourMs);
+    expect(ends().filter((end) => end === 'delivered').length).toBe(16);
+    expect(outcomes()).toEqual([]);
+  });
+
+  it('is asked to prove itself again when its configuration or the profile was changed', async () => {
+    for (const change of ['configuration', 'profile'] as const) {
+      const { world, ca, restart, add } = fleet(3);
+      world.start();
+      await world.untilClosed(hourMs);
+      ca.decide = () => rejects;
+      if (change === 'profile') {
+        const [name, profile] = [...world.profiles][0] ?? [];
+        if (name === undefined || profile === undefined) throw new Error('There is a profile.');
+        world.profiles.set(name, { ...profile, template: 'Mistyped' });
+        await restart('the first');
+      } else await restart('with a wrong challenge');
+      const late = add(8);
+      await world.pass(5 * minuteMs);
+      expect(late.map((each) => world.outcome(each))).toEqual(late.map(() => 'open'));
+      ca.decide = () => issues;
+      await world.untilClosed(hourMs);
+      expect(late.map((each) => world.outcome(each))).toEqual(late.map(() => 'delivered'));
+    }
+  });
+
+  it('writes nothing about itself for a certificate, but for the first', async () => {
+    const { world, devices } = fleet(10);
+    let writes = 0;
+    const { store } = world.journal.options;
+    const write = store.writeStanding.bind(store);
+    store.writeStanding = (...change) => {
+      writes += 1;
+      return write(...change);
+    };
+    world.start();
+    await world.untilClosed();
+    expect(devices.every(({ accepted }) => accepted)).toBe(true);
+    // Orders that were under way together may each have written it.
+    expect(writes).toBeLessThanOrEqual(8);
+    writes = 0;
+    for (let more = 0; more < 10; more += 1) world.add();
+    await world.untilClosed();
+    expect(writes).toBe(0);
+  });
+});
+
+describe('an order whose answer is not understood', () => {
+  const unread = (): Decision => ({
+    kind: 'fail',
+    error: new ProvisioningError('ca-bad-answer', 'The reply is AES-GCM, which cannot be read.'),
+  });
+
+  it('is told each time, and after the second no more is ordered but one now and then', async () => {
+    const { world, ca, orders, outcomes, problem } = fleet(1, { idempotent: false });
+    ca.decide = unread;
+    world.start();
+    await world.pass(4 * minuteMs);
+    expect(orders()).toBe(2);
+    expect(problem()?.message).toMatch(/not understood: The reply is AES-GCM/);
+    expect(world.heardOf('authority').at(-1)).toMatchObject({ up: false, held: 'unanswered' });
+    await world.pass(24 * hourMs);
+    // After 5 minutes, then 10, 20, … and 6 hours at most.
+    expect(orders()).toBeLessThanOrEqual(12);
+    expect(orders()).toBeGreaterThan(7);
+    const told = world.heardOf('orphan');
+    expect(told).toHaveLength(orders());
+    expect(new Set(told.map(({ requestId }) => requestId)).size).toBe(1);
+    ca.decide = () => issues;
+    await world.untilClosed();
+    expect(outcomes()).toEqual(['delivered']);
+    expect(problem()).toBeUndefined();
+  });
+
+  it('is ordered at once after the configuration was changed', async () => {
+    const { world, ca, restart, outcomes } = fleet(5, { idempotent: false });
+    ca.decide = unread;
+    world.start();
+    await world.pass(3 * hourMs);
+    ca.decide = () => issues;
+    await restart('with another cipher');
+    await world.untilClosed(7 * minuteMs);
+    expect(outcomes()).toEqual(Array(5).fill('delivered'));
+  });
+
+  it('holds an authority whose answers never come although it looks well, and frees it by itself', async () => {
+    const { world, ca, orders, outcomes, problem } = fleet(8, { idempotent: false });
+    ca.decide = () => ({
+      kind: 'fail',
+      error: new ProvisioningError('ca-unavailable', 'The connection was closed.'),
+    });
+    world.start();
+    await world.pass(3 * hourMs);
+    expect(problem()?.code).toBe('ca-bad-answer');
+    expect(orders()).toBeLessThan(40);
+    ca.decide = () => issues;
+    await world.untilClosed();
+    expect(outcomes()).toEqual(Array(8).fill('delivered'));
+  });
+
+  it('that never left is no reason to tell of it or to hold anything', async () => {
+    const { world, ca, problem } = fleet(5, { idempotent: false });
+    ca.decide = () => ({
+      kind: 'fail',
+      error: new ProvisioningError('ca-bad-answer', 'No token.', { unanswered: false }),
+    });
+    world.start();
+    await world.pass(10 * minuteMs);
+    expect(world.heardOf('orphan')).toEqual([]);
+    expect(problem()).toBeUndefined();
+  });
+});
