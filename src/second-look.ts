@@ -23,7 +23,9 @@ export function isConfirmed(record: ProcessRecord, kind: Verdict, now: number): 
 /** What follows when a verdict is heard that is not confirmed: it is written down, and waited out. */
 export function heard(record: ProcessRecord, kind: Verdict, now: number): Wait {
   const { verdict: before } = record;
-  const verdict = before?.kind === kind ? before : { kind, heardAt: now };
+  // One from the future was heard before the clock was set back: nobody knows how long ago.
+  const stands = before?.kind === kind && before.heardAt <= now;
+  const verdict = stands ? before : { kind, heardAt: now };
   const forMs = Math.max(0, verdict.heardAt + verdictPauseMs - now);
   return { kind: 'wait', record, forMs, verdict };
 }

@@ -137,6 +137,12 @@ describe('afterTrouble', () => {
       kind: 'end',
       outcome: 'gone',
     });
+    // The clock was set back: the pause begins anew, and is no longer than ever.
+    expect(afterTrouble(error, record, limits, -1e10)).toMatchObject({
+      kind: 'wait',
+      forMs: 15_000,
+      record: { verdict: { heardAt: -1e10 } },
+    });
   });
 
   it('refuses nothing and closes nothing for a look that Google will not answer', () => {
