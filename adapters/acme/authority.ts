@@ -9,13 +9,12 @@ import type {
   RevocationReason,
 } from '../../src/issue/certificate-authority.ts';
 import type { Opaque } from '../../src/journal/process-record.ts';
-import { readCertificate } from '../../src/x509/certificate.ts';
-import { readCertificates } from '../../src/x509/pem.ts';
 import type { AdapterHttp } from '../shared/http.ts';
 import type { CommandRunner } from '../shared/run-command.ts';
 import { beforeOrder } from '../shared/status-problem.ts';
 import { type AccountOptions, AcmeClient } from './client.ts';
 import { certifiableNames, dnsNamesOf } from './identifiers.ts';
+import { issued } from './issued.ts';
 import { type OrderState, walkOrder } from './order.ts';
 import { AcmeProblem, asProvisioningError, isRefusal } from './problem.ts';
 import type { Signer } from './signer.ts';
@@ -45,6 +44,11 @@ const ticketShape = z.object({
   looks: z.int().min(0).default(0),
 });
 type Ticket = z.output<typeof ticketShape>;
+
+/** The server, or the one that is configured now, does not know the order as ours. */
+interface Lost {
+  readonly kind: 'lost';
+}
 
 /** A new order after one that came to nothing waits this long, doubling up to an hour. */
 const newOrderPauseMs = 30_000;
@@ -81,7 +85,7 @@ export class AcmeAuthority implements CertificateAuthority {
   readonly #options: AcmeOptions;
   readonly #wire: AcmeWire;
   readonly #client: AcmeClient;
-  /** Orders of which operators were told why they do not get on: each once. */
+  /** Orders of which operators were told why they do not get on, or failed: each once. */
   readonly #told = new Set<string>();
   /** Why there is no account, which check() believes for a while. */
   #refused: { readonly problem: AcmeProblem; readonly until: number } | undefined;
@@ -187,29 +191,24 @@ export class AcmeAuthority implements CertificateAuthority {
     }
   }
 
-  /** `lost`: the server, or the one that is configured now, does not know the order as ours. */
   async #walk(
     { orderUrl, madeBy }: Ticket,
     { csr }: IssueRequest,
     signal: AbortSignal,
-  ): Promise<OrderState | { readonly kind: 'lost' }> {
+  ): Promise<Exclude<OrderState, { kind: 'unknown' }> | Lost> {
     if (!this.#wire.isHere(orderUrl)) return { kind: 'lost' };
     const { clock, solver, waitMs, signer } = this.#options;
-    try {
-      return await walkOrder(this.#client, orderUrl, csr, { clock, solver, waitMs }, signal);
-    } catch (error) {
-      // A proxy's page says nothing about the order.
-      if (!(error instanceof AcmeProblem) || !error.isServers) throw error;
-      const isUnknown = error.status === 404;
-      if (!isUnknown && error.type !== 'unauthorized') throw error;
-      if (madeBy !== undefined && madeBy.key !== (await signer.thumbprint())) {
-        throw anothersOrder(error);
-      }
-      // The same key has another account now: the server was set up anew.
-      const isNew = madeBy !== undefined && madeBy.account !== (await this.#client.account(signal));
-      if (isUnknown || isNew) return { kind: 'lost' };
-      throw error;
+    const limits = { clock, solver, waitMs };
+    const state = await walkOrder(this.#client, orderUrl, csr, limits, signal);
+    if (state.kind !== 'unknown') return state;
+    const { problem } = state;
+    if (madeBy !== undefined && madeBy.key !== (await signer.thumbprint())) {
+      throw anothersOrder(problem);
     }
+    // The same key has another account now: the server was set up anew.
+    const isNew = madeBy !== undefined && madeBy.account !== (await this.#client.account(signal));
+    if (problem.status === 404 || isNew) return { kind: 'lost' };
+    throw problem;
   }
 
   async #newOrder(request: IssueRequest, attempt: number, signal: AbortSignal): Promise<Ticket> {
@@ -242,7 +241,7 @@ export class AcmeAuthority implements CertificateAuthority {
     signal: AbortSignal,
   ): Promise<Issuance> {
     if (isRefusal(problem.type)) return { kind: 'rejected', reason: problem.message };
-    if (this.#tellsFirst(ticket.orderUrl)) {
+    if (this.#tellsFirst('invalid', ticket)) {
       throw new ProvisioningError('ca-misconfigured', `${problem.message}. A new order is made.`, {
         cause: problem,
         retryAfterMs: pauseAfter(ticket.attempt),
@@ -256,7 +255,7 @@ export class AcmeAuthority implements CertificateAuthority {
     const { pollMs } = this.#options;
     const rarer = Math.min(rarestLookMs, pollMs * 2 ** Math.min(ticket.looks, 10));
     const pauseMs = Math.max(pollMs, rarer, state.retryAfterMs);
-    if (state.said !== undefined && this.#tellsFirst(ticket.orderUrl)) {
+    if (state.said !== undefined && this.#tellsFirst('waiting', ticket)) {
       throw new ProvisioningError(
         'ca-misconfigured',
         `The order does not get on: ${state.said}. It is looked at again.`,
@@ -266,11 +265,12 @@ export class AcmeAuthority implements CertificateAuthority {
     return this.#pending({ ...ticket, looks: ticket.looks + 1 }, pauseMs);
   }
 
-  /** True when nothing was told about this order; after a restart it is told once more. */
-  #tellsFirst(orderUrl: string): boolean {
-    if (this.#told.has(orderUrl)) return false;
+  /** True when this was not told of the order; after a restart it is told once more. */
+  #tellsFirst(what: OrderState['kind'], { orderUrl }: Ticket): boolean {
+    const key = `${what} ${orderUrl}`;
+    if (this.#told.has(key)) return false;
     if (this.#told.size >= mostRemembered) this.#told.clear();
-    this.#told.add(orderUrl);
+    this.#told.add(key);
     return true;
   }
 
@@ -291,22 +291,4 @@ function anothersOrder(error: AcmeProblem): ProvisioningError {
     `The order was made with another account's key (${error.message}). Instances on one journal must share this authority’s directory; if account.pem was replaced, bring it back until open orders are done.`,
     { cause: error },
   );
-}
-
-/** The leaf is the certificate with the CSR's key; the others are its chain (RFC 8555 7.4.2). */
-function issued(pem: string, { subjectPublicKeyInfo }: IssueRequest): Issuance {
-  try {
-    const all = readCertificates(pem).map((der) => readCertificate(der));
-    const isOurs = (spki: Uint8Array) => Buffer.compare(spki, subjectPublicKeyInfo) === 0;
-    const leaf = all.find((facts) => isOurs(facts.subjectPublicKeyInfo)) ?? all[0];
-    if (leaf === undefined) throw new Error('there is none');
-    const chain = all.filter((facts) => facts !== leaf).map(({ der }) => der);
-    return { kind: 'issued', certificate: leaf.der, chain };
-  } catch (error) {
-    throw new ProvisioningError(
-      'ca-bad-answer',
-      `The ACME server's certificate cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
-  }
 }

@@ -17,7 +17,9 @@ export type OrderState =
       readonly said?: string;
     }
   /** It never becomes a certificate, for this reason. */
-  | { readonly kind: 'invalid'; readonly problem: AcmeProblem };
+  | { readonly kind: 'invalid'; readonly problem: AcmeProblem }
+  /** The server itself does not know the order, or not as one of this account's. */
+  | { readonly kind: 'unknown'; readonly problem: AcmeProblem };
 
 export interface WalkLimits {
   readonly clock: Clock;
@@ -46,7 +48,9 @@ export async function walkOrder(
   const presented = new Set<string>();
   let isFinalized = false;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
-    let order = await client.order(url, signal);
+    const found = await orderAt(client, url, signal);
+    if (found instanceof AcmeProblem) return { kind: 'unknown', problem: found };
+    let order = found;
     if (order.status === 'ready' && !isFinalized) {
       isFinalized = true;
       order = await finalized(client, order, csr, signal);
@@ -59,10 +63,10 @@ export async function walkOrder(
       case 'invalid':
         return { kind: 'invalid', problem: await problemOfOrder(client, order, signal) };
       case 'pending': {
-        const found = await showNames(client, order, limits.solver, { shown, presented }, signal);
-        if (found instanceof AcmeProblem) return { kind: 'invalid', problem: found };
-        said = found.said;
-        retryAfterMs = Math.max(retryAfterMs, found.retryAfterMs);
+        const names = await showNames(client, order, limits.solver, { shown, presented }, signal);
+        if (names instanceof AcmeProblem) return { kind: 'invalid', problem: names };
+        said = names.said;
+        retryAfterMs = Math.max(retryAfterMs, names.retryAfterMs);
         break;
       }
       case 'ready':
@@ -76,6 +80,21 @@ export async function walkOrder(
       return { kind: 'waiting', retryAfterMs, ...(said === undefined ? {} : { said }) };
     }
     await limits.clock.sleep(waitMs, signal);
+  }
+}
+
+/** Only the server's own word about the order itself counts: not a proxy's page, and not a certificate that is missing. */
+async function orderAt(
+  client: AcmeClient,
+  url: string,
+  signal: AbortSignal,
+): Promise<Order | AcmeProblem> {
+  try {
+    return await client.order(url, signal);
+  } catch (error) {
+    if (!(error instanceof AcmeProblem) || !error.isServers) throw error;
+    if (error.status === 404 || error.type === 'unauthorized') return error;
+    throw error;
   }
 }
 

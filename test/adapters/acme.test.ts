@@ -192,6 +192,21 @@ describe('acme', () => {
     },
   );
 
+  it('tells of an order that waits, and then of its end, before it makes another', async () => {
+    await using double = await AcmeDouble.start({ httpPort: 9 });
+    const challenge = { type: 'http-01', port: await freePort() };
+    const { authority, context } = await setUp(double, { challenge, waitSeconds: 0 });
+    const order = await newOrder(context, 'ec');
+    const ticket = ticketOf(await authority.issue(order, never));
+    const look = () => authority.collect(ticket, order, never);
+    await expect(look()).rejects.toMatchObject({ message: expect.stringContaining('waits for') });
+    await expect(look()).rejects.toMatchObject({
+      message: expect.stringContaining('the answer was not there'),
+      retryAfterMs: 30_000,
+    });
+    expect(ticketOf(await look())).not.toEqual(ticket);
+  });
+
   it('finalizes an order that stays ready once in a look, and looks ever more rarely', async () => {
     await using double = await AcmeDouble.start({ preauthorised: true });
     const { authority, context } = await setUp(double, { waitSeconds: 0.5, pollSeconds: 5 });
@@ -518,6 +533,18 @@ describe('acme', () => {
       expect(double.orders.size).toBe(1);
     },
   );
+
+  it('looks for a missing certificate again, and orders no other', async () => {
+    await using double = await AcmeDouble.start({ preauthorised: true });
+    const { authority, context } = await setUp(double);
+    const order = await newOrder(context, 'ec');
+    const first = await authority.issue(order, never);
+    const body = { type: 'urn:ietf:params:acme:error:malformed', detail: 'not yet' };
+    double.server.misspeak(/^\/cert/, { status: 404, body });
+    await expect(collected(authority, order, first)).rejects.toMatchObject({ disposition: 'hold' });
+    expect((await collected(authority, order, first)).kind).toBe('issued');
+    expect(double.orders.size).toBe(1);
+  });
 
   it('calls a certificate that is none, and a directory that is none, by their names', async () => {
     await using double = await AcmeDouble.start({ preauthorised: true });
