@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { ProvisioningError } from '../src/errors.ts';
 import { type ConnectContext, defineAdapter } from '../src/issue/certificate-authority.ts';
 import { directoryProblem, LocalCa } from './local-ca/authority.ts';
+import { copyCa } from './local-ca/copy.ts';
 import { openHierarchy } from './local-ca/hierarchy.ts';
 import { KeyFiles } from './local-ca/key-files.ts';
 import type { KeyStore } from './local-ca/key-store.ts';
@@ -51,6 +52,11 @@ export default defineAdapter({
   takesTemplate: false,
   options,
   rootFiles: ({ directory }) => [join(directory, 'root.pem')],
+  async backup({ directory }, resolvePath, into) {
+    const path = resolvePath(directory);
+    await copyCa(path, into);
+    return path;
+  },
   async connect({ directory, keyType, name, keys }, context, signal) {
     signal.throwIfAborted();
     const path = context.resolvePath(directory);

@@ -9,7 +9,7 @@ import { createLog, logEvents } from './telemetry/log.ts';
 import { logOutput } from './telemetry/log-output.ts';
 import { scrub } from './telemetry/scrub.ts';
 import { StrayErrors } from './telemetry/stray-errors.ts';
-import { type CommandName, commandTexts, usage, usageOf } from './usage.ts';
+import { argumentOf, type CommandName, commandTexts, usage, usageOf } from './usage.ts';
 import { nearestName } from './x509/nearest-name.ts';
 
 /*
@@ -21,6 +21,7 @@ type Run = (values: Values, loadAdapter: LoadAdapter, stray: StrayErrors) => Pro
 const commands: Readonly<Record<CommandName, Run>> = {
   serve: withConfig(serve),
   'check-config': withConfig(checkConfig),
+  backup: backUp,
   conformance: conform,
 };
 
@@ -38,7 +39,8 @@ const optionTypes = {
   timeout: text,
 } as const;
 
-type Values = Readonly<Partial<Record<keyof typeof optionTypes, string>>>;
+/** `file` is the argument of a command that takes one. */
+type Values = Readonly<Partial<Record<keyof typeof optionTypes | 'file', string>>>;
 
 /** Bad usage. Where the command is known, its own options are shown. */
 class UsageError extends Error {
@@ -89,9 +91,14 @@ function readArguments(
   const { help, version, ...values } = given;
   if (help === true) return named === undefined ? usage : usageOf(named);
   if (version === true) return `certprov ${manifest.version}, Node ${process.version}\n`;
-  const [command, ...more] = positionals;
+  const [command, ...further] = positionals;
   if (command === undefined) throw new UsageError('A command is missing.');
   if (!isCommand(command)) throw new UsageError(unknownCommand(command));
+  const argument = argumentOf(command);
+  const [file, ...more] = argument === undefined ? [undefined, ...further] : further;
+  if (argument !== undefined && file === undefined) {
+    throw new UsageError(`${command} needs a ${argument}.`, command);
+  }
   if (more.length > 0) {
     throw new UsageError(`"${more.join(' ')}" is one argument too many.`, command);
   }
@@ -99,7 +106,7 @@ function readArguments(
   const strange = Object.keys(values).find((name) => !known.includes(name));
   if (strange !== undefined)
     throw new UsageError(`${command} has no option --${strange}.`, command);
-  return { command, values };
+  return { command, values: { ...values, ...(file === undefined ? {} : { file }) } };
 }
 
 function parse(args: readonly string[], command: CommandName | undefined) {
@@ -152,6 +159,17 @@ function caseMs(seconds: string): number {
   if (number > 0 && number <= 86_400) return number * 1_000;
   const problem = `--timeout takes a number of seconds up to 86400, not "${seconds}".`;
   throw new UsageError(problem, 'conformance');
+}
+
+async function backUp(
+  { file = '', ...values }: Values,
+  loadAdapter: LoadAdapter,
+  stray: StrayErrors,
+) {
+  // Loaded only here: the service itself needs but a part of it.
+  const { backupCommand } = await import('./backup/command.ts');
+  const print = (text: string) => process.stdout.write(text);
+  return withConfig((config) => backupCommand(config, file, print))(values, loadAdapter, stray);
 }
 
 async function checkConfig(config: Config): Promise<number> {

@@ -1,4 +1,6 @@
 import type { GoogleCredentials } from './auth-client.ts';
+import { backup } from './backup/backup.ts';
+import { serveBackups } from './backup/socket.ts';
 import type { Clock, Random } from './clock.ts';
 import { ClockWatch } from './clock-watch.ts';
 import type { Config } from './config.ts';
@@ -99,6 +101,11 @@ export async function openService(config: Config, outer: ServiceContext): Promis
   });
   opened.use(server);
   opened.use(watchClock(clock, journal, google));
+  if (config.journal.kind === 'sqlite') {
+    const make = (signal: AbortSignal) => backup(config, journal, signal);
+    const { path: journalPath } = config.journal;
+    opened.use(await serveBackups({ journalPath, events, backup: make }));
+  }
   await clockConfirmed(clock, context.signal);
   for (const [reference, authority] of config.authorities) {
     const adapter = opened.use(await connect(reference, authority, config, context));

@@ -4,6 +4,8 @@
 
 interface CommandText {
   readonly does: string;
+  /** What follows its name. */
+  readonly argument?: string;
   /** How each of its options is written, and what it means. */
   readonly options: Readonly<Record<string, readonly [value: string, meaning: string]>>;
 }
@@ -17,6 +19,11 @@ export const commandTexts = {
   },
   'check-config': {
     does: 'report every problem of the configuration, without using the network',
+    options: config,
+  },
+  backup: {
+    does: 'copy the SQLite journal and local CAs into one archive (tar), also while the service runs',
+    argument: 'FILE',
     options: config,
   },
   conformance: {
@@ -69,11 +76,18 @@ ${names.map((name) => row(name, commandTexts[name].does, column)).join('')}
 
 /** One command with its options. */
 export function usageOf(name: CommandName): string {
-  return `Usage: ${program} ${name} [options]
+  const argument = argumentOf(name) ?? '';
+  return `Usage: ${program} ${name} ${argument === '' ? '' : `${argument} `}[options]
 
 ${sentence(commandTexts[name].does)}
 
 ${optionRows(name)}`;
+}
+
+/** What follows the command's name; undefined where nothing does. */
+export function argumentOf(name: CommandName): string | undefined {
+  const text: CommandText = commandTexts[name];
+  return text.argument;
 }
 
 function sentence(text: string): string {

@@ -228,6 +228,15 @@ export interface AdapterDefinition<Options extends z.ZodType = z.ZodType> {
   profileProblem?(names: ProfileNames): string | undefined;
   /** Files with root certificates that connect() makes, as the options name them: `roots` may list them before. */
   rootFiles?(options: z.output<Options>): readonly string[];
+  /**
+   * Copies what this kind keeps on this machine and cannot do without into the empty directory `into`, also while it is
+   * connected here or elsewhere. Resolves with the place that it belongs to.
+   */
+  backup?(
+    options: z.output<Options>,
+    resolvePath: (path: string) => string,
+    into: string,
+  ): Promise<string>;
   /** Makes ready, without needing the CA to be up. */
   connect(
     options: z.output<Options>,

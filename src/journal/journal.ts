@@ -105,6 +105,8 @@ export interface Journal extends AsyncDisposable {
    * oldest first, and tells how many. Call it again while it deletes `limit`: small batches keep others going.
    */
   prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number>;
+  /** Writes a copy of everything to a file that is not there yet, whole as of one moment, while the work goes on. */
+  backup?(file: string, signal: AbortSignal): Promise<void>;
   /** Writes something small, durably, and takes the locks that a write takes: proves that a write is possible now. */
   probe?(signal: AbortSignal): Promise<void>;
   /** Makes what waits in a room due at once: what it waits for may have changed. Visits under way are left alone. */

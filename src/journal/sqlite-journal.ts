@@ -1,6 +1,6 @@
 import { closeSync, fdatasync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
+import { backup, type DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import type { Clock } from '../clock.ts';
 import { KeptFiles } from '../kept-files.ts';
@@ -212,6 +212,16 @@ class SqliteJournal implements Journal {
       isWritten = this.#run.writeStanding.run(write).changes === 1;
     }, signal);
     return isWritten;
+  }
+
+  async backup(file: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    try {
+      // Pages in small portions, on a thread; what is written meanwhile goes into the copy, too.
+      await backup(this.#database, file);
+    } catch (error) {
+      throw sqliteJournalError(error, 'copied', this.#path);
+    }
   }
 
   /** Writes what is queued, then lets go of the file. */

@@ -29,6 +29,7 @@ export const commands: Readonly<Record<string, Proof | Reason>> = {
   'npm run conformance -- --kind ./examples/my-ca/my-ca.ts': {
     run: 'test/peers/documented-commands.test.ts',
   },
+  'npm run certprov -- backup': { run: 'test/backup/backup.test.ts' },
   'npm run certprov -- check-config --config config.yaml': {
     run: 'test/peers/documented-commands.test.ts',
   },

@@ -103,6 +103,7 @@ const rules: { readonly [P in Port]: Readonly<Record<MethodOf<Ports[P]>, Rule>> 
     hasten: { where: [], elsewhere: loopsOnly, seldom: { loops: 'it is done at the start only' } },
     standing: { where: ['loops'], elsewhere: withAuthority, seldom: standingChanges },
     writeStanding: { where: [], elsewhere: withAuthority, seldom: standingChanges },
+    backup: { where: [], elsewhere: 'nobody asks for one' },
     save: {
       where: stages.filter((stage) => stage !== 'deliver'),
       elsewhere: 'every write belongs to a stage',
