@@ -64,12 +64,15 @@ export default defineAdapter({
     await using opened = new AsyncDisposableStack();
     const store = opened.use(await keyStore(path, { directory, keyType, name, keys }, context));
     const ledger = opened.use(new Ledger(join(path, 'ledger.db')));
-    const { clock } = context;
+    const { clock, memory } = context;
+    const fact = `the root of the local CA in ${path}`;
+    const knownRoot = await memory?.recall(fact);
     const open = () =>
-      openHierarchy(path, { keyType, name }, { keys: store, ledger, now: clock.now() });
+      openHierarchy(path, { keyType, name }, { keys: store, ledger, now: clock.now(), knownRoot });
     const ca = opened.use(new LocalCa({ directory: path, open, ledger, clock, keys: store }));
     try {
       ca.begin();
+      if (knownRoot === undefined) await memory?.remember(fact, ca.rootFingerprint);
     } catch (error) {
       // A token may come, or be mended, later: until then check() says what is wrong.
       if (!store.mayBeAway || !(error instanceof ProvisioningError)) throw error;

@@ -10,6 +10,7 @@ import { connectRenewed } from './issue/renewed-connection.ts';
 import { readSecret } from './issue/secret.ts';
 import { StandingBook } from './issue/standing-book.ts';
 import type { Journal } from './journal/journal.ts';
+import { memoryIn } from './journal/memory.ts';
 import type { ServiceContext } from './service.ts';
 import { onBehalfOf } from './telemetry/stray-errors.ts';
 
@@ -20,8 +21,10 @@ export async function connect(
   reference: string,
   authority: AuthorityConfig,
   config: Config,
+  journal: Journal,
   context: ServiceContext,
 ): Promise<CertificateAuthority> {
+  const memory = memoryIn(journal, context.signal);
   try {
     const renewal = {
       reference,
@@ -33,7 +36,8 @@ export async function connect(
           authority.definition.connect(authority.options, inner, context.signal),
         ),
     };
-    return await connectRenewed(renewal, connectContext(reference, config, context));
+    const given = { ...connectContext(reference, config, context), memory };
+    return await connectRenewed(renewal, given);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`The authority ${reference} (${authority.kind}) cannot be used: ${reason}`, {

@@ -108,7 +108,7 @@ export async function openService(config: Config, outer: ServiceContext): Promis
   }
   await clockConfirmed(clock, context.signal);
   for (const [reference, authority] of config.authorities) {
-    const adapter = opened.use(await connect(reference, authority, config, context));
+    const adapter = opened.use(await connect(reference, authority, config, journal, context));
     const decorated = decorate.authority(adapter);
     const guarded = await authorityOf(reference, authority, decorated, journal, config, context);
     authorities.set(reference, guarded);

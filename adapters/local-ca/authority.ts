@@ -18,7 +18,7 @@ import { encodePem } from '../../src/x509/pem.ts';
 import { requestProblem } from '../shared/verify-request.ts';
 import { endEntityExtensions, type Signer, signCertificateSoon } from './certificate.ts';
 import { writeDurably } from './durable-file.ts';
-import { type Hierarchy, newSerialNumber } from './hierarchy.ts';
+import { fingerprintOf, type Hierarchy, newSerialNumber } from './hierarchy.ts';
 import type { Ledger, LedgerEntry } from './ledger.ts';
 import { signRevocationList } from './revocation-list.ts';
 import { signatureSoon } from './signing-key.ts';
@@ -99,6 +99,11 @@ export class LocalCa implements CertificateAuthority {
     } finally {
       this.#ledger.serve();
     }
+  }
+
+  /** SHA-256, in hexadecimal as openssl prints it. */
+  get rootFingerprint(): string {
+    return fingerprintOf(this.#authority().root);
   }
 
   async check(signal: AbortSignal): Promise<void> {

@@ -47,15 +47,44 @@ export interface Hierarchy {
 export function openHierarchy(
   directory: string,
   options: HierarchyOptions,
-  { keys, ledger, now }: { keys: KeyStore; ledger: Ledger; now: number },
+  {
+    keys,
+    ledger,
+    now,
+    knownRoot,
+  }: {
+    keys: KeyStore;
+    ledger: Ledger;
+    now: number;
+    /** The fingerprint of the root that was here before: no other one is made or taken. */
+    knownRoot?: string | undefined;
+  },
 ): Hierarchy {
   return ledger.exclusively(() => {
     if (!existsSync(join(directory, 'issuing.pem'))) {
       refuseOverLedger(directory, ledger);
+      if (knownRoot !== undefined) throw anotherRoot(directory, knownRoot, 'is not there any more');
       make(directory, options, keys, now);
     }
-    return load(directory, options, keys);
+    const loaded = load(directory, options, keys);
+    if (knownRoot !== undefined && fingerprintOf(loaded.root) !== knownRoot) {
+      throw anotherRoot(directory, knownRoot, 'was replaced by another one');
+    }
+    return loaded;
   });
+}
+
+/** SHA-256 of the DER, in hexadecimal as openssl prints it. */
+export function fingerprintOf(certificate: Uint8Array): string {
+  return new X509Certificate(certificate).fingerprint256;
+}
+
+/** Devices and servers trust the one root: a new one in its place would lock them all out. */
+function anotherRoot(directory: string, known: string, what: string): ProvisioningError {
+  return new ProvisioningError(
+    'ca-misconfigured',
+    `The journal knows the root of the local CA in ${directory} (SHA-256 ${known}), and it ${what}. Is the directory mounted? Restore it from a backup; for a new CA name another directory.`,
+  );
 }
 
 function refuseOverLedger(directory: string, ledger: Ledger): void {

@@ -207,6 +207,15 @@ export interface ConnectContext {
   readSecret(reference: SecretReference): Promise<string>;
   /** Tells operators what stops nothing and should be known; the same text once only. No secrets. */
   warn?(message: string): void;
+  /** Outlives the adapter's own files; not there where there is no journal. */
+  readonly memory?: Memory;
+}
+
+/** A few facts that are written once and never change. No secrets. */
+export interface Memory {
+  /** Undefined when nothing was remembered under this name, which all authorities share. */
+  recall(name: string): Promise<string | undefined>;
+  remember(name: string, text: string): Promise<void>;
 }
 
 /** One kind of CA. */

@@ -16,6 +16,8 @@ export interface AuthorityStanding {
   readonly unanswered: number;
   /** It is asked for nothing but a try now and then: its answers are not understood. */
   readonly hold?: Hold;
+  /** In an entry of its own, written once: what an adapter wants to know for good (memory.ts). */
+  readonly remembered?: string;
 }
 
 export interface ProfileStanding {

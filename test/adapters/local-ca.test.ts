@@ -22,6 +22,8 @@ import type {
   IssueRequest,
   RequestedCertificate,
 } from '../../src/issue/certificate-authority.ts';
+import { memoryIn } from '../../src/journal/memory.ts';
+import { MemoryJournal } from '../../src/journal/memory-journal.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { decodeSid, microsoftOid } from '../../src/x509/microsoft-extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
@@ -119,6 +121,49 @@ describe('a local CA', () => {
     await rename(`${file}.away`, file);
     await ca.check(never);
     await issued(ca, orderFor(key));
+  });
+
+  describe('whose root the journal remembers', () => {
+    const remembering = async (directoryName = './ca') => {
+      const options = localCa.options.parse({ directory: directoryName });
+      const context = { ...connectContext(home.path), memory: memoryIn(journal, never) };
+      const ca = await localCa.connect(options, context, never);
+      opened.push(ca);
+      return ca;
+    };
+    let journal: MemoryJournal;
+    beforeEach(() => {
+      journal = new MemoryJournal(new ManualClock());
+    });
+
+    it.each([
+      ['is missing', () => rm(directory, { recursive: true }), /is not there any more.*mounted/],
+      [
+        'is empty',
+        () => rm(directory, { recursive: true }).then(() => mkdir(directory)),
+        /is not there any more.*backup/,
+      ],
+      [
+        'holds another CA',
+        async () => {
+          await rm(directory, { recursive: true });
+          await rename(join(home.path, 'other'), directory);
+        },
+        /was replaced by another one.*another directory/,
+      ],
+    ])('makes and takes no other root when its directory %s', async (_what, lose, problem) => {
+      await (await remembering())[Symbol.asyncDispose]();
+      await (await open({ directory: './other' }))[Symbol.asyncDispose]();
+      await lose();
+      await expect(remembering()).rejects.toThrow(problem);
+      // Another directory is another CA.
+      await remembering('./third');
+    });
+
+    it('starts again from its own directory', async () => {
+      await (await remembering())[Symbol.asyncDispose]();
+      await issued(await remembering(), orderFor(new DeviceKey('ec')));
+    });
   });
 
   it('issues nothing when another CA takes the place of its own', async () => {
