@@ -240,7 +240,8 @@ export class AcmeDouble implements AsyncDisposable {
 
   /** The order as it is; one that is processing comes a step further. */
   #look(order: Order): object {
-    if (order.status === 'processing' && this.processingLooks-- <= 0) order.status = 'valid';
+    const isSigned = order.status === 'processing' && order.chain !== undefined;
+    if (isSigned && this.processingLooks-- <= 0) order.status = 'valid';
     return this.#orderJson(order);
   }
 
@@ -325,6 +326,7 @@ export class AcmeDouble implements AsyncDisposable {
     if (others.length > 0 || subject.some((value) => !order.names.includes(value))) {
       throw new Problem('badCSR', 400, 'the CSR has names that were not ordered');
     }
+    order.status = 'processing';
     const chain = await this.server.sign(csr, {
       subject: [],
       subjectAltNames: order.names.map((value) => ({ type: 'dns', value })),
@@ -333,7 +335,6 @@ export class AcmeDouble implements AsyncDisposable {
       validityDays: 90,
     });
     order.chain = chain.join('');
-    order.status = 'processing';
     return { status: 200, body: this.#look(order) };
   }
 
