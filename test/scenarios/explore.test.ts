@@ -42,8 +42,11 @@ describe('without a safeguard', () => {
     'order-intention': [1, 2, 3],
     'save-before-upload': [1, 2, 3],
     'acknowledge-after-write': [1, 2, 3],
-    'write-last': [137, 490, 1352],
+    'write-last': [137, 157, 352],
     'doubt-pause': [394, 1010, 1181],
+    'clock-trust': [10, 19, 35],
+    'watched-time': [219, 283, 565],
+    'settled-due': [54, 721, 797],
   } as const;
   it.each(safeguards)('%s, a breach is found', async (name) => {
     let found = 0;

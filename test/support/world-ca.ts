@@ -72,7 +72,7 @@ export class WorldCa {
   readonly requests: IssueRequest[] = [];
   up = true;
   /** Called when an order arrives. */
-  onOrder: (request: IssueRequest) => void = () => undefined;
+  onOrder: (request: IssueRequest, life: Life) => void = () => undefined;
   readonly #options: WorldCaOptions;
   readonly #turns = new Map<string, number>();
 
@@ -118,7 +118,7 @@ export class WorldCa {
 
   #ask(request: IssueRequest, method: string, life: Life): Issuance {
     this.#arrive(method);
-    if (method === 'issue') this.onOrder(request);
+    if (method === 'issue') this.onOrder(request, life);
     this.requests.push(request);
     const turn = (this.#turns.get(request.requestId) ?? 0) + 1;
     this.#turns.set(request.requestId, turn);

@@ -13,6 +13,7 @@ import type { DeviceKey } from '../../simulator/key-pool.ts';
 import { noCalls, type SimulatedProcess } from '../../simulator/simulated-process.ts';
 import { narrowProcess } from '../../src/claim/process.ts';
 import type { Clock } from '../../src/clock.ts';
+import type { Testimony } from '../../src/clock-watch.ts';
 import { GoogleError } from '../../src/errors.ts';
 import { ExchangeError } from '../../src/google/exchange.ts';
 import {
@@ -202,20 +203,33 @@ export class WorldGoogle {
     return answer;
   }
 
-  apiOf(life: Life): ProvisioningApi {
-    return new WorldApi(this, life, this.#options);
+  apiOf(life: Life, askingTime: () => Testimony): ProvisioningApi {
+    return new WorldApi(this, life, askingTime, this.#options);
+  }
+
+  /** The Date of an answer that is made now. */
+  dateOf(): (testify: Testimony) => void {
+    const now = this.#options.scheduler.now();
+    return (testify) => testify(now - (now % 1_000), 1_000);
   }
 }
 
 class WorldApi implements ProvisioningApi {
   readonly #google: WorldGoogle;
   readonly #life: Life;
+  readonly #askingTime: () => Testimony;
   readonly #options: WorldGoogleOptions;
   readonly #clock: Clock;
 
-  constructor(google: WorldGoogle, life: Life, options: WorldGoogleOptions) {
+  constructor(
+    google: WorldGoogle,
+    life: Life,
+    askingTime: () => Testimony,
+    options: WorldGoogleOptions,
+  ) {
     this.#google = google;
     this.#life = life;
+    this.#askingTime = askingTime;
     this.#options = options;
     this.#clock = options.scheduler.clockOf(life);
   }
@@ -307,15 +321,20 @@ class WorldApi implements ProvisioningApi {
     operation: string | undefined,
     leave: (() => Promise<void>) | undefined,
   ): Promise<unknown> {
+    const testify = this.#askingTime();
     const answer = await this.#options.wire.send(
       { life: this.#life, port: 'google', method, processId },
       {
         ...(leave === undefined ? {} : { leave }),
-        carryOut: () => this.#google.carryOut(method, processId, operation, body),
+        carryOut: () => ({
+          ...this.#google.carryOut(method, processId, operation, body),
+          tellDate: this.#google.dateOf(),
+        }),
         problem: (trouble, status) => this.#problem(method, trouble, status),
       },
       signal,
     );
+    answer.tellDate(testify);
     const whole = { ...answer, retryAfter: undefined };
     const result =
       answer.status === 200

@@ -1,5 +1,11 @@
 import type { World } from './world.ts';
 import type { LedgerEntry } from './world-ca.ts';
+import type { Life } from './world-scheduler.ts';
+
+/** Five seconds are allowed, a Date has whole ones, and its answer may be long under way. */
+const clockToleranceMs = 20_000;
+/** The deadline less what each absence may count for, a rest of five minutes and ten more. */
+const leastWatchMs = 22 * 3_600_000;
 
 /** Something that must never be, and was. */
 export interface Breach {
@@ -22,7 +28,8 @@ export class Observer {
     };
     world.google.onUpload = (processId, pem) => this.#checkUpload(processId, pem);
     for (const ca of world.cas.values()) {
-      ca.onOrder = ({ processId, requestId }) => {
+      ca.onOrder = ({ processId, requestId }, life) => {
+        this.#checkClock(processId, life);
         const kept = world.journal.kept.get(processId)?.record.order;
         if (kept?.requestId !== requestId) {
           this.#breach('ordered before the intention was written', processId);
@@ -60,6 +67,7 @@ export class Observer {
     const { google } = this.#world;
     const process = google.processes.get(id);
     if (process === undefined) return;
+    this.#checkTimeout(id);
     const { certificatePem, failureMessage, gone, claimedBy } = process;
     const uploaded = certificatePem === undefined ? undefined : derOf(certificatePem);
     const rightly =
@@ -82,6 +90,26 @@ export class Observer {
     for (const entry of living) {
       if (entry.base64 === uploaded) continue;
       this.#checkSurplus(entry, outcome);
+    }
+  }
+
+  /** What is ordered is dated, by the CA or by what is sent to it. A machine that stood still is late by as much. */
+  #checkClock(processId: string, life: Life): void {
+    const { instances, now } = this.#world;
+    const clock = instances.find((instance) => instance.life === life)?.clock;
+    const aheadMs = (clock?.now() ?? now) - now;
+    if (aheadMs <= clockToleranceMs && aheadMs >= -clockToleranceMs - life.frozenMs) return;
+    this.#breach('ordered by a wrong clock', `${processId} of ${life.name}, ${aheadMs} ms ahead`);
+  }
+
+  /** A device is refused for its silence only after a day in which somebody was there to look. */
+  #checkTimeout(id: string): void {
+    const asked = this.#world.google.processes.get(id)?.operationStartedAtMs;
+    const { closing, closedAt = 0 } = this.#world.journal.kept.get(id) ?? {};
+    if (closing?.code !== 'signing-timeout' || asked === undefined) return;
+    const watchedMs = this.#world.watchedMs(asked, closedAt);
+    if (watchedMs < leastWatchMs) {
+      this.#breach('refused before its time', `${id} after ${watchedMs / 3_600_000} hours`);
     }
   }
 

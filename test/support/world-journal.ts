@@ -1,3 +1,4 @@
+import type { Clock } from '../../src/clock.ts';
 import type { AuthorityStanding } from '../../src/journal/authority-standing.ts';
 import type {
   Closing,
@@ -22,6 +23,9 @@ export const safeguards = [
   'acknowledge-after-write',
   'write-last',
   'doubt-pause',
+  'clock-trust',
+  'watched-time',
+  'settled-due',
 ] as const;
 export type Safeguard = (typeof safeguards)[number];
 
@@ -36,7 +40,10 @@ export interface Kept {
   record: ProcessRecord;
   closing?: Closing;
   closedAt?: number;
+  /** By the store's clock. */
   dueAt: number;
+  /** For how long it was to be away when it was last written. */
+  awayMs: number;
   fence: number;
   leaseMs: number;
   isLeased: boolean;
@@ -46,6 +53,9 @@ export interface WorldJournalOptions {
   readonly scheduler: Scheduler;
   readonly wire: Wire;
   readonly store: Journal;
+  /** The store's own; the instances' where it is one instance's alone. */
+  readonly clock: Clock;
+  readonly isShared: boolean;
   readonly without: Safeguard | undefined;
 }
 
@@ -67,17 +77,22 @@ export class WorldJournal {
     for (const { dueAt, closing } of this.kept.values()) {
       if (closing === undefined && dueAt < next) next = dueAt;
     }
-    return next;
+    return next - this.now() + this.options.scheduler.now();
   }
 
-  viewOf(life: Life): Journal {
-    return new JournalView(this, life);
+  /** By the clock that the store goes by. */
+  now(): number {
+    return this.options.clock.now();
+  }
+
+  viewOf(life: Life, clock: Clock): Journal {
+    return new JournalView(this, life, clock);
   }
 
   async open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
     const result = await this.options.store.open(notification, signal);
     const { customer, processId } = notification;
-    const now = this.options.scheduler.now();
+    const now = this.now();
     const kept = this.kept.get(processId);
     if (result === 'opened') {
       const record = kept?.closing?.record ?? {};
@@ -85,6 +100,7 @@ export class WorldJournal {
       this.kept.set(processId, {
         record,
         dueAt: now,
+        awayMs: 0,
         fence: 0,
         leaseMs: 0,
         isLeased: false,
@@ -103,14 +119,17 @@ export class WorldJournal {
     for (const { processId, fence } of taken) {
       const kept = this.kept.get(processId);
       if (kept === undefined) continue;
-      const dueAt = this.options.scheduler.now() + leaseMs;
-      Object.assign(kept, { fence, leaseMs, dueAt, isLeased: true });
+      const dueAt = this.now() + leaseMs;
+      Object.assign(kept, { fence, leaseMs, dueAt, awayMs: leaseMs, isLeased: true });
     }
     return taken;
   }
 
   async settleDue(signal: AbortSignal): Promise<void> {
+    if (this.options.without === 'settled-due') return;
     await this.options.store.settleDue(signal);
+    const now = this.now();
+    for (const kept of this.kept.values()) kept.dueAt = Math.min(kept.dueAt, now + kept.awayMs);
   }
 
   async save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
@@ -122,8 +141,10 @@ export class WorldJournal {
     await this.options.store.save(this.#unfenced(leased, kept), { ...change, record }, signal);
     if (kept === undefined) return;
     kept.record = record;
+    const now = this.now();
     kept.isLeased = change.dueAt === undefined;
-    kept.dueAt = change.dueAt ?? this.options.scheduler.now() + kept.leaseMs;
+    kept.dueAt = change.dueAt ?? now + kept.leaseMs;
+    kept.awayMs = Math.max(0, kept.dueAt - now);
     this.onWrite(processId, record);
   }
 
@@ -134,14 +155,14 @@ export class WorldJournal {
     Object.assign(kept, {
       record: closing.record,
       closing,
-      closedAt: this.options.scheduler.now(),
+      closedAt: this.now(),
     });
     this.onWrite(leased.processId, closing.record);
   }
 
   async hasten(room: Room, signal: AbortSignal): Promise<void> {
     await this.options.store.hasten(room, signal);
-    const now = this.options.scheduler.now();
+    const now = this.now();
     for (const kept of this.kept.values()) {
       if (!kept.isLeased && roomOf(kept.record) === room) kept.dueAt = Math.min(kept.dueAt, now);
     }
@@ -180,6 +201,9 @@ export class WorldJournal {
   }
 
   #weakened(record: ProcessRecord): ProcessRecord {
+    if (this.options.without === 'watched-time' && record.age !== undefined) {
+      return { ...record, age: { ...record.age, restMs: Number.MAX_SAFE_INTEGER } };
+    }
     if (this.options.without !== 'doubt-pause' || record.signing === undefined) return record;
     return { ...record, signing: { ...record.signing, pauseOwedMs: 0 } };
   }
@@ -189,10 +213,12 @@ export class WorldJournal {
 class JournalView implements Journal {
   readonly #journal: WorldJournal;
   readonly #life: Life;
+  readonly #clock: Clock;
 
-  constructor(journal: WorldJournal, life: Life) {
+  constructor(journal: WorldJournal, life: Life, clock: Clock) {
     this.#journal = journal;
     this.#life = life;
+    this.#clock = clock;
   }
 
   open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
@@ -214,8 +240,15 @@ class JournalView implements Journal {
   }
 
   save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
-    const method = change.dueAt === undefined ? 'save' : 'rest';
-    return this.#send(method, leased.processId, () => this.#journal.save(leased, change, signal));
+    const { dueAt, ...rest } = change;
+    if (dueAt === undefined) {
+      return this.#send('save', leased.processId, () => this.#journal.save(leased, rest, signal));
+    }
+    // The store is told a delay, by its own clock.
+    const delayMs = dueAt - this.#clock.now();
+    return this.#send('rest', leased.processId, () =>
+      this.#journal.save(leased, { ...rest, dueAt: this.#journal.now() + delayMs }, signal),
+    );
   }
 
   close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {
@@ -229,12 +262,13 @@ class JournalView implements Journal {
   }
 
   async now(): Promise<number | undefined> {
-    return undefined;
+    return this.#journal.options.isShared ? this.#journal.now() : undefined;
   }
 
   async nextDueAt(): Promise<number | undefined> {
     const next = this.#journal.nextWorkAt();
-    return next === Number.POSITIVE_INFINITY ? undefined : next;
+    if (next === Number.POSITIVE_INFINITY) return undefined;
+    return this.#clock.now() + next - this.#journal.options.scheduler.now();
   }
 
   hasten(room: Room, signal: AbortSignal): Promise<void> {

@@ -12,16 +12,33 @@ export const startOfTime = Date.UTC(2026, 0, 15, 8);
 /** The pause of a worker that has nothing to do; the scheduler lets such a sleeper lie until there is. */
 const idlePauseMs = 5_000;
 
-/** One instance's life: dead, it never does anything again; stalled, everything it does waits. */
+/**
+ * One instance's life: dead, it never does anything again; stalled, everything it does waits; frozen, its clocks
+ * stand still as well.
+ */
 export class Life {
   readonly name: string;
   dead = false;
   stalledUntil = 0;
   stalls = 0;
+  /** How far its machine's clock was set ahead (below zero: back), beside how far it stayed behind. */
+  aheadMs = 0;
+  /** How far it is ahead when it is right, as right as clocks are. */
+  skewMs = 0;
+  /** For how long its clocks stood still in all. */
+  frozenMs = 0;
+  /** Writes that must be followed by their calls in the same moment, decision 2's window; no freeze falls into it. */
+  departing = 0;
+  /** Called when it freezes, for so long. */
+  onFreeze: (forMs: number) => void = () => undefined;
+  #freezesThen = 0;
+  readonly bornAt: number;
+  diedAt = Number.POSITIVE_INFINITY;
   readonly #onDeath: (life: Life) => void;
 
-  constructor(name: string, onDeath: (life: Life) => void) {
+  constructor(name: string, bornAt: number, onDeath: (life: Life) => void) {
     this.name = name;
+    this.bornAt = bornAt;
     this.#onDeath = onDeath;
   }
 
@@ -30,6 +47,31 @@ export class Life {
     this.dead = true;
     this.#onDeath(this);
   }
+
+  /** Somebody sets the clock, so far ahead of the truth. */
+  set(aheadMs: number): void {
+    this.aheadMs = aheadMs + this.frozenMs;
+  }
+
+  freeze(forMs: number, now: number): void {
+    if (this.departing > 0) {
+      this.#freezesThen = Math.max(this.#freezesThen, forMs);
+      return;
+    }
+    // What froze before has to wake first, or it would be counted twice.
+    if (this.stalledUntil > now) return;
+    this.stalledUntil = now + forMs;
+    this.frozenMs += forMs;
+    this.onFreeze(forMs);
+  }
+
+  departed(now: number): void {
+    this.departing -= 1;
+    if (this.departing > 0 || this.#freezesThen === 0) return;
+    const forMs = this.#freezesThen;
+    this.#freezesThen = 0;
+    this.freeze(forMs, now);
+  }
 }
 
 interface Item {
@@ -37,6 +79,8 @@ interface Item {
   order: number;
   readonly act: () => void;
   readonly life: Life | undefined;
+  /** Of a timer, which stands still with its machine: how long that was frozen when it was set, or last looked at. */
+  frozenMs?: number;
   cancelled: boolean;
 }
 
@@ -72,9 +116,14 @@ export class Scheduler {
   /** A clock on which the life's sleeps end late when it is stalled, and never when it is dead. */
   clockOf(life?: Life): Clock {
     return {
-      now: () => this.#now,
+      now: () => this.#now + (life === undefined ? 0 : life.aheadMs - life.frozenMs),
       sleep: (forMs, signal) => this.#sleep(forMs, signal, life),
     };
+  }
+
+  /** A machine's clock that nobody sets. */
+  monotonicOf(life: Life): () => number {
+    return () => this.#now - life.frozenMs;
   }
 
   /** Lets time pass until `isOver`, or until nothing is left to happen, or until `untilMs`. */
@@ -90,10 +139,11 @@ export class Scheduler {
 
   #take(untilMs: number): Item | undefined {
     for (;;) {
+      const idle = this.#nextIdle();
+      // Asking when there is work may put something on the agenda, so it comes before the look at that.
+      const idleAt = idle === undefined ? Number.POSITIVE_INFINITY : this.#idleEndsAt(idle);
       while (this.#heap[0]?.cancelled) this.#removeFirst();
       const first = this.#heap[0];
-      const idle = this.#nextIdle();
-      const idleAt = idle === undefined ? Number.POSITIVE_INFINITY : this.#idleEndsAt(idle);
       const at = Math.min(first?.at ?? Number.POSITIVE_INFINITY, idleAt);
       if (at === Number.POSITIVE_INFINITY || at > untilMs) {
         this.#now = Math.max(this.#now, Math.min(at, untilMs));
@@ -105,6 +155,15 @@ export class Scheduler {
       else this.#removeFirst();
       if (item.life?.dead === true) continue;
       this.#now = Math.max(this.#now, at);
+      if (item.frozenMs !== undefined && item.life !== undefined) {
+        const stoodStillMs = item.life.frozenMs - item.frozenMs;
+        item.frozenMs = item.life.frozenMs;
+        if (stoodStillMs > 0) {
+          item.at = at + stoodStillMs;
+          this.#add(this.#heap, item);
+          continue;
+        }
+      }
       if (item.life !== undefined && item.life.stalledUntil > this.#now) {
         item.at = item.life.stalledUntil;
         this.#add(this.#heap, item);
@@ -138,6 +197,7 @@ export class Scheduler {
           resolve();
         },
         life,
+        ...(life === undefined ? {} : { frozenMs: life.frozenMs }),
         cancelled: false,
       };
       const give = () => {

@@ -19,6 +19,9 @@ export interface Fate {
   /** The instance stands still, before it sends or when the answer arrives, for `stallMs`. */
   readonly stall?: 'before' | 'after';
   readonly stallMs?: number;
+  /** Its machine is frozen, and the clocks with it, then; or as soon as what has to leave at once has left. */
+  readonly freeze?: 'before' | 'after';
+  readonly freezeMs?: number;
   /**
    * `lost-request` never arrives, `late-request` does after the caller has given up, and `lost-answer` was carried out, and the caller sees a broken
    * connection; `hangs` is never answered. `fails` is an error of the other side that did nothing,
@@ -82,16 +85,20 @@ export class Wire {
       signal?.addEventListener('abort', giveUp, { once: true });
       if (fate.crash === 'before') return life.die();
       if (fate.stall === 'before') this.#stall(life, fate);
+      if (fate.freeze === 'before') life.freeze(fate.freezeMs ?? 60_000, scheduler.now());
       const waitMs = fate.waitMs ?? 0;
       const depart = () => {
         if (!signal?.aborted) this.#travel(call, fate, parcel, resolve, reject);
       };
       const leave = () => {
         if (signal?.aborted) return;
-        if (parcel.leave === undefined) depart();
-        else parcel.leave().then(depart, reject);
+        if (parcel.leave === undefined) return depart();
+        life.departing += 1;
+        const departed = () => life.departed(scheduler.now());
+        parcel.leave().then(depart, reject).finally(departed);
       };
-      if (waitMs > 0 || fate.stall === 'before') scheduler.after(waitMs, leave, life);
+      const waits = waitMs > 0 || fate.stall === 'before' || fate.freeze === 'before';
+      if (waits) scheduler.after(waitMs, leave, life);
       else leave();
     });
   }
@@ -110,8 +117,9 @@ export class Wire {
         fate.answerMs ?? 3,
         () => {
           if (fate.crash === 'after') return life.die();
-          if (fate.stall !== 'after') return act();
-          this.#stall(life, fate);
+          if (fate.stall !== 'after' && fate.freeze !== 'after') return act();
+          if (fate.stall === 'after') this.#stall(life, fate);
+          else life.freeze(fate.freezeMs ?? 60_000, scheduler.now());
           scheduler.after(0, act, life);
         },
         life,

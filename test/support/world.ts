@@ -2,6 +2,8 @@ import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
 import type { FaultChanges } from '../../simulator/faults.ts';
 import { notificationData } from '../../simulator/notification.ts';
 import type { SimulatedProcess } from '../../simulator/simulated-process.ts';
+import type { Clock } from '../../src/clock.ts';
+import { blindTrust, ClockWatch } from '../../src/clock-watch.ts';
 import { CallBudget } from '../../src/google/call-budget.ts';
 import { Authority } from '../../src/issue/authority.ts';
 import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
@@ -48,6 +50,8 @@ export interface WorldOptions {
   readonly issuingHours?: number;
   /** The CAs have issued for every profile before this world began. */
   readonly proven?: boolean;
+  /** The journal is one instance's own, and goes by its clock. */
+  readonly ownStore?: boolean;
   /** Authorities trust only the CA's own root. */
   readonly checksChain?: boolean;
 }
@@ -55,6 +59,8 @@ export interface WorldOptions {
 /** One running worker. */
 export interface Instance {
   readonly life: Life;
+  /** What it takes for the time of day. */
+  readonly clock: Clock;
   readonly stop: AbortController;
   /** Settled with undefined, or with what the worker failed with. */
   ended: { readonly error?: unknown } | undefined;
@@ -114,8 +120,21 @@ export class World {
     const { wire } = this;
     const writesLast = without !== 'write-last';
     this.google = new WorldGoogle({ scheduler, wire, writesLast, faults: options.faults ?? {} });
-    const store = options.store?.(scheduler) ?? new MemoryJournal(scheduler.clockOf());
-    this.journal = new WorldJournal({ scheduler, wire, store, without });
+    const { ownStore = false } = options;
+    const newest: Clock = {
+      now: () => (this.instances.at(-1)?.clock ?? scheduler).now(),
+      sleep: (forMs, signal) => scheduler.clockOf().sleep(forMs, signal),
+    };
+    const clock = ownStore ? newest : scheduler.clockOf();
+    const store = options.store?.(scheduler) ?? new MemoryJournal(clock);
+    this.journal = new WorldJournal({
+      scheduler,
+      wire,
+      store,
+      clock,
+      isShared: !ownStore,
+      without,
+    });
     scheduler.nextWorkAt = () => this.journal.nextWorkAt();
     this.inbox = new WorldInbox({
       scheduler,
@@ -151,16 +170,30 @@ export class World {
     return process;
   }
 
-  /** Starts a worker and its authorities' watches. */
-  start(wrap: (ca: CertificateAuthority) => CertificateAuthority = (ca) => ca): Instance {
+  /** Starts a worker and its authorities' watches, on a machine whose clock is ahead by so much. */
+  start(
+    wrap: (ca: CertificateAuthority) => CertificateAuthority = (ca) => ca,
+    aheadMs = 0,
+  ): Instance {
     this.#started += 1;
     const name = `instance-${this.#started}`;
-    const life = new Life(name, (dead) => this.onDeath(dead));
-    const house = this.#house(life, wrap);
+    const life = new Life(name, this.now, (dead) => {
+      dead.diedAt = this.now;
+      this.onDeath(dead);
+    });
+    life.set(aheadMs);
+    const events = this.#events(life);
+    const machine = this.scheduler.clockOf(life);
+    const monotonic = this.scheduler.monotonicOf(life);
+    const watch = new ClockWatch({ clock: machine, monotonic, events });
+    const blind = this.#options.without === 'clock-trust';
+    const clock: Clock = blind ? machine : watch;
+    const house = this.#house(life, clock, watch, events, wrap);
     const { leaseMs = 30_000, drainMs = 20_000, visits = 50 } = this.#options;
     const worker = new Worker({
       inbox: this.inbox.viewOf(life),
-      journal: this.journal.viewOf(life),
+      journal: this.journal.viewOf(life, clock),
+      trust: blind ? blindTrust : watch,
       house,
       visits,
       leaseMs,
@@ -170,10 +203,13 @@ export class World {
     const stop = new AbortController();
     const instance: Instance = {
       life,
+      clock,
       stop,
       ended: undefined,
       authorities: new Map(house.authorities),
     };
+    this.instances.push(instance);
+    this.#watch(life, watch, events);
     worker.run(stop.signal).then(
       () => {
         instance.ended = {};
@@ -183,8 +219,40 @@ export class World {
       },
     );
     for (const authority of house.authorities.values()) authority.watch(stop.signal);
-    this.instances.push(instance);
     return instance;
+  }
+
+  /** As ClockWatch.run(), but asleep while nothing is in doubt: a tick a second would be most of a history. */
+  #watch(life: Life, watch: ClockWatch, events: Events): void {
+    let isAsking = false;
+    const ask = () => {
+      isAsking = false;
+      this.google.dateOf()(watch.asking('google'));
+      if (this.journal.options.isShared) watch.asking('journal')(this.journal.now(), 1);
+      if (watch.problem !== undefined) askSoon();
+    };
+    const askSoon = () => {
+      if (!isAsking) this.scheduler.after(2_000, ask, life);
+      isAsking = true;
+    };
+    events.on('clock', ({ right }) => {
+      if (!right) askSoon();
+    });
+    ask();
+  }
+
+  /** For how long of this time there was an instance. */
+  watchedMs(from: number, to: number): number {
+    let ms = 0;
+    let until = from;
+    for (const { life } of this.instances.toSorted((a, b) => a.life.bornAt - b.life.bornAt)) {
+      const start = Math.max(until, life.bornAt);
+      const end = Math.min(to, life.diedAt);
+      if (end <= start) continue;
+      ms += end - start;
+      until = end;
+    }
+    return ms;
   }
 
   /** Lets time pass until every announced process is closed, at most `forMs`. */
@@ -234,10 +302,14 @@ export class World {
     );
   }
 
-  #house(life: Life, wrap: (ca: CertificateAuthority) => CertificateAuthority): House {
+  #house(
+    life: Life,
+    clock: Clock,
+    watch: ClockWatch,
+    events: Events,
+    wrap: (ca: CertificateAuthority) => CertificateAuthority,
+  ): House {
     const { unmatched = 'refuse', issuingHours = 72 } = this.#options;
-    const clock = this.scheduler.clockOf(life);
-    const events = this.#events(life);
     const { random } = this;
     const { requestsPerSecond, concurrency = 8, visits = 50, checksChain = false } = this.#options;
     const authorities = new Map<string, Authority>();
@@ -265,14 +337,14 @@ export class World {
             reference,
             clock,
             random,
-            store: this.journal.viewOf(life),
+            store: this.journal.viewOf(life, clock),
             mark: markOf(() => configuration),
           }),
         }),
       );
     }
     return {
-      api: this.google.apiOf(life),
+      api: this.google.apiOf(life, () => watch.asking('google')),
       authorities,
       profiles: this.profiles,
       scepDefaults: { extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'], validityDays: 365 },

@@ -6,6 +6,7 @@ import { type Breach, Observer } from '../../test/support/world-invariants.ts';
 import type { Safeguard } from '../../test/support/world-journal.ts';
 import { seededRandom, startOfTime } from '../../test/support/world-scheduler.ts';
 import type { Fate, PortCall } from '../../test/support/world-wire.ts';
+import { Clocks, type ClockTally } from './clocks.ts';
 
 /*
  * One history: a seed decides who there is, what the undocumented answers are, and what becomes of every
@@ -13,6 +14,7 @@ import type { Fate, PortCall } from '../../test/support/world-wire.ts';
  */
 
 export interface Tally {
+  clocks: ClockTally;
   crashes: number;
   zombies: number;
   lostAnswers: number;
@@ -47,7 +49,9 @@ export async function runHistory(
 ): Promise<Tally> {
   const chance = seededRandom(seed ^ 0x51ab_7e11);
   const aside = seededRandom(seed ^ 0x7a3e_c0de);
+  const clocks = new Clocks(seededRandom(seed ^ 0x0c10_c4ed));
   const tally: Tally = {
+    clocks: clocks.tally,
     crashes: 0,
     zombies: 0,
     lostAnswers: 0,
@@ -59,14 +63,18 @@ export async function runHistory(
   };
   const luck = luckOf(chance);
   const { decide, isHopeless } = decisionsOf(chance);
-  const world = new World({
+  const world: World = new World({
     seed,
     without,
     trace,
     faults: switchesOf(chance),
     ackLost: pick(chance, [0, 0, 0.2]),
+    ownStore: clocks.ownStore,
     // A chance of its own: what is written about the authority leaves the seeds of everything else as they were.
-    fates: (call) => fateOf(call, luck, call.method === 'writeStanding' ? aside : chance, tally),
+    fates: (call) => {
+      const fate = fateOf(call, luck, call.method === 'writeStanding' ? aside : chance, tally);
+      return { ...fate, ...clocks.fateOf(call) };
+    },
     cas: {
       default_ca_config: { idempotent: chance() < 0.5, decide: (_order, turn) => decide(turn) },
     },
@@ -74,12 +82,14 @@ export async function runHistory(
     issuingHours: isHopeless ? 2 : 72,
   });
   const observer = new Observer(world);
-  people(world, chance);
+  people(world, chance, clocks);
   const instances = 1 + Math.floor(chance() * 3);
-  for (let count = 0; count < instances; count += 1) world.start();
+  for (let count = 0; count < (clocks.ownStore ? 1 : instances); count += 1) clocks.start(world);
+  clocks.begin(world);
   world.onDeath = () => {
     tally.crashes += 1;
-    world.scheduler.after(pick(chance, replacementMs), () => void world.start());
+    const afterMs = pick(chance, replacementMs) + clocks.absenceMs();
+    world.scheduler.after(afterMs, () => clocks.start(world));
   };
   await world.untilClosed(longestMs);
   // What is still on its way may arrive, and whoever stands still may wake.
@@ -157,12 +167,12 @@ function decisionsOf(chance: Chance): {
   return { decide, isHopeless };
 }
 
-function people(world: World, chance: Chance): void {
+function people(world: World, chance: Chance, clocks: Clocks): void {
   const count = 1 + Math.floor(chance() * 3);
   for (let index = 0; index < count; index += 1) {
     const spec: DeviceSpecInput = {
       signAfterMs: pick(chance, [50, 300, 2_000, 15_000, 120_000]),
-      ...(chance() < 0.02 ? { signs: 'never' as const } : {}),
+      ...(chance() < 0.02 || clocks.isSilent() ? { signs: 'never' as const } : {}),
       ...(chance() < 0.03 ? { signs: 'wrong-key' as const } : {}),
     };
     const process = world.add(spec, 1 + Math.floor(chance() * 2), Math.floor(chance() * 5_000));

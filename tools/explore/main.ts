@@ -30,6 +30,9 @@ interface Sum {
   tried: number;
   crashes: number;
   zombies: number;
+  freezes: number;
+  sets: number;
+  wrongStarts: number;
   lostAnswers: number;
   failures: number;
   virtualMs: number;
@@ -68,6 +71,9 @@ async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
     tried: 0,
     crashes: 0,
     zombies: 0,
+    freezes: 0,
+    sets: 0,
+    wrongStarts: 0,
     lostAnswers: 0,
     failures: 0,
     virtualMs: 0,
@@ -101,6 +107,9 @@ function add(sum: Sum, tally: Tally, seed: number): void {
   sum.tried += 1;
   sum.crashes += tally.crashes;
   sum.zombies += tally.zombies;
+  sum.freezes += tally.clocks.freezes;
+  sum.sets += tally.clocks.sets;
+  sum.wrongStarts += tally.clocks.wrongStarts;
   sum.lostAnswers += tally.lostAnswers;
   sum.failures += tally.failures;
   sum.virtualMs += tally.virtualMs;
@@ -130,6 +139,8 @@ function report(sum: Sum, wish: Wishes, seconds: number): void {
   print(`processes          ${listed(sum.outcomes)}`);
   print(`crashes            ${sum.crashes}`);
   print(`zombies            ${sum.zombies}`);
+  print(`frozen machines    ${sum.freezes}`);
+  print(`clocks set wrong   ${sum.sets}, and ${sum.wrongStarts} wrong at a start`);
   print(`lost or late       ${sum.lostAnswers}, and ${sum.failures} calls that failed`);
   print(`surplus, allowed   ${listed(sum.surplus)}`);
   print(`virtual time       ${(sum.virtualMs / 86_400_000).toFixed(1)} days`);
