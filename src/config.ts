@@ -66,7 +66,12 @@ export type JournalConfig = {
   readonly retentionDays: number;
 } & (
   | { readonly kind: 'sqlite'; readonly path: string }
-  | { readonly kind: 'postgres'; readonly url: string }
+  | {
+      readonly kind: 'postgres';
+      readonly url: string;
+      /** The file that the URL came from, absolute: its password may change. */
+      readonly urlFile?: string;
+    }
   | { readonly kind: 'memory' }
 );
 

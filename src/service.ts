@@ -13,6 +13,7 @@ import type { ProvisioningApi } from './google/provisioning-api.ts';
 import { type TokenWatchOptions, watchTokens } from './google/token-watch.ts';
 import type { Authority } from './issue/authority.ts';
 import type { CertificateAuthority } from './issue/certificate-authority.ts';
+import { readSecret } from './issue/secret.ts';
 import type { Journal } from './journal/journal.ts';
 import { MemoryJournal } from './journal/memory-journal.ts';
 import { openSqliteJournal } from './journal/sqlite-journal.ts';
@@ -168,7 +169,9 @@ async function openJournal(config: Config, clock: Clock): Promise<Journal> {
     case 'postgres': {
       // Loaded only where it is used: it would cost every other start a twentieth of a second.
       const { openPostgresJournal } = await import('./journal/postgres-journal.ts');
-      return openPostgresJournal({ url: journal.url, clock });
+      const { url, urlFile: file } = journal;
+      const urlNow = file === undefined ? {} : { urlNow: () => readSecret({ file }, {}, '/') };
+      return openPostgresJournal({ url, ...urlNow, clock });
     }
     case 'memory':
       return new MemoryJournal(clock);

@@ -153,7 +153,11 @@ export async function resolveJournal(
   const times = { leaseSeconds, retentionDays };
   if (kind === 'memory') return { kind, ...times };
   if (kind === 'sqlite') return { kind, path: resolve(context.directory, path), ...times };
-  return connection === undefined ? undefined : { kind, url: connection, ...times };
+  if (connection === undefined) return undefined;
+  const { url } = fields;
+  const isInFile = typeof url === 'object' && 'file' in url;
+  const urlFile = isInFile ? { urlFile: resolve(context.directory, url.file) } : {};
+  return { kind, url: connection, ...urlFile, ...times };
 }
 
 /** Keys that only one kind of journal has a use for. */

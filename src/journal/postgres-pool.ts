@@ -2,11 +2,13 @@ import { Pool, type QueryResult, type QueryResultRow } from 'pg';
 import { JournalError } from './journal.ts';
 import { type PostgresClients, postgresClients } from './postgres-client.ts';
 import { codeOf } from './postgres-error.ts';
-import type { PostgresPlace } from './postgres-url.ts';
+import { type PostgresPlace, readPostgresUrl } from './postgres-url.ts';
 
 export interface PostgresPoolOptions {
   /** `postgres://user:password@host:port/database`; parameters such as `sslmode` as libpq knows them. */
   readonly url: string;
+  /** The URL as it stands now in its file: each new connection logs in with its password. */
+  readonly urlNow?: () => Promise<string>;
   /** Connections at most, besides the one that listens. */
   readonly connections?: number;
   /** Limit of one statement, in milliseconds. */
@@ -23,10 +25,27 @@ const usualConnectTimeoutMs = 5_000;
 
 /** What makes our connections to a place, with the limits that each of them has. */
 export function clientsFor(place: PostgresPlace, options: PostgresPoolOptions): PostgresClients {
-  return postgresClients(place, {
-    statementTimeoutMs: options.statementTimeoutMs ?? 10_000,
-    connectTimeoutMs: options.connectTimeoutMs ?? usualConnectTimeoutMs,
-  });
+  const { urlNow } = options;
+  const password = urlNow === undefined ? {} : { password: () => passwordNow(urlNow, place) };
+  return postgresClients(
+    { ...place, ...password },
+    {
+      statementTimeoutMs: options.statementTimeoutMs ?? 10_000,
+      connectTimeoutMs: options.connectTimeoutMs ?? usualConnectTimeoutMs,
+    },
+  );
+}
+
+/** What is in the file now; a file that cannot be read or is just being written leaves the password that was. */
+async function passwordNow(urlNow: () => Promise<string>, place: PostgresPlace): Promise<string> {
+  const known = typeof place.password === 'string' ? place.password : '';
+  try {
+    const { password } = readPostgresUrl(await urlNow());
+    return typeof password === 'string' ? password : known;
+  } catch {
+    // The server says what is wrong when the old one is wrong by now.
+    return known;
+  }
 }
 
 /** A bounded pool of connections. A lost one is replaced at the next call; calls under way fail. */

@@ -25,7 +25,8 @@ export type PostgresTls =
 export interface PostgresPlace {
   readonly hosts: readonly PostgresHost[];
   readonly user: string | undefined;
-  readonly password: string | undefined;
+  /** Or what gives the present one. */
+  readonly password: string | (() => Promise<string>) | undefined;
   readonly database: string | undefined;
   readonly tls: PostgresTls;
   /** `options` of the connection string: what psql hands to the server as it is. */

@@ -312,6 +312,23 @@ describe.skipIf(!there)('PostgreSQL', () => {
       expect(await journal.prune(Date.now(), 10, signal)).toBe(0);
     });
 
+    it('logs in with the password that is in the file now', async () => {
+      const database = await newDatabase();
+      let password = 'first';
+      await sql(`CREATE ROLE changing SUPERUSER LOGIN PASSWORD '${password}'`);
+      const url = () => server.url({ user: 'changing', password, database });
+      const urlNow = async () => url();
+      await using journal = await openPostgresJournal({ url: url(), urlNow, clock: systemClock });
+      password = 'second';
+      await sql(`ALTER ROLE changing PASSWORD 'second'`);
+      await sql(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'changing'`,
+      );
+      await expect
+        .poll(() => journal.open(notified('a'), signal).catch(String), { timeout: 5_000 })
+        .toMatch(/^(opened|known)$/);
+    });
+
     it('is told within seconds to be frozen or locked, and to work again', {
       timeout: 60_000,
     }, async () => {
