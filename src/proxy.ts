@@ -150,7 +150,9 @@ export function throughProxy(
 ): buildConnector.connector {
   return (options, callback) => {
     const { hostname, protocol, port } = options;
-    const target = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
+    // undici has taken an address out of its brackets.
+    const host = isIP(hostname) === 6 ? `[${hostname}]` : hostname;
+    const target = `${host}:${port || (protocol === 'https:' ? 443 : 80)}`;
     tunnel(proxy, target, deadlineMs, signal).then(
       (httpSocket) =>
         protocol === 'https:'

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { Agent, buildConnector } from 'undici';
 import { describe, expect, it, vi } from 'vitest';
 import { CallBudget } from '../src/google/call-budget.ts';
 import { ChromeManagement } from '../src/google/chrome-management.ts';
@@ -10,6 +11,7 @@ import {
   proxyProblem,
   readProxy,
   settleProxyVariables,
+  throughProxy,
   tunnel,
 } from '../src/proxy.ts';
 import { Events } from '../src/telemetry/events.ts';
@@ -148,6 +150,26 @@ describe('a tunnel', () => {
     for await (const chunk of socket) text += chunk;
     expect(text).toMatch(/it/);
     expect(seen).toEqual(['google.example:443', 'Basic dTpwQA==']);
+  });
+
+  it('leads to an address of IPv6, which is named in brackets (RFC 9110 9.3.6)', async () => {
+    const asked: (string | undefined)[] = [];
+    const relay = createServer().on('connect', (request, socket) => {
+      asked.push(request.url, request.headers.host);
+      socket.end('HTTP/1.1 503 No\r\n\r\n');
+    });
+    await using server = await listening(relay);
+    const proxy = readProxy(`127.0.0.1:${portOf(server)}`, 'HTTPS_PROXY');
+    const way = throughProxy(proxy, buildConnector({}), 5_000);
+    const agent = new Agent({ connect: way });
+    const answer = agent.request({
+      origin: 'https://[2001:db8::1]:8443',
+      path: '/',
+      method: 'GET',
+    });
+    await expect(answer).rejects.toThrow(/answers 503/);
+    await agent.destroy();
+    expect(asked).toEqual(['[2001:db8::1]:8443', '[2001:db8::1]:8443']);
   });
 
   it('that is refused with 407 says so in the proxy’s own words, with the variable’s name', async () => {
