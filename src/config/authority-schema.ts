@@ -71,6 +71,6 @@ export const authority = z.strictObject({
     .max(50)
     .default([])
     .describe(
-      'What this authority may add to a certificate without its being held back: extended key usages by name or object identifier, critical extensions by object identifier, and `sha1Signature`. `serverAuth` and `clientAuth` are always allowed, since most CAs give both; every other power that nobody asked for holds the certificate back.',
+      'What this authority may add to a certificate without its being held back: extended key usages by name or object identifier, critical extensions by object identifier, and `sha1Signature`. What a device’s names or its key hold in bounds is always allowed, since many CAs give it to everybody: `serverAuth`, `clientAuth`, `emailProtection`, `encryptingFileSystem`, and those for EAP and IPsec. Every other power that nobody asked for holds the certificate back.',
     ),
 });

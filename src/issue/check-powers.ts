@@ -17,13 +17,23 @@ import type { RequestedCertificate } from './certificate-authority.ts';
 export const sha1Signature = 'sha1Signature';
 
 /**
- * Usages that many CAs grant beside clientAuth whatever they are asked: ACME CAs, step-ca's and Vault's
- * defaults, AWS's template and the “Computer” of AD CS give both to everybody. What serverAuth lets a device do is
- * held in bounds by the names, and those are checked.
+ * Usages that many CAs grant beside clientAuth whatever they are asked: ACME CAs, step-ca's and Vault's defaults,
+ * AWS's template and the “Computer” of AD CS give serverAuth to everybody, AD CS's “User” and EJBCA's ENDUSER mail and
+ * files, NDES's “IPSec (Offline request)” its own. What any of them lets a device do is held in bounds by the names,
+ * and those are checked, or by the key itself.
  */
 const harmless: readonly string[] = [
   extendedKeyUsageOids.serverAuth,
   extendedKeyUsageOids.clientAuth,
+  extendedKeyUsageOids.emailProtection,
+  extendedKeyUsageOids.encryptingFileSystem,
+  extendedKeyUsageOids.eapOverPpp,
+  extendedKeyUsageOids.eapOverLan,
+  extendedKeyUsageOids.ipsecEndSystem,
+  extendedKeyUsageOids.ipsecTunnel,
+  extendedKeyUsageOids.ipsecUser,
+  extendedKeyUsageOids.ipsecIke,
+  extendedKeyUsageOids.ipsecIkeIntermediate,
 ];
 
 /** Names in a form that nobody writes any more and some still read: they would not be compared with the profile. */
@@ -54,10 +64,11 @@ export function checkPowers(
     if (type === microsoftOid.applicationPolicies) {
       // Windows goes by these before it looks at the extended key usages.
       checkUsages('Application policies', policiesIn(value), wanted, mayAdd);
-    } else if (type === netscapeCertType && ((value.at(-1) ?? 0) & netscapePowers) !== 0) {
+    } else if (type === netscapeCertType) {
+      if (mayAdd.includes(type) || (netscapeTypes(value) & netscapePowers) === 0) continue;
       throw fault(
         'certificate-wrong-usage',
-        'Netscape’s certificate type makes it a CA’s or a signer’s of programs.',
+        `Netscape’s certificate type (${type}) makes it a CA’s or a signer’s of programs. ${howToAllow}.`,
       );
     } else if (oldNames[type] !== undefined && !mayAdd.includes(type)) {
       throw fault(
@@ -89,6 +100,16 @@ function checkUsages(
     'certificate-wrong-usage',
     `${what}: the certificate also has ${names}, a power that nobody asked for. ${howToAllow}: [${names}].`,
   );
+}
+
+/** A BIT STRING of up to eight bits; those behind them mean nothing, also where a CA writes some. */
+function netscapeTypes(value: Uint8Array): number {
+  try {
+    return readSingle(value, tag.bitString, 'Netscape’s certificate type').content[1] ?? 0;
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+    throw fault('certificate-unreadable', `${error.message}.`);
+  }
 }
 
 /** CertificatePolicies ::= SEQUENCE OF SEQUENCE { policyIdentifier OBJECT IDENTIFIER, … }   (RFC 5280 4.2.1.4) */

@@ -17,6 +17,7 @@ import {
   type AnyKeyUsage,
   decodeExtendedKeyUsage,
   decodeExtensions,
+  decodeKeyIdentifier,
   decodeKeyUsage,
   decodeSubjectAltName,
   type Extension,
@@ -53,6 +54,9 @@ export interface CertificateFacts {
   /** Object identifiers; undefined when the certificate does not limit its use. */
   readonly extendedKeyUsages: readonly string[] | undefined;
   readonly subjectAltNames: readonly FoundAltName[];
+  /** Undefined when the certificate does not say, or not legibly. */
+  readonly subjectKeyIdentifier: Uint8Array | undefined;
+  readonly authorityKeyIdentifier: Uint8Array | undefined;
   readonly extensions: readonly Extension[];
 }
 
@@ -142,6 +146,8 @@ function factsOfExtensions(extensions: readonly Extension[]) {
   const usages = find(extensionOid.keyUsage);
   const extended = find(extensionOid.extendedKeyUsage);
   const names = find(extensionOid.subjectAltName);
+  const own = find(extensionOid.subjectKeyIdentifier);
+  const issuers = find(extensionOid.authorityKeyIdentifier);
   return {
     ...(constraints === undefined
       ? { isCa: false, pathLength: undefined }
@@ -149,6 +155,8 @@ function factsOfExtensions(extensions: readonly Extension[]) {
     keyUsages: usages === undefined ? undefined : decodeKeyUsage(usages),
     extendedKeyUsages: extended === undefined ? undefined : decodeExtendedKeyUsage(extended),
     subjectAltNames: names === undefined ? [] : decodeSubjectAltName(names),
+    subjectKeyIdentifier: own && decodeKeyIdentifier(own, 'subject'),
+    authorityKeyIdentifier: issuers && decodeKeyIdentifier(issuers, 'authority'),
   };
 }
 

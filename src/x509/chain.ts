@@ -21,6 +21,7 @@ export const understoodExtensions: ReadonlySet<string> = new Set<string>([
   extensionOid.extendedKeyUsage,
   extensionOid.subjectAltName,
   '2.5.29.30', // nameConstraints
+  '2.5.29.31', // cRLDistributionPoints
   '2.5.29.32', // certificatePolicies
   '2.5.29.33', // policyMappings
   '2.5.29.36', // policyConstraints
@@ -75,7 +76,8 @@ function untrusted(problem: string): ChainResult {
 
 /**
  * Why the certificates that came with a leaf cannot be its chain: one of them has its issuer's name, and none that
- * has it made its signature; likewise for each one above. What is not there is not missed.
+ * has it made its signature; likewise for each one above. What is not there is not missed, and a CA that was given a
+ * new key is not there while only its earlier certificate is: the name is the same, the key identifiers differ.
  *
  * @param chain DER each, in any order.
  */
@@ -83,11 +85,12 @@ export function signatureProblem(
   leaf: CertificateFacts,
   chain: readonly Uint8Array[],
 ): string | undefined {
+  if (chain.length === 0) return undefined;
   try {
     const all = chain.slice(0, mostKnown).map(readKnown);
     let child = look(leaf);
     for (let depth = 0; depth <= mostDepth; depth++) {
-      const named = all.filter((one) => one.x509.subject === child.x509.issuer);
+      const named = all.filter((one) => mayHaveIssued(one, child));
       if (named.length === 0 || named.includes(child)) return undefined;
       const issuer = named.find((one) => isSigned(child, one));
       if (issuer === undefined) {
@@ -99,6 +102,13 @@ export function signatureProblem(
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+function mayHaveIssued(issuer: Known, child: Known): boolean {
+  if (issuer.x509.subject !== child.x509.issuer) return false;
+  const { authorityKeyIdentifier: meant } = child.facts;
+  const { subjectKeyIdentifier: own } = issuer.facts;
+  return meant === undefined || own === undefined || Buffer.compare(meant, own) === 0;
 }
 
 /** CA certificates that were read before, by SHA-256: an authority's chain is the same for months. */

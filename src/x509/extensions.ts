@@ -21,9 +21,11 @@ export interface Extension {
 
 /** Object identifiers of the extensions that are read or written here. */
 export const extensionOid = {
+  subjectKeyIdentifier: '2.5.29.14',
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
+  authorityKeyIdentifier: '2.5.29.35',
   extendedKeyUsage: '2.5.29.37',
   /** Microsoft's name of a version-1 template. */
   templateName: '1.3.6.1.4.1.311.20.2',
@@ -197,6 +199,28 @@ export function decodeKeyUsage(value: Uint8Array): AnyKeyUsage[] {
     throw new DerError('The key usage is not a BIT STRING of one or two bytes');
   }
   return keyUsageBits.filter((_, bit) => ((bits[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
+}
+
+/**
+ * The identifiers of the key and of its issuer's. Many writers have each wrong in its own way, and nothing depends on
+ * them but the choice among CAs of one name: what cannot be read is not there.
+ *
+ * SubjectKeyIdentifier ::= OCTET STRING                            (RFC 5280 4.2.1.2)
+ * AuthorityKeyIdentifier ::= SEQUENCE { keyIdentifier [0] IMPLICIT OCTET STRING OPTIONAL, … }   (RFC 5280 4.2.1.1)
+ */
+export function decodeKeyIdentifier(
+  value: Uint8Array,
+  whose: 'subject' | 'authority',
+): Uint8Array | undefined {
+  const what = 'The key identifier';
+  try {
+    if (whose === 'subject') return readSingle(value, tag.octetString, what).content;
+    const fields = new DerReader(readSingle(value, tag.sequence, what).content, what);
+    return fields.optional(contextTag(0, 'primitive'))?.content;
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
+  }
 }
 
 /** ExtKeyUsageSyntax ::= SEQUENCE OF OBJECT IDENTIFIER           (RFC 5280 4.2.1.12) */

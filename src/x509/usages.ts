@@ -25,6 +25,7 @@ export const extendedKeyUsageOids = {
   eapOverPpp: '1.3.6.1.5.5.7.3.13',
   eapOverLan: '1.3.6.1.5.5.7.3.14',
   ipsecIke: '1.3.6.1.5.5.7.3.17',
+  ipsecIkeIntermediate: '1.3.6.1.5.5.8.2.2',
   kerberosClientAuth: '1.3.6.1.5.2.3.4',
   cmcRa: '1.3.6.1.5.5.7.3.28',
   certificateRequestAgent: '1.3.6.1.4.1.311.20.2.1',

@@ -317,6 +317,28 @@ describe('a power that nobody asked for', () => {
     expect(outcome(await type(0b1010_0000))).toBe('ok');
     expect(outcome(await type(0b1001_0000))).toBe('certificate-wrong-usage');
     expect(outcome(await type(0b1000_0100))).toBe('certificate-wrong-usage');
+    const oid = '2.16.840.1.113730.1.1';
+    expect(outcome(await type(0b1001_0000), { mayAdd: [oid] })).toBe('ok');
+    // A byte behind it hides nothing; and critical it is as well known as otherwise.
+    const padded = await withExtension(oid, false, Buffer.of(3, 3, 0, 0b0001_0111, 0));
+    expect(outcome(padded)).toBe('certificate-wrong-usage');
+    expect(outcome(await withExtension(oid, true, Buffer.of(3, 2, 7, 0x80)))).toBe('ok');
+    expect(outcome(await withExtension(oid, false, Buffer.of(5, 0)))).toBe(
+      'certificate-unreadable',
+    );
+  });
+
+  it.each([
+    ['AD CS’s “User”', '1.3.6.1.4.1.311.10.3.4', '1.3.6.1.5.5.7.3.4'],
+    ['EJBCA’s ENDUSER', '1.3.6.1.5.5.7.3.4'],
+    ['NDES’s “IPSec (Offline request)”, and other templates for VPN', '1.3.6.1.5.5.8.2.2'],
+    ['a template for Wi-Fi', '1.3.6.1.5.5.7.3.13', '1.3.6.1.5.5.7.3.14'],
+  ])('is none that the names hold in bounds, as %s grants it', async (_, ...oids) => {
+    expect(outcome(await withUsages(...oids))).toBe('ok');
+  });
+
+  it('is none that says where revocation lists are, critical or not', async () => {
+    expect(outcome(await withExtension('2.5.29.31', true, Buffer.of(0x30, 0)))).toBe('ok');
   });
 
   it('is harmless where most CAs grant it: serverAuth, also when no usage was asked for', async () => {
@@ -356,6 +378,12 @@ describe('a signature', () => {
   it.each([
     ['ecdsa-with-SHA1', '300906072a8648ce3d0401', 'SHA-1'],
     ['ecdsa-with-SHA256', '300a06082a8648ce3d040302', undefined],
+    ['md4WithRSAEncryption', '300d06092a864886f70d0101030500', 'MD4'],
+    [
+      'RSASSA-PSS with MD5',
+      '301d06092a864886f70d01010a3010a00e300c06082a864886f70d02050500',
+      'MD5',
+    ],
     ['RSASSA-PSS without parameters, which is SHA-1', '300b06092a864886f70d01010a', 'SHA-1'],
     ['RSASSA-PSS with an empty list of them', '300d06092a864886f70d01010a3000', 'SHA-1'],
     [
@@ -384,6 +412,34 @@ describe('a signature', () => {
     const otherRoot = await makeCa();
     const broken = { roots: [], chain: [issuing.der, otherRoot.der] };
     expect(outcome(await leafWith(), broken)).toBe('certificate-untrusted');
+  });
+});
+
+describe('a CA that was given a new key', () => {
+  it('has its certificates taken while the chain has its earlier certificate only', async () => {
+    const renewed = await newKeys();
+    const identified = async (keys: KeyPair) =>
+      makeCa({
+        name: 'CN=Issuing',
+        keys,
+        extensions: [await x509.SubjectKeyIdentifierExtension.create(keys.publicKey)],
+      });
+    const [before, after] = [await identified(issuing.keys), await identified(renewed)];
+    const leafBy = async (key: KeyPair) =>
+      makeLeaf(after, {
+        keys,
+        keyUsage: digitalSignature,
+        extendedKeyUsages: [clientAuth],
+        subjectAltNames: asked,
+        extensions: [await x509.AuthorityKeyIdentifierExtension.create(key.publicKey)],
+      });
+    expect(outcome(await leafBy(renewed), { roots: [], chain: [before.der] })).toBe('ok');
+    expect(outcome(await leafBy(renewed), { roots: [], chain: [before.der, after.der] })).toBe(
+      'ok',
+    );
+    // Whoever names the key that did not sign is not believed.
+    const forged = await leafBy(issuing.keys);
+    expect(outcome(forged, { roots: [], chain: [before.der] })).toBe('certificate-untrusted');
   });
 });
 
