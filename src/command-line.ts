@@ -186,7 +186,7 @@ async function serve(config: Config, stray: StrayErrors): Promise<number> {
   const output = logOutput();
   const log = createLog(config.log.level, output);
   const events = new Events();
-  logEvents(events, log);
+  logEvents(events, log, Date.now, config.log.subjects);
   stray.tellTo((bug) => events.emit('bug', bug));
   const stop = stopOnSignal();
   try {

@@ -80,13 +80,13 @@ export const errorTable = {
     disposition: 'refuse',
     deviceText: `The certificate authority of this profile is not set up. ${askAdmin}`,
     meaning:
-      'The CA connection’s reference in the Admin console is not under authorities in config.yaml. Add it there, correct it in the console, or set unmatched: ignore when another adapter serves it.',
+      'The CA connection’s reference in the Admin console is not under authorities in config.yaml. Add it there, correct it in the console, or set unmatched: ignore when another adapter serves it. With unmatched: hold (the default) it was held for limits.unmatchedHours first.',
   },
   'profile-unknown': {
     disposition: 'refuse',
     deviceText: `The certificate profile is not set up. ${askAdmin}`,
     meaning:
-      'The profile’s reference in the Admin console is not under profiles in config.yaml. Add it there, correct it in the console, or set unmatched: ignore when another adapter serves it.',
+      'The profile’s reference in the Admin console is not under profiles in config.yaml. Add it there, correct it in the console, or set unmatched: ignore when another adapter serves it. With unmatched: hold (the default) it was held for limits.unmatchedHours first.',
   },
   'key-unsupported': {
     disposition: 'refuse',

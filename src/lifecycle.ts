@@ -12,7 +12,7 @@ import type { OrderFacts, ProcessRecord } from './journal/process-record.ts';
 import { askForSignature, collectSignature } from './possession/prove-possession.ts';
 import { type Backoff, backoffMs, bugBackoff, troubleBackoff } from './retry.ts';
 import { heard, isConfirmed, lookForGone, settleVerdict } from './second-look.ts';
-import { end, type House, type Step, type Visit, withRefusal } from './visit.ts';
+import { end, type House, type Step, type Visit, whoOf, withRefusal } from './visit.ts';
 
 /*
  * The state machine.
@@ -150,7 +150,7 @@ async function windUp(visit: Visit, house: House, signal: AbortSignal): Promise<
   try {
     const authority = authorityOf(record, house);
     const { events } = house;
-    const party = { authority, processId: visit.entry.processId, events };
+    const party = { authority, processId: visit.entry.processId, events, ...whoOf(record) };
     await disown(party, record, 'cessationOfOperation', signal);
     return over;
   } catch (error) {
@@ -168,6 +168,7 @@ function tellOrphan({ entry, record }: Visit, house: House, message: string): vo
   const { serialNumber } = record.issued ?? {};
   house.events.emit('orphan', {
     processId: entry.processId,
+    ...whoOf(record),
     authority: record.request?.authority ?? 'unknown',
     revoked: false,
     message,

@@ -79,7 +79,7 @@ const lifelessAfterMs = 60_000;
 export async function openService(config: Config, outer: ServiceContext): Promise<Service> {
   const { events, monotonic = () => performance.now(), decorate = undecorated } = outer;
   await using opened = new AsyncDisposableStack();
-  const state = new ServiceState(events);
+  const state = new ServiceState(events, () => outer.clock.now());
   events.emit('service', { state: 'starting' });
   const clock = new ClockWatch({ clock: outer.clock, monotonic, events });
   const context = { ...outer, clock };
@@ -228,6 +228,7 @@ function houseOf(
     profiles: config.profiles,
     scepDefaults: config.scepProfiles,
     unmatched: config.unmatched,
+    unmatchedDeadlineMs: config.limits.unmatchedHours * 3_600_000,
     instance: config.instance,
     signingDeadlineMs: limits.signingHours * 3_600_000,
     issuingDeadlineMs: limits.issuingHours * 3_600_000,

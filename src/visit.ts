@@ -3,6 +3,7 @@ import type { Clock, Random } from './clock.ts';
 import { deviceTextOf, type ErrorCode, type ProvisioningError } from './errors.ts';
 import type { ProvisioningApi } from './google/provisioning-api.ts';
 import type { Authority } from './issue/authority.ts';
+import type { Subject } from './issue/certificate-authority.ts';
 import type { CertificateProfile, ScepDefaults } from './issue/profile.ts';
 import type { Entry, Outcome } from './journal/journal.ts';
 import type { ProcessRecord, VerdictFacts } from './journal/process-record.ts';
@@ -16,6 +17,7 @@ export interface House {
   readonly scepDefaults: ScepDefaults;
   /** What happens to a process whose references are in no table. */
   readonly unmatched: 'hold' | 'refuse' | 'ignore';
+  readonly unmatchedDeadlineMs: number;
   /** `callerInstanceId` for claims that this instance begins. */
   readonly instance: string;
   readonly signingDeadlineMs: number;
@@ -80,6 +82,13 @@ export function endedMeanwhile(
     return end(record, 'gone', 'The process already has a certificate.');
   }
   return undefined;
+}
+
+/** Who asks, as far as it is known. */
+export function whoOf({ request, subject = request?.subject }: ProcessRecord): {
+  readonly subject?: Subject;
+} {
+  return subject === undefined ? {} : { subject };
 }
 
 /** The record with the decision to refuse; what Google is told is fixed with it. */

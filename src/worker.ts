@@ -10,7 +10,7 @@ import { LeasedVisit } from './leased-visit.ts';
 import { advance, afterTrouble, enteredAt, inventoryOf, roomOf } from './lifecycle.ts';
 import type { Inbox } from './notification/inbox.ts';
 import type { Events } from './telemetry/events.ts';
-import type { End, House, Step } from './visit.ts';
+import { type End, type House, type Step, whoOf } from './visit.ts';
 
 /*
  * Two loops. One takes notifications (intake.ts). The other visits due entries, each under its lease, and
@@ -175,7 +175,11 @@ export class Worker {
   async #settleDue(signal: AbortSignal): Promise<void> {
     const { epoch } = this.#trust;
     if (epoch === this.#epoch) return;
-    await this.#options.journal.settleDue(signal);
+    const { journal, house } = this.#options;
+    await journal.settleDue(signal);
+    // A start may have brought the table a reference that was missing.
+    if (this.#epoch === undefined && house.unmatched === 'hold')
+      await journal.hasten('claim', signal);
     this.#epoch = epoch;
   }
 
@@ -243,11 +247,13 @@ export class Worker {
 
   #tell(visit: LeasedVisit, error: unknown, step: Step): void {
     const { processId } = visit.entry;
-    if (!(error instanceof ProvisioningError)) this.#events.emit('bug', { processId, error });
+    if (!(error instanceof ProvisioningError))
+      this.#events.emit('bug', { processId, ...whoOf(visit.record), error });
     else if (step.kind === 'wait') {
       const { authority } = visit.record.request ?? {};
       this.#events.emit('trouble', {
         processId,
+        ...whoOf(visit.record),
         room: roomOf(visit.record),
         code: error.code,
         message: error.message,
@@ -281,6 +287,7 @@ export class Worker {
     const { serialNumber } = record.issued ?? {};
     this.#events.emit('closed', {
       processId,
+      ...whoOf(record),
       outcome,
       message,
       seconds: (now - openedAt) / 1_000,
@@ -300,6 +307,7 @@ export class Worker {
     const { processId } = entry;
     this.#events.emit('stage', {
       processId,
+      ...whoOf(after),
       room,
       seconds,
       ...(authority === undefined ? {} : { authority }),
@@ -312,7 +320,8 @@ export class Worker {
     if (signal.aborted) return visit.giveBack();
     if (error instanceof JournalError) return this.#journalTrouble(error);
     if (visit.signal.aborted) return;
-    this.#events.emit('bug', { processId: visit.entry.processId, error });
+    const { entry, record } = visit;
+    this.#events.emit('bug', { processId: entry.processId, ...whoOf(record), error });
   }
 
   #journalWorks(): void {

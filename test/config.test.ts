@@ -108,7 +108,7 @@ describe('loadConfig', () => {
         retentionDays: 90,
       },
       scepProfiles: { extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'], validityDays: 365 },
-      unmatched: 'refuse',
+      unmatched: 'hold',
       limits: {
         visits: 200,
         signingHours: 24,

@@ -41,7 +41,7 @@ beforeAll(async () => {
     };
   }
   // Every trouble is to be seen in the log, its repetitions too.
-  service = await home.start({ authorities, log: { level: 'debug' } });
+  service = await home.start({ authorities, unmatched: 'refuse', log: { level: 'debug' } });
   for (const { body } of hostileMessages) simulator.publish(body);
   for (const { tried, device } of hostileProcesses) {
     const [added] = await simulator.addDevices({ key: 'ec', ...device });

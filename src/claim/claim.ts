@@ -12,6 +12,13 @@ import { heard, isConfirmed, verdictPauseMs } from '../second-look.ts';
 import { end, endedMeanwhile, type House, type Step, type Visit, withRefusal } from '../visit.ts';
 import { findProcess } from './find-process.ts';
 import type { ProvisioningProcess } from './process.ts';
+import {
+  holdUnmatched,
+  isUnmatched,
+  stillUnmatched,
+  unknownAuthority,
+  unknownProfile,
+} from './unmatched.ts';
 
 /*
  * Claim a process for ourselves. Google gives a process to one callerInstanceId, for ever, and never says
@@ -27,9 +34,11 @@ const doubtPauseMs = verdictPauseMs;
 export async function claim(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
   const before = visit.record.claim;
   if (before === undefined) {
+    const still = stillUnmatched(visit.record, house);
+    if (still !== undefined) return still;
     const { process, record } = await findProcess(visit, house, signal);
     const looked = firstLook(record, process, house);
-    if (looked.kind === 'end') return looked;
+    if (looked.kind !== 'onward') return looked;
     return attempt(visit, looked.record, 'first', house, signal);
   }
   if (before.doubtedAt !== undefined) return settleDoubt(visit, house, signal);
@@ -44,24 +53,26 @@ export async function claim(visit: Visit, house: House, signal: AbortSignal): Pr
 }
 
 /** What Google's record says before the claim: closed without a further call, or worth claiming. */
-function firstLook(
-  record: ProcessRecord,
-  process: ProvisioningProcess,
-  house: House,
-): Extract<Step, { kind: 'end' | 'onward' }> {
+function firstLook(record: ProcessRecord, process: ProvisioningProcess, house: House): Step {
   const over = endedMeanwhile(record, process);
   if (over !== undefined) return over;
   if (process.signData !== undefined) {
     return end(record, 'yielded', 'Another adapter has already asked the device to sign.');
   }
   try {
-    return { kind: 'onward', record: { ...record, request: requestFacts(process, house) } };
+    const { unmatched: _found, ...rest } = record;
+    return { kind: 'onward', record: { ...rest, request: requestFacts(process, house) } };
   } catch (error) {
     if (!(error instanceof ProvisioningError) || error.disposition !== 'refuse') throw error;
-    const unmatched = error.code === 'authority-unknown' || error.code === 'profile-unknown';
-    if (unmatched && house.unmatched === 'ignore') return end(record, 'yielded', error.message);
+    const { subject } = process;
+    const known = subject === undefined ? record : { ...record, subject };
+    if (isUnmatched(error)) {
+      if (house.unmatched === 'ignore') return end(known, 'yielded', error.message);
+      const held = house.unmatched === 'hold' ? holdUnmatched(known, process, house) : undefined;
+      if (held !== undefined) return held;
+    }
     // Only the adapter that has claimed a process may refuse it, so the refusal waits for the claim.
-    return { kind: 'onward', record: withRefusal(record, error, house.clock.now()) };
+    return { kind: 'onward', record: withRefusal(known, error, house.clock.now()) };
   }
 }
 
@@ -151,12 +162,7 @@ function requestFacts(process: ProvisioningProcess, house: House): RequestFacts 
   if (profile === undefined) throw incomplete('genericProfile or scepProfile');
   if (subject === undefined) throw incomplete('chromeOsDevice or chromeOsUserSession');
   const configured = house.authorities.get(authority);
-  if (configured === undefined) {
-    throw new ProvisioningError(
-      'authority-unknown',
-      `authorities has no "${authority}", which the CA connection in the Admin console names.`,
-    );
-  }
+  if (configured === undefined) throw unknownAuthority(authority, house);
   const { keyType } = algorithmOfKey(subjectPublicKeyInfo);
   if (!configured.features.keyTypes.includes(keyType)) {
     throw new ProvisioningError(
@@ -194,10 +200,7 @@ function wantedBy(
 function configuredProfile(reference: string, house: House): CertificateProfile {
   const profile = house.profiles.get(reference);
   if (profile !== undefined) return profile;
-  throw new ProvisioningError(
-    'profile-unknown',
-    `profiles has no "${reference}", which the profile in the Admin console names.`,
-  );
+  throw unknownProfile(reference, house);
 }
 
 function incomplete(field: string): ProvisioningError {

@@ -230,7 +230,7 @@ export const configSchema = z.strictObject({
     ),
   unmatched: z
     .enum(['hold', 'refuse', 'ignore'])
-    .default('refuse')
+    .default('hold')
     .describe(
       'A process whose reference is in no table: `hold` (it stays unclaimed, is looked at again at each start and now and then, and is refused after `limits.unmatchedHours`), `refuse` (the device shows why at once) or `ignore` (another adapter serves it).',
     ),

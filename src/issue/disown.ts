@@ -3,7 +3,7 @@ import type { ProvisioningError } from '../errors.ts';
 import type { ProcessRecord } from '../journal/process-record.ts';
 import type { Events } from '../telemetry/events.ts';
 import type { Authority } from './authority.ts';
-import type { RevocationReason } from './certificate-authority.ts';
+import type { RevocationReason, Subject } from './certificate-authority.ts';
 
 /* What becomes of certificates that nobody gets, as far as operators must hear of it. */
 
@@ -11,6 +11,7 @@ import type { RevocationReason } from './certificate-authority.ts';
 export interface Party {
   readonly authority: Authority;
   readonly processId: string;
+  readonly subject?: Subject;
   readonly events: Events;
 }
 
@@ -54,7 +55,7 @@ export async function disownOrReport(
  * order finds that one. Without an error an instance ended before it heard the answer.
  */
 export function reportUnanswered(
-  { authority, processId, events }: Party,
+  { authority, processId, events, ...who }: Party,
   requestId: string,
   error?: ProvisioningError,
 ): void {
@@ -63,6 +64,7 @@ export function reportUnanswered(
   const why = error === undefined ? 'was lost' : `was not understood (${error.message})`;
   events.emit('orphan', {
     processId,
+    ...who,
     authority: authority.reference,
     requestId,
     revoked: false,
@@ -71,7 +73,7 @@ export function reportUnanswered(
 }
 
 function report(
-  { authority, processId, events }: Party,
+  { authority, processId, events, ...who }: Party,
   { issued }: ProcessRecord,
   revoked: boolean,
   message: string,
@@ -79,6 +81,7 @@ function report(
   const serialNumber = issued?.serialNumber;
   events.emit('orphan', {
     processId,
+    ...who,
     authority: authority.reference,
     revoked,
     message,

@@ -2,7 +2,7 @@ import { ageOf } from '../age.ts';
 import { mayHaveIssued, ProvisioningError } from '../errors.ts';
 import { LeaseLostError } from '../journal/journal.ts';
 import type { IssuedFacts, OrderFacts, ProcessRecord } from '../journal/process-record.ts';
-import { type House, type Step, type Visit, withRefusal } from '../visit.ts';
+import { type House, type Step, type Visit, whoOf, withRefusal } from '../visit.ts';
 import { serialNumberOf } from '../x509/certificate.ts';
 import type { Authority } from './authority.ts';
 import type { Issuance } from './certificate-authority.ts';
@@ -217,5 +217,6 @@ function orderedAnew(record: ProcessRecord, before: OrderFacts, processId: strin
 
 function partyOf({ entry }: Visit, record: ProcessRecord, house: House): Party {
   const { events } = house;
-  return { authority: authorityOf(record, house), processId: entry.processId, events };
+  const authority = authorityOf(record, house);
+  return { authority, processId: entry.processId, events, ...whoOf(record) };
 }

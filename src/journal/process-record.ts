@@ -20,6 +20,10 @@ export interface ProcessRecord {
   readonly customer?: string;
   /** From Google's process: who asks, with which key, for which certificate, from which authority. */
   readonly request?: RequestFacts;
+  /** Who asks, where the request itself could not be made. */
+  readonly subject?: Subject;
+  /** Its references are in no table: held, and not claimed. */
+  readonly unmatched?: UnmatchedFacts;
   /** Written before claim is called. */
   readonly claim?: ClaimFacts;
   /** Written before signData is called. */
@@ -62,6 +66,16 @@ export interface RequestFacts {
   readonly wanted: RequestedCertificate;
 }
 
+export interface UnmatchedFacts {
+  readonly authority: string;
+  /** Of a profile of the configuration. */
+  readonly profile?: string;
+  /** The process's age when it was first held, in milliseconds. */
+  readonly sinceAge: number;
+  /** When Google's record was last looked at. */
+  readonly lookedAt: number;
+}
+
 interface ClaimFacts {
   /** The id that was written down before the claim: a repeat uses the same one, on any instance. */
   readonly callerInstanceId: string;
@@ -95,6 +109,8 @@ export interface SigningFacts {
   readonly operation?: string;
   /** How often the signature was looked for. */
   readonly polls: number;
+  /** So many hours without a signature have been told. */
+  readonly hoursTold?: number;
 }
 
 export interface OrderFacts {

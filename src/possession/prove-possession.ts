@@ -7,7 +7,7 @@ import { authorityOf, prepareRequest, profileOf } from '../issue/issue-request.t
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
 import { backoffMs, pollBackoff, troubleBackoff } from '../retry.ts';
 import { heard, isConfirmed } from '../second-look.ts';
-import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
+import { end, endedMeanwhile, type House, type Step, type Visit, whoOf } from '../visit.ts';
 import { certificationRequest, certificationRequestInfo } from './certification-request.ts';
 import { keyAlgorithms, verifySignature } from './signature-algorithm.ts';
 
@@ -199,13 +199,31 @@ export async function collectSignature(
           `The device did not sign within ${house.signingDeadlineMs / 3_600_000} hours.`,
         );
       }
-      const looked = { ...record, signing: { ...signing, polls: signing.polls + 1 } };
+      const told = tellUnsigned(visit, signing, house);
+      const looked = { ...record, signing: { ...told, polls: signing.polls + 1 } };
       const pauseMs = backoffMs(pollBackoff, signing.polls + 1, house.random);
       return { kind: 'wait', record: looked, forMs: Math.min(pauseMs, leftMs) };
     }
     default:
       return operation satisfies never;
   }
+}
+
+const hourMs = 3_600_000;
+
+/** A device that has not signed is told about once an hour. */
+function tellUnsigned({ entry, record }: Visit, signing: SigningFacts, house: House): SigningFacts {
+  const sinceAt = signing.calledAt ?? signing.intendedAt;
+  const hours = Math.floor((house.clock.now() - sinceAt) / hourMs);
+  if (hours <= (signing.hoursTold ?? 0)) return signing;
+  const { authority } = record.request ?? {};
+  house.events.emit('unsigned', {
+    processId: entry.processId,
+    ...whoOf(record),
+    hours,
+    ...(authority === undefined ? {} : { authority }),
+  });
+  return { ...signing, hoursTold: hours };
 }
 
 type LookUp = Exclude<Step, { kind: 'onward' | 'wait' }> | SignDataOperation;

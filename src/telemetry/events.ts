@@ -1,10 +1,11 @@
 import { EventEmitter } from 'node:events';
 import type { ErrorCode } from '../errors.ts';
+import type { Subject } from '../issue/certificate-authority.ts';
 import type { Outcome, Room } from '../journal/journal.ts';
 
 /*
  * The single seam between the work and what is told about it: the work emits, log and metrics listen.
- * No event carries a secret, a name template's raw values, or a CA's ticket.
+ * Who asks comes along, for the log alone. No event carries a secret, a name template's raw values, or a CA's ticket.
  */
 
 export type CaCall = 'check' | 'prepare' | 'issue' | 'collect' | 'revoke';
@@ -28,6 +29,7 @@ export interface EventMap {
   /** A process left one room for the next. */
   stage: {
     readonly processId: string;
+    readonly subject?: Subject;
     readonly room: Room;
     readonly seconds: number;
     readonly authority?: string;
@@ -35,6 +37,7 @@ export interface EventMap {
   /** A process ended. `message` is for operators. */
   closed: {
     readonly processId: string;
+    readonly subject?: Subject;
     readonly outcome: Outcome;
     readonly authority?: string;
     readonly code?: ErrorCode;
@@ -42,9 +45,19 @@ export interface EventMap {
     readonly serialNumber?: string;
     readonly seconds: number;
   };
+  /** A process names what is in no table, and is held. */
+  unmatched: { readonly reference: string; readonly message: string };
+  /** A device has not signed for so many hours. */
+  unsigned: {
+    readonly processId: string;
+    readonly hours: number;
+    readonly subject?: Subject;
+    readonly authority?: string;
+  };
   /** A visit met trouble and the process stays open. */
   trouble: {
     readonly processId: string;
+    readonly subject?: Subject;
     readonly room: Room;
     readonly code: ErrorCode;
     readonly message: string;
@@ -55,6 +68,7 @@ export interface EventMap {
   notice: { readonly authority: string; readonly message: string };
   /** An error nobody foresaw; the process is looked at again late. */
   bug: {
+    readonly subject?: Subject;
     readonly processId?: string;
     readonly error: unknown;
     /** Nobody waited for what failed (stray-errors.ts); then the authority on whose behalf it ran, if any. */
@@ -91,6 +105,7 @@ export interface EventMap {
   /** A certificate that was issued and will not be delivered, or an order whose answer nobody understood. */
   orphan: {
     readonly processId: string;
+    readonly subject?: Subject;
     readonly authority: string;
     readonly requestId?: string;
     readonly serialNumber?: string;

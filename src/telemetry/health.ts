@@ -19,6 +19,8 @@ export interface Readiness {
   readonly clock: PartState;
   readonly google: PartState;
   readonly authorities: ReadonlyMap<string, PartState>;
+  /** What keeps single processes waiting and is for an administrator to mend; the service is ready all the same. */
+  readonly warnings?: readonly string[];
 }
 
 interface Liveness {

@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { errorTable } from '../errors.ts';
+import type { Subject } from '../issue/certificate-authority.ts';
 import type { EventMap, Events } from './events.ts';
 import { logOutput } from './log-output.ts';
 import { Outage } from './outage.ts';
@@ -39,13 +40,25 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
 const repeatsAreQuietMs = 10_000;
 
 /** Writes what happens to the log; the one place where anything of the service's work is logged. */
-export function logEvents(events: Events, log: Log, now: () => number = Date.now): void {
-  logProcesses(events, log, now);
+export function logEvents(
+  events: Events,
+  log: Log,
+  now: () => number = Date.now,
+  subjects = true,
+): void {
+  logProcesses(events, log, now, subjects);
   logCalls(events, log);
   logState(events, log, now);
 }
 
-function logProcesses(events: Events, log: Log, now: () => number): void {
+function logProcesses(events: Events, log: Log, now: () => number, subjects: boolean): void {
+  /** The fields of a line: its text stands in `msg` alone, and figures are rounded. */
+  const line = (event: string, { subject, ...told }: Told) => ({
+    event,
+    ...(subjects ? named(subject) : {}),
+    ...rounded(told),
+  });
+  const warned = new Set<string>();
   const quietUntil = new Map<string, number>();
   const unwritten = new Outage();
   events.on('notification', (notification) => {
@@ -61,31 +74,71 @@ function logProcesses(events: Events, log: Log, now: () => number): void {
       deliveredAgain,
     );
   });
-  events.on('stage', (stage) => log.debug({ event: 'stage', ...stage }, `${stage.room} done`));
-  events.on('closed', (closed) =>
-    log.info({ event: 'closed', ...closed }, closed.message ?? `process ${closed.outcome}`),
-  );
+  events.on('stage', (stage) => log.debug(line('stage', stage), `${stage.room} done`));
+  events.on('closed', ({ message, ...closed }) => {
+    const level = closed.outcome === 'refused' ? 'warn' : 'info';
+    log[level](line('closed', closed), message ?? `process ${closed.outcome}`);
+  });
+  events.on('unmatched', ({ reference, message }) => {
+    const isNew = !warned.has(message) && warned.size < mostWarned;
+    if (isNew) warned.add(message);
+    log[isNew ? 'warn' : 'debug']({ event: 'unmatched', reference }, message);
+  });
+  events.on('unsigned', (unsigned) => {
+    const { hours } = unsigned;
+    const long = hours === 1 ? 'an hour' : `${hours} hours`;
+    log.info(line('unsigned', unsigned), `the device has not signed for ${long}`);
+  });
   events.on('trouble', ({ message, ...trouble }) => {
     // A long outage would else write a line for every waiting process again and again.
     const key = `${trouble.code} ${trouble.authority ?? ''}`;
     const isRepeat = now() < (quietUntil.get(key) ?? 0);
     if (!isRepeat) quietUntil.set(key, now() + repeatsAreQuietMs);
     const level = errorTable[trouble.code].disposition === 'hold' ? 'error' : 'warn';
-    log[isRepeat ? 'debug' : level]({ event: 'trouble', ...trouble }, message);
+    log[isRepeat ? 'debug' : level](line('trouble', trouble), message);
   });
   events.on('notice', ({ message, ...notice }) =>
     log.warn({ event: 'notice', ...notice }, message),
   );
   events.on('bug', ({ error, ...bug }) =>
-    log.error({ event: 'bug', ...bug, err: error }, bugLine(bug)),
+    log.error({ ...line('bug', bug), err: error }, bugLine(bug)),
   );
   events.on('orphan', ({ message, ...orphan }) =>
     log[orphan.revoked ? 'warn' : 'error'](
-      { event: 'orphan', ...orphan },
+      line('orphan', orphan),
       orphan.requestId === undefined
         ? `a certificate was issued and will not be delivered: ${message}`
         : `an order has no answer, and may have made a certificate that nobody knows: ${message}`,
     ),
+  );
+}
+
+interface Told {
+  readonly subject?: Subject;
+}
+
+/** So many texts are told once each; more are debug lines. */
+const mostWarned = 1_000;
+
+/** By what an administrator looks for a Chromebook: its serial number, or its user's address. */
+function named(subject: Subject | undefined): { readonly user?: string; readonly device?: string } {
+  if (subject === undefined) return {};
+  const device = subject.serialNumber ?? subject.deviceDirectoryApiId;
+  const user =
+    subject.kind === 'user' ? (subject.userPrimaryEmail ?? subject.userDirectoryApiId) : undefined;
+  return {
+    ...(user === undefined ? {} : { user }),
+    ...(device === undefined ? {} : { device }),
+  };
+}
+
+/** Milliseconds as whole numbers, seconds with three digits. */
+function rounded(fields: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => {
+      if (typeof value !== 'number') return [name, value];
+      return [name, name.endsWith('Ms') ? Math.round(value) : Math.round(value * 1_000) / 1_000];
+    }),
   );
 }
 
@@ -117,10 +170,10 @@ function logNotification(
 
 function logCalls(events: Events, log: Log): void {
   events.on('googleRequest', (request) =>
-    log.debug({ event: 'googleRequest', ...request }, `Google ${request.method}`),
+    log.debug({ event: 'googleRequest', ...rounded(request) }, `Google ${request.method}`),
   );
   events.on('caRequest', (request) =>
-    log.debug({ event: 'caRequest', ...request }, `${request.authority} ${request.call}`),
+    log.debug({ event: 'caRequest', ...rounded(request) }, `${request.authority} ${request.call}`),
   );
 }
 

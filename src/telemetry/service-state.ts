@@ -6,6 +6,9 @@ import { scrub } from './scrub.ts';
 /** Calls in a row that Google did not answer, or not for anybody, after which it counts as out of reach. */
 const googleFailuresToDown = 5;
 
+/** So many references in no table are shown. */
+const mostWarnings = 100;
+
 /** Listens to what happens and says what /readyz shows. */
 export class ServiceState {
   #state: Readiness['state'] = 'starting';
@@ -16,7 +19,16 @@ export class ServiceState {
   #token: PartState = { ready: true };
   #googleFailures = 0;
 
-  constructor(events: Events) {
+  /** References in no table, with what is said of them and when it was said last. */
+  readonly #unmatched = new Map<string, { readonly message: string; readonly at: number }>();
+  readonly #now: () => number;
+
+  constructor(events: Events, now: () => number = Date.now) {
+    this.#now = now;
+    events.on('unmatched', ({ reference, message }) => {
+      if (!this.#unmatched.has(reference) && this.#unmatched.size >= mostWarnings) return;
+      this.#unmatched.set(reference, { message, at: now() });
+    });
     events.on('service', ({ state }) => {
       this.#state = state;
     });
@@ -50,7 +62,17 @@ export class ServiceState {
       clock: this.#clock,
       google: this.#token.ready ? this.#google : this.#token,
       authorities: parts,
+      ...this.#warnings(),
     };
+  }
+
+  #warnings(): { readonly warnings?: readonly string[] } {
+    // Whoever is held is looked at every hour: what was not seen for longer is over.
+    for (const [reference, { at }] of this.#unmatched) {
+      if (this.#now() - at > 2 * 3_600_000) this.#unmatched.delete(reference);
+    }
+    const warnings = [...this.#unmatched.values()].map(({ message }) => message);
+    return warnings.length === 0 ? {} : { warnings };
   }
 
   /** One call that fails says little; what it was is shown at once all the same. */

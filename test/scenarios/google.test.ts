@@ -366,6 +366,79 @@ describe('a process of another adapter', () => {
   });
 });
 
+describe('unmatched: hold', () => {
+  it.each(['authority', 'profile'] as const)(
+    'holds a mistyped %s unclaimed, says what was meant, and delivers once it is in the table',
+    async (what) => {
+      const world = new World({ unmatched: 'hold' });
+      const wrong =
+        what === 'authority'
+          ? { caConnection: 'default_ca_confg' }
+          : { profileReference: 'device_profil' };
+      const devices = Array.from({ length: 20 }, () => world.add(wrong));
+      const first = world.start();
+      await world.pass(5 * hourMs);
+      const told = world.heardOf('unmatched');
+      expect(told[0]?.message).toMatch(
+        /Did you mean "(default_ca_config|device_profile)"\? .* after 24 hours/,
+      );
+      for (const { calls } of devices) {
+        expect(calls).toMatchObject({ claim: 0, setFailure: 0 });
+        expect(calls.get).toBeGreaterThan(3);
+        expect(calls.get).toBeLessThan(9);
+      }
+      first.stop.abort();
+      await world.until(() => first.ended !== undefined, hourMs);
+      // A start that changes nothing costs no call for those that were looked at lately.
+      const before = devices.map(({ calls }) => calls.get);
+      const second = world.start();
+      await world.pass(2_000);
+      const again = devices.filter(({ calls }, index) => calls.get !== before[index]);
+      expect(again.length).toBeLessThan(10);
+      second.stop.abort();
+      await world.until(() => second.ended !== undefined, hourMs);
+      if (what === 'authority') world.aliases.set('default_ca_confg', 'default_ca_config');
+      else {
+        const profile = world.profiles.get('device_profile');
+        if (profile !== undefined) world.profiles.set('device_profil', profile);
+      }
+      world.start();
+      const correctedAt = world.now;
+      await world.untilClosed();
+      expect(devices.map((each) => world.outcome(each))).toEqual(devices.map(() => 'delivered'));
+      expect(world.now - correctedAt).toBeLessThan(60_000);
+    },
+  );
+
+  it('refuses after limits.unmatchedHours, by a claim first, and leaves alone what another adapter serves', async () => {
+    const world = new World({ unmatched: 'hold' });
+    const ours = world.add({ caConnection: 'nobody' });
+    const theirs = world.add({ caConnection: 'theirs' });
+    world.start();
+    await world.pass(20 * hourMs);
+    expect([ours, theirs].map((each) => world.outcome(each))).toEqual(['open', 'open']);
+    world.google.carryOut('claim', theirs.id, undefined, { callerInstanceId: 'rival' });
+    await world.untilClosed();
+    expect(world.outcome(ours)).toBe('refused authority-unknown');
+    expect(world.outcome(theirs)).toBe('yielded');
+    expect((world.now - ours.startedAtMs) / hourMs).toBeGreaterThan(23.9);
+    expect((world.now - ours.startedAtMs) / hourMs).toBeLessThan(26);
+  });
+});
+
+describe('a device that does not sign', () => {
+  it('is told about once an hour, by its name', async () => {
+    const world = new World();
+    const process = world.add({ signs: 'never' });
+    world.start();
+    await world.untilClosed();
+    expect(world.outcome(process)).toBe('refused signing-timeout');
+    const told = world.heardOf('unsigned');
+    expect(told.map(({ hours }) => hours)).toEqual(Array.from({ length: 23 }, (_, at) => at + 1));
+    expect(told[0]).toMatchObject({ subject: { serialNumber: 'SIM0000001' } });
+  });
+});
+
 describe('hostile messages', () => {
   it('are acknowledged and counted, and disturb nobody', async () => {
     const world = new World();

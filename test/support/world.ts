@@ -96,6 +96,8 @@ export class World {
     ['user_profile', profile],
   ]);
   readonly missing = new Set<string>();
+  /** Other references under which a CA is configured. */
+  readonly aliases = new Map<string, string>();
   /** What the authorities' configuration says: instances are started with it from now on. */
   configuration = 'the first';
   /** What issued certificates must chain to; empty: not checked. */
@@ -343,12 +345,17 @@ export class World {
         }),
       );
     }
+    for (const [alias, name] of this.aliases) {
+      const authority = authorities.get(name);
+      if (authority !== undefined) authorities.set(alias, authority);
+    }
     return {
       api: this.google.apiOf(life, () => watch.asking('google')),
       authorities,
       profiles: this.profiles,
       scepDefaults: { extendedKeyUsages: ['1.3.6.1.5.5.7.3.2'], validityDays: 365 },
       unmatched,
+      unmatchedDeadlineMs: 24 * hourMs,
       instance: life.name,
       signingDeadlineMs: 24 * hourMs,
       issuingDeadlineMs: issuingHours * hourMs,
@@ -369,6 +376,8 @@ export class World {
     for (const name of ['bug', 'orphan', 'trouble', 'journal', 'authority', 'closed'] as const) {
       listen(name);
     }
+    listen('unmatched');
+    listen('unsigned');
     listen('notification');
     return events;
   }

@@ -51,8 +51,58 @@ describe('logEvents', () => {
     });
     expect(parsed()).toMatchObject([
       { level: 'debug', event: 'stage', processId: 'p1', room: 'claim', authority: 'ca' },
-      { level: 'info', event: 'closed', code: 'ca-rejected', msg: 'The officer said no.' },
+      { level: 'warn', event: 'closed', code: 'ca-rejected', msg: 'The officer said no.' },
     ]);
+  });
+
+  it('says who asks in every line of a process, each text once, and figures rounded', () => {
+    const tell = (subjects: boolean) => {
+      const events = new Events();
+      const { log, lines, parsed } = logged();
+      logEvents(events, log, () => 0, subjects);
+      const device = { kind: 'device', serialNumber: '5CD1234' } as const;
+      const user = { kind: 'user', userPrimaryEmail: 'a@example.com', serialNumber: 'S' } as const;
+      const of = { processId: 'p', subject: device, authority: 'ca' };
+      const seconds = 1.23456789;
+      events.emit('stage', { ...of, room: 'claim', seconds });
+      events.emit('closed', { ...of, outcome: 'refused', message: 'No more.', seconds });
+      const trouble = { room: 'issue', code: 'ca-unavailable', againInMs: 12.3456 } as const;
+      events.emit('trouble', { ...of, ...trouble, message: 'No answer.' });
+      events.emit('orphan', { ...of, revoked: false, message: 'Lost.' });
+      events.emit('unsigned', { ...of, subject: user, hours: 2 });
+      events.emit('bug', { processId: 'p', subject: device, error: new Error('odd') });
+      return { lines, parsed: parsed() };
+    };
+    const { lines, parsed } = tell(true);
+    expect(parsed.map(({ device, user }) => [device, user])).toEqual([
+      ['5CD1234', undefined],
+      ['5CD1234', undefined],
+      ['5CD1234', undefined],
+      ['5CD1234', undefined],
+      ['S', 'a@example.com'],
+      ['5CD1234', undefined],
+    ]);
+    for (const text of ['No more.', 'No answer.', 'Lost.']) {
+      expect(lines.join('').split(text)).toHaveLength(2);
+    }
+    expect(parsed).toMatchObject([
+      { seconds: 1.235 },
+      { seconds: 1.235 },
+      { againInMs: 12 },
+      {},
+      {},
+      {},
+    ]);
+    expect(parsed[4]?.['msg']).toBe('the device has not signed for 2 hours');
+    expect(tell(false).lines.join('')).not.toMatch(/5CD1234|example/);
+  });
+
+  it('warns of a reference in no table once', () => {
+    const { events, parsed } = listening('info');
+    for (let times = 0; times < 3; times += 1) {
+      events.emit('unmatched', { reference: 'typo', message: 'authorities has no "typo".' });
+    }
+    expect(parsed()).toMatchObject([{ level: 'warn', event: 'unmatched', reference: 'typo' }]);
   });
 
   it('tells an outage of the database in a line, once a minute a count, and how long it was', () => {

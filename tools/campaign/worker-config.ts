@@ -43,6 +43,7 @@ profiles:
   pending_profile: { subject: "CN=\${USER_EMAIL:DEVICE_SERIAL_NUMBER},O=Example", template: pending }
 # Those that are declined are many, and chance may put them in a row.
 limits: { rejectedDevices: 1000 }
+unmatched: refuse
 server: { port: 0 }
 log: { level: info }
 `;
