@@ -3,6 +3,7 @@ import { ProvisioningError } from '../src/errors.ts';
 import {
   type AuthorityFeatures,
   type CertificateAuthority,
+  type Collected,
   defineAdapter,
   type Issuance,
   type IssueRequest,
@@ -115,7 +116,7 @@ class CmpAuthority implements CertificateAuthority {
     );
   }
 
-  async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+  async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Collected> {
     signal.throwIfAborted();
     const state = readTicket(ticket);
     const transaction = new Transaction(this.#link, state.transactionId, state.nonce);
@@ -123,7 +124,9 @@ class CmpAuthority implements CertificateAuthority {
     const content = encodePollRequest(state.certReqId);
     const answer = await transaction.send({ type: bodyType.pollRequest, content }, signal);
     // A CA that has lost the transaction, with a restart say, has not decided against the request.
-    if (this.#failed(answer, ...unknownTransaction)) return this.issue(request, signal);
+    if (this.#failed(answer, ...unknownTransaction)) {
+      return { kind: 'lost', reason: this.#refusal(answer, 'pollReq').message };
+    }
     return this.#receive(transaction, state, answer, request, signal);
   }
 

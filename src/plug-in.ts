@@ -9,6 +9,7 @@ export {
   type AdapterDefinition,
   type AuthorityFeatures,
   type CertificateAuthority,
+  type Collected,
   type ConnectContext,
   type CsrAdditions,
   type DistinguishedName,

@@ -4,6 +4,7 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type {
   AuthorityFeatures,
   CertificateAuthority,
+  Collected,
   Issuance,
   IssueRequest,
   RevocationReason,
@@ -35,6 +36,8 @@ export interface AcmeOptions {
   readonly pollMs: number;
 }
 
+type Rejected = Extract<Issuance, { kind: 'rejected' }>;
+
 const ticketShape = z.object({
   orderUrl: z.url(),
   /** The account that made the order, and its key's thumbprint; tickets of earlier versions do not say. */
@@ -46,9 +49,7 @@ const ticketShape = z.object({
 type Ticket = z.output<typeof ticketShape>;
 
 /** The server, or the one that is configured now, does not know the order as ours. */
-interface Lost {
-  readonly kind: 'lost';
-}
+type Lost = Extract<Collected, { kind: 'lost' }>;
 
 /** A new order after one that came to nothing waits this long, doubling up to an hour. */
 const newOrderPauseMs = 30_000;
@@ -134,7 +135,7 @@ export class AcmeAuthority implements CertificateAuthority {
     );
   }
 
-  async collect(given: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+  async collect(given: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Collected> {
     signal.throwIfAborted();
     const read = ticketShape.safeParse(given);
     if (!read.success) {
@@ -154,7 +155,7 @@ export class AcmeAuthority implements CertificateAuthority {
         case 'invalid':
           return this.#afterInvalid(ticket, state, request, signal);
         case 'lost':
-          return this.#orderedAgain(ticket, request, signal);
+          return state;
         default:
           return state satisfies never;
       }
@@ -181,7 +182,7 @@ export class AcmeAuthority implements CertificateAuthority {
   }
 
   /** A refusal of the server's becomes a value. */
-  async #decided(work: () => Promise<Issuance>): Promise<Issuance> {
+  async #decided<Answer>(work: () => Promise<Answer>): Promise<Answer | Rejected> {
     try {
       return await work();
     } catch (error) {
@@ -196,7 +197,7 @@ export class AcmeAuthority implements CertificateAuthority {
     { csr }: IssueRequest,
     signal: AbortSignal,
   ): Promise<Exclude<OrderState, { kind: 'unknown' }> | Lost> {
-    if (!this.#wire.isHere(orderUrl)) return { kind: 'lost' };
+    if (!this.#wire.isHere(orderUrl)) return lost('it was made at another server');
     const { clock, solver, waitMs, signer } = this.#options;
     const limits = { clock, solver, waitMs };
     const state = await walkOrder(this.#client, orderUrl, csr, limits, signal);
@@ -207,7 +208,7 @@ export class AcmeAuthority implements CertificateAuthority {
     }
     // The same key has another account now: the server was set up anew.
     const isNew = madeBy !== undefined && madeBy.account !== (await this.#client.account(signal));
-    if (problem.status === 404 || isNew) return { kind: 'lost' };
+    if (problem.status === 404 || isNew) return lost(problem.message);
     throw problem;
   }
 
@@ -221,16 +222,6 @@ export class AcmeAuthority implements CertificateAuthority {
     const orderUrl = this.#wire.isHere(kept) ? kept : made;
     if (orderUrl === made) await state.replaceOrder(request.requestId, made);
     return { orderUrl, madeBy, attempt, looks: 0 };
-  }
-
-  async #orderedAgain(
-    { attempt }: Ticket,
-    request: IssueRequest,
-    signal: AbortSignal,
-  ): Promise<Issuance> {
-    const ticket = await this.#newOrder(request, attempt + 1, signal);
-    // The first one is worth a try at once; a server that loses every order is not asked without end.
-    return this.#pending(ticket, attempt === 1 ? shortestPollMs : pauseAfter(attempt - 1));
   }
 
   /** An invalid order stays so (RFC 8555 7.1.6): it was refused, or operators are told, and a new one is made. */
@@ -279,6 +270,10 @@ export class AcmeAuthority implements CertificateAuthority {
     const kept = madeBy === undefined ? rest : { ...rest, madeBy };
     return { kind: 'pending', ticket: kept, pollAfterMs };
   }
+}
+
+function lost(reason: string): Lost {
+  return { kind: 'lost', reason };
 }
 
 function pauseAfter(attempt: number): number {

@@ -4,6 +4,7 @@ import { setTimeout as sleepFor } from 'node:timers/promises';
 import { ProvisioningError } from '../errors.ts';
 import type {
   CertificateAuthority,
+  Collected,
   CsrNames,
   Issuance,
   IssueRequest,
@@ -67,7 +68,7 @@ function namesOf({ subject, subjectAltNames }: CsrNames): CsrNames {
 export async function checked(
   context: CaseContext,
   order: IssueRequest,
-  first: Issuance,
+  first: Collected,
   roots: readonly Uint8Array[] = [],
 ): Promise<CertificateFacts> {
   const { authority } = context;
@@ -89,7 +90,7 @@ export async function certified(
   { harness }: CaseContext,
   authority: CertificateAuthority,
   order: IssueRequest,
-  first: Issuance,
+  first: Collected,
 ): Promise<Issuance & { readonly kind: 'issued' }> {
   const answer = await settled(authority, order, first, harness.patienceMs);
   assert(answer.kind === 'issued', `the order is ${shown(answer)}`);
@@ -104,9 +105,9 @@ export async function certified(
 async function settled(
   authority: CertificateAuthority,
   order: IssueRequest,
-  first: Issuance,
+  first: Collected,
   patienceMs?: number,
-): Promise<Issuance> {
+): Promise<Collected> {
   return first.kind === 'pending' ? collected(authority, order, first, patienceMs) : first;
 }
 
@@ -114,13 +115,13 @@ async function settled(
 export async function collected(
   authority: CertificateAuthority,
   order: IssueRequest,
-  first: Issuance,
+  first: Collected,
   patienceMs = 0,
-): Promise<Issuance> {
+): Promise<Collected> {
   assert(first.kind === 'pending', `the first answer is ${shown(first)}, not pending`);
   assert(authority.features.pending, 'it answers `pending` without declaring it');
   const startedAt = Date.now();
-  let answer: Issuance = first;
+  let answer: Collected = first;
   for (let round = 0; answer.kind === 'pending'; round++) {
     assert(answer.pollAfterMs > 0, 'pollAfterMs is not positive');
     if (patienceMs > 0) await waited(answer.pollAfterMs, startedAt + patienceMs);

@@ -9,6 +9,7 @@ import { asProblem, isUnavailable, kindOf, unanswered } from './call-result.ts';
 import type {
   AuthorityFeatures,
   CertificateAuthority,
+  Collected,
   CsrAdditions,
   CsrNames,
   DroppablePart,
@@ -126,7 +127,7 @@ export class Authority {
     request: IssueRequest,
     profile: string,
     signal: AbortSignal,
-  ): Promise<Issuance> {
+  ): Promise<Collected> {
     return this.#believed({ call: 'collect', request, profile }, signal, (inner) =>
       this.#options.adapter.collect(ticket, request, inner),
     );

@@ -128,13 +128,29 @@ export type Issuance =
     }
   | {
       readonly kind: 'pending';
-      /** Everything collect() needs; kept in the journal; may be secret. */
+      /**
+       * Everything collect() needs; kept in the journal; may be secret. Null where nothing identifies the order, and
+       * collect() can only place it again.
+       */
       readonly ticket: Opaque;
       readonly pollAfterMs: number;
     }
   | {
       readonly kind: 'rejected';
       /** The CA's own words, for operators only; the device never sees them. */
+      readonly reason: string;
+    };
+
+/** What came of a pending order. */
+export type Collected =
+  | Issuance
+  | {
+      /**
+       * The CA, or the one that is configured now, does not know the order any more, and nobody can say whether it
+       * became a certificate. Operators are told so, and it is ordered again with another requestId.
+       */
+      readonly kind: 'lost';
+      /** How that was found out, for operators. */
       readonly reason: string;
     };
 
@@ -190,7 +206,7 @@ export interface CertificateAuthority extends AsyncDisposable {
   prepare?(request: PrepareRequest, signal: AbortSignal): Promise<CsrAdditions>;
   issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance>;
   /** Asks again about a pending order. */
-  collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance>;
+  collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Collected>;
   /** `certificate` is DER. Resolves also when it is revoked already. */
   revoke?(certificate: Uint8Array, reason: RevocationReason, signal: AbortSignal): Promise<void>;
 }

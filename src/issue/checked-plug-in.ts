@@ -5,10 +5,17 @@ import { scrub } from '../telemetry/scrub.ts';
 import type {
   AdapterDefinition,
   CertificateAuthority,
+  Collected,
   ConnectContext,
   Issuance,
 } from './certificate-authority.ts';
-import { additionsProblem, authorityProblem, issuanceProblem, shown } from './plug-in-values.ts';
+import {
+  additionsProblem,
+  authorityProblem,
+  collectedProblem,
+  issuanceProblem,
+  shown,
+} from './plug-in-values.ts';
 
 /*
  * The boundary to a plug-in: what it gives back is looked at, and what it throws without a code gets one, so that
@@ -115,9 +122,9 @@ class CheckedAuthority implements CertificateAuthority {
     return this.#right('issue', answer, issuanceProblem);
   }
 
-  async collect(...given: Parameters<CertificateAuthority['collect']>): Promise<Issuance> {
+  async collect(...given: Parameters<CertificateAuthority['collect']>): Promise<Collected> {
     const answer = await this.#ask('collect', given[2], () => this.#inner.collect(...given));
-    return this.#right('collect', answer, issuanceProblem);
+    return this.#right('collect', answer, collectedProblem);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

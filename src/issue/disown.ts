@@ -72,6 +72,21 @@ export function reportUnanswered(
   });
 }
 
+/** The authority has forgotten an order that it had in hand: no later one finds what may have come of it. */
+export function reportLost(
+  { authority, processId, events }: Party,
+  requestId: string,
+  reason: string,
+): void {
+  events.emit('orphan', {
+    processId,
+    authority: authority.reference,
+    requestId,
+    revoked: false,
+    message: `The order ${requestId} is lost and placed again (${reason}): if the authority shows a certificate for it, revoke that one.`,
+  });
+}
+
 function report(
   { authority, processId, events, ...who }: Party,
   { issued }: ProcessRecord,

@@ -5,9 +5,9 @@ import type { IssuedFacts, OrderFacts, ProcessRecord } from '../journal/process-
 import { type House, type Step, type Visit, whoOf, withRefusal } from '../visit.ts';
 import { serialNumberOf } from '../x509/certificate.ts';
 import type { Authority } from './authority.ts';
-import type { Issuance } from './certificate-authority.ts';
+import type { Collected } from './certificate-authority.ts';
 import { checkCertificate } from './check-certificate.ts';
-import { disown, disownOrReport, type Party, reportUnanswered } from './disown.ts';
+import { disown, disownOrReport, type Party, reportLost, reportUnanswered } from './disown.ts';
 import { authorityOf, issueRequest, profileOf, requestIdOf } from './issue-request.ts';
 import { DoubtedRejectionError } from './refusal-guard.ts';
 
@@ -21,6 +21,10 @@ import { DoubtedRejectionError } from './refusal-guard.ts';
 /** Bounds of what an authority may ask us to wait before it is asked again. */
 const shortestPollMs = 1_000;
 const longestPollMs = 6 * 60 * 60_000;
+
+/** An order that was lost again is placed anew after this long, doubling. */
+const lostPauseMs = 30_000;
+const longestLostPauseMs = 60 * 60_000;
 
 /** How long a certificate that fails its check is kept for a corrected configuration to accept it. */
 const faultPauseMs = 15 * 60_000;
@@ -94,14 +98,21 @@ export async function collect(visit: Visit, house: House, signal: AbortSignal): 
   const authority = authorityOf(record, house);
   const issuance = await authority
     .collect(placed.ticket, issueRequest(record, entry), profileOf(record), signal)
-    .catch((error: unknown) => doubted(visit, record, error));
+    .catch((error: unknown) => {
+      // Without a ticket the look was an order like the first.
+      const isOrder = placed.ticket === null && error instanceof ProvisioningError;
+      if (isOrder && mayHaveIssued(error)) {
+        reportUnanswered(partyOf(visit, record, house), placed.requestId, error);
+      }
+      return doubted(visit, record, error);
+    });
   return receive(visit, record, issuance, house);
 }
 
 async function receive(
   visit: Visit,
   record: ProcessRecord,
-  issuance: Issuance,
+  issuance: Collected,
   house: House,
 ): Promise<Step> {
   const { order: placed } = record;
@@ -115,6 +126,14 @@ async function receive(
       // Never less than the authority asked for, and not all at the same moment.
       const forMs = Math.round(askedMs * (1 + house.random() / 4));
       return { kind: 'wait', record: { ...record, order: waiting }, forMs };
+    }
+    case 'lost': {
+      reportLost(partyOf(visit, record, house), placed.requestId, issuance.reason);
+      const { lost = 0 } = placed;
+      const again = orderedAnew(record, { ...placed, lost: lost + 1 }, visit.entry.processId);
+      // The first time is worth a try at once; who loses every order is not asked without end.
+      const laterMs = Math.min(longestLostPauseMs, lostPauseMs * 2 ** Math.min(lost - 1, 10));
+      return { kind: 'wait', record: again, forMs: lost === 0 ? shortestPollMs : laterMs };
     }
     case 'issued': {
       const issued: IssuedFacts = {
@@ -179,7 +198,8 @@ export async function accept(visit: Visit, house: House, signal: AbortSignal): P
       await visit.save({ ...record, issued: { ...issued, faultCode: error.code } });
       throw new ProvisioningError(error.code, error.message, { retryAfterMs: faultPauseMs });
     }
-    if (placed.number - (placed.doubted ?? 0) >= mostOrders) {
+    const { number, doubted: notBelieved = 0, lost = 0 } = placed;
+    if (number - notBelieved - lost >= mostOrders) {
       return { kind: 'onward', record: withRefusal(record, error, house.clock.now()) };
     }
     await disown(partyOf(visit, record, house), record, 'superseded', signal);

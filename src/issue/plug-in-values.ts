@@ -58,7 +58,14 @@ function featuresProblem(features: unknown): string | undefined {
   );
 }
 
-/** Of what issue() and collect() give back. */
+/** Of what collect() gives back. */
+export function collectedProblem(value: unknown): string | undefined {
+  if (!isObject(value) || value['kind'] !== 'lost') return issuanceProblem(value);
+  if (typeof value['reason'] === 'string') return undefined;
+  return wrongMember('reason', value['reason'], 'how that was found out as a text');
+}
+
+/** Of what issue() gives back. */
 export function issuanceProblem(value: unknown): string | undefined {
   if (!isObject(value)) return `${shown(value)}, expected ${issuances}`;
   switch (value['kind']) {

@@ -114,10 +114,12 @@ export interface SigningFacts {
 }
 
 export interface OrderFacts {
-  /** 1 for the first; more only after a certificate had to be thrown away or a rejection was not believed. */
+  /** 1 for the first; more only after a certificate was thrown away, a rejection not believed, or an order lost. */
   readonly number: number;
   /** How many orders were rejected and not believed to be. */
   readonly doubted?: number;
+  /** How many orders the authority did not know any more. */
+  readonly lost?: number;
   /** The idempotency key for the authority: 32 lower-case hexadecimal digits. */
   readonly requestId: string;
   readonly intendedAt: number;

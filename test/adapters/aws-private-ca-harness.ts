@@ -72,7 +72,9 @@ function followed(authority: CertificateAuthority, pends: () => boolean): Certif
   const issue: CertificateAuthority['issue'] = async (request, signal): Promise<Issuance> => {
     const answer = await authority.issue(request, signal);
     if (answer.kind !== 'pending' || pends()) return answer;
-    return authority.collect(answer.ticket, request, signal);
+    const found = await authority.collect(answer.ticket, request, signal);
+    if (found.kind === 'lost') throw new Error(found.reason);
+    return found;
   };
   return new Proxy(authority, {
     get(target, property) {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import cmp from '../../adapters/cmp.ts';
 import { DeviceKey } from '../../src/conformance/device-key.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
-import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
+import type { CertificateAuthority, Collected } from '../../src/issue/certificate-authority.ts';
 import { type CmpHarness, cmpHarness, withSecret, withSignature } from './cmp-harness.ts';
 import { describeAdapter } from './contract.ts';
 import type { CmpWord } from './doubles/cmp-server.ts';
@@ -53,8 +53,8 @@ describe('a CMP server', () => {
     opened.push(other);
     return other;
   }
-  async function toTheEnd(order: ReturnType<typeof newOrder>): Promise<Issuance> {
-    let answer = await authority.issue(order, never);
+  async function toTheEnd(order: ReturnType<typeof newOrder>): Promise<Collected> {
+    let answer: Collected = await authority.issue(order, never);
     for (let round = 0; answer.kind === 'pending' && round < 5; round++) {
       const ticket = JSON.parse(JSON.stringify(answer.ticket));
       const other = await connectWith(withSecret);
@@ -99,14 +99,18 @@ describe('a CMP server', () => {
     expect(harness.server.requests).toEqual([4, 24, 24]);
   });
 
-  it('that has lost a waiting transaction gets the order again', async () => {
+  it('that has lost a waiting transaction is told so, and does not order by itself', async () => {
     harness.server.script.push('pend', 'serve');
     const order = newOrder();
     const first = await authority.issue(order, never);
     harness.server.forget();
     const ticket = first.kind === 'pending' ? first.ticket : null;
-    expect((await authority.collect(ticket, order, never)).kind).toBe('issued');
-    expect(harness.server.requests).toEqual([4, 25, 4, 24]);
+    const found = await authority.collect(ticket, order, never);
+    expect(found).toMatchObject({
+      kind: 'lost',
+      reason: expect.stringContaining('badRecipientNonce'),
+    });
+    expect(harness.server.requests).toEqual([4, 25]);
   });
 
   it('may delay its whole answer (RFC 9483 4.4)', async () => {

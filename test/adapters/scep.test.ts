@@ -9,7 +9,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import scep from '../../adapters/scep.ts';
 import { newOrder } from '../../src/conformance/order.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
-import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
+import type {
+  CertificateAuthority,
+  Collected,
+  Issuance,
+} from '../../src/issue/certificate-authority.ts';
 import { checkCertificate } from '../../src/issue/check-certificate.ts';
 import { extendedKeyUsageExtension, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
@@ -149,7 +153,7 @@ describe('a CA behind SCEP', () => {
     server.script.push('pend', 'pend', 'pend');
     const authority = await connect(server, { pollSeconds: 600 });
     const order = await orderFrom(authority);
-    let answer = await authority.issue(order, never);
+    let answer: Collected = await authority.issue(order, never);
     const pauses: number[] = [];
     while (answer.kind === 'pending') {
       pauses.push(answer.pollAfterMs / 1_000);

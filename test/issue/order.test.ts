@@ -2,8 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { DeviceKey } from '../../src/conformance/device-key.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { Authority } from '../../src/issue/authority.ts';
-import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
-import { order } from '../../src/issue/issue.ts';
+import type {
+  CertificateAuthority,
+  Collected,
+  Issuance,
+} from '../../src/issue/certificate-authority.ts';
+import { collect, order } from '../../src/issue/issue.ts';
 import { LeaseLostError } from '../../src/journal/journal.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
 import { afterTrouble } from '../../src/lifecycle.ts';
@@ -26,8 +30,13 @@ interface Bench {
   visit(record: ProcessRecord): Visit;
 }
 
-/** `failures` are the journal's, `troubles` the CA's. */
-function bench(idempotent: boolean, failures: Error[] = [], troubles: Error[] = []): Bench {
+/** `failures` are the journal's, `troubles` the CA's, `looks` what comes of pending orders. */
+function bench(
+  idempotent: boolean,
+  failures: Error[] = [],
+  troubles: Error[] = [],
+  looks: (Collected | Error)[] = [],
+): Bench {
   const clock = new ManualClock();
   const events = new Events();
   const orphans: EventMap['orphan'][] = [];
@@ -45,7 +54,11 @@ function bench(idempotent: boolean, failures: Error[] = [], troubles: Error[] = 
       if (trouble !== undefined) throw trouble;
       return issued;
     },
-    collect: async () => issued,
+    collect: async () => {
+      const found = looks.shift() ?? issued;
+      if (found instanceof Error) throw found;
+      return found;
+    },
     revoke: async (certificate) => void revoked.push(Buffer.from(certificate).toString()),
     [Symbol.asyncDispose]: async () => undefined,
   };
@@ -171,5 +184,48 @@ describe('a certificate that cannot be written down', () => {
     const { house, visit, revoked } = bench(true, [new LeaseLostError(processId)]);
     await expect(order(visit(proven), house, signal)).rejects.toThrow(LeaseLostError);
     expect(revoked).toEqual([]);
+  });
+});
+
+describe('a pending order', () => {
+  const pending = (ticket: string | null): ProcessRecord => ({
+    ...proven,
+    order: { number: 1, requestId: 'a'.repeat(32), intendedAt: 0, polls: 1, ticket },
+  });
+  const lost: Collected = { kind: 'lost', reason: 'never heard of it' };
+
+  it.each([true, false])(
+    'that the authority has lost is told, and ordered anew later and later (idempotent: %s)',
+    async (idempotent) => {
+      const { house, visit, orphans } = bench(idempotent, [], [], [lost, lost, lost]);
+      let { record } = await collect(visit(pending('1')), house, signal);
+      expect(record.order).toMatchObject({ number: 2, lost: 1, polls: 0 });
+      expect(record.order).not.toHaveProperty('ticket');
+      expect(record.order?.requestId).not.toBe('a'.repeat(32));
+      const pauses: number[] = [];
+      for (const ticket of ['2', '3']) {
+        const again = { ...record, order: { ...pending(ticket).order, ...record.order, ticket } };
+        const step = await collect(visit(again as ProcessRecord), house, signal);
+        if (step.kind === 'wait') pauses.push(step.forMs);
+        ({ record } = step);
+      }
+      expect(pauses).toEqual([30_000, 60_000]);
+      const message = expect.stringContaining('never heard of it');
+      expect(orphans).toHaveLength(3);
+      expect(orphans[0]).toMatchObject({ requestId: 'a'.repeat(32), revoked: false, message });
+    },
+  );
+
+  const noAnswer = new ProvisioningError('ca-unavailable', 'reset');
+  const neverLeft = new ProvisioningError('ca-unavailable', 'refused', { unanswered: false });
+
+  it.each([
+    ['is told where the look was an order itself', null, noAnswer, 1],
+    ['is no news where that never left', null, neverLeft, 0],
+    ['is no news where the order has a ticket', '1', noAnswer, 0],
+  ])('whose look brings no answer %s', async (_what, ticket, error, told) => {
+    const { house, visit, orphans } = bench(false, [], [], [error]);
+    await expect(collect(visit(pending(ticket)), house, signal)).rejects.toThrow(error.message);
+    expect(orphans).toHaveLength(told);
   });
 });

@@ -11,7 +11,7 @@ import {
 } from '../../simulator/peers/pebble-server.ts';
 import type { AdapterHarness } from '../../src/conformance/harness.ts';
 import { collected, newOrder } from '../../src/conformance/order.ts';
-import type { Issuance } from '../../src/issue/certificate-authority.ts';
+import type { Collected } from '../../src/issue/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
@@ -57,7 +57,7 @@ function harnessOver(server: PebbleServer, more: Record<string, unknown> = {}): 
   };
 }
 
-function ticketOf(answer: Issuance) {
+function ticketOf(answer: Collected) {
   if (answer.kind !== 'pending') throw new Error(answer.kind);
   return answer.ticket;
 }

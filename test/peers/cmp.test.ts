@@ -8,7 +8,7 @@ import cmp from '../../adapters/cmp.ts';
 import { DeviceKey } from '../../src/conformance/device-key.ts';
 import type {
   CertificateAuthority,
-  Issuance,
+  Collected,
   KeyType,
 } from '../../src/issue/certificate-authority.ts';
 import { checkCertificate } from '../../src/issue/check-certificate.ts';
@@ -108,7 +108,7 @@ describe.skipIf(!there)('cmp against OpenSSL’s mock server', () => {
     return authority;
   }
 
-  function expectCertificate(answer: Issuance, { order }: Awaited<ReturnType<typeof start>>) {
+  function expectCertificate(answer: Collected, { order }: Awaited<ReturnType<typeof start>>) {
     if (answer.kind !== 'issued') throw new Error(`the order is ${answer.kind}`);
     checkCertificate({
       certificate: answer.certificate,
@@ -134,7 +134,7 @@ describe.skipIf(!there)('cmp against OpenSSL’s mock server', () => {
 
     it('makes us wait, and then gives the certificate to another instance', async () => {
       const peer = await start(protection, { flags: ['-poll_count', '2', '-check_after', '7'] });
-      let answer = await peer.authority.issue(peer.order, never);
+      let answer: Collected = await peer.authority.issue(peer.order, never);
       const pauses: number[] = [];
       while (answer.kind === 'pending') {
         pauses.push(answer.pollAfterMs);
