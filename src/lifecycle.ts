@@ -285,7 +285,7 @@ export function enteredAt(entry: Entry, record: ProcessRecord): number {
  */
 export function inventoryOf(record: ProcessRecord): ProcessRecord {
   const { signing: _signed, csr: _ordered, verdict: _believed, trouble: _over, ...rest } = record;
-  const { order, issued, customer, age: _passed, ...kept } = rest;
+  const { order, issued, customer, age: _passed, overruled: _once, ...kept } = rest;
   // One that was never claimed may be announced again, under whatever customer.
   const isOurs = record.claim?.claimedAt !== undefined && customer !== undefined;
   return {

@@ -1,6 +1,12 @@
+import { ageOf } from './age.ts';
 import { findProcess } from './claim/find-process.ts';
-import type { ProcessRecord, Verdict, VerdictFacts } from './journal/process-record.ts';
-import type { House, Step, Visit } from './visit.ts';
+import type {
+  OverruledFacts,
+  ProcessRecord,
+  Verdict,
+  VerdictFacts,
+} from './journal/process-record.ts';
+import { end, type House, type Step, type Visit } from './visit.ts';
 
 /*
  * Twice before an ending. What Google says once may be a moment's mistake: of a replica that lags behind, of a
@@ -11,6 +17,10 @@ import type { House, Step, Visit } from './visit.ts';
 
 /** How long after a verdict Google is asked again. */
 export const verdictPauseMs = 15_000;
+/** The pause doubles up to this, while one method does not find what another finds. */
+const longestVerdictPauseMs = 5 * 60_000;
+/** After so long without it, a verdict that is overruled is the first again. */
+const overruledApartMs = 4 * longestVerdictPauseMs;
 
 type Wait = Extract<Step, { kind: 'wait' }>;
 
@@ -26,17 +36,22 @@ export function heard(record: ProcessRecord, kind: Verdict, now: number): Wait {
   // One from the future was heard before the clock was set back: nobody knows how long ago.
   const stands = before?.kind === kind && before.heardAt <= now;
   const verdict = stands ? before : { kind, heardAt: now };
-  const forMs = Math.max(0, verdict.heardAt + verdictPauseMs - now);
+  const forMs = Math.max(0, verdict.heardAt + pauseMs(record) - now);
   return { kind: 'wait', record, forMs, verdict };
+}
+
+function pauseMs({ overruled }: ProcessRecord): number {
+  return Math.min(longestVerdictPauseMs, verdictPauseMs * 2 ** Math.min(overruled?.times ?? 0, 10));
 }
 
 /**
  * The second look at a process that Google did not find: still not there, the error is thrown again, and
- * `afterTrouble` believes it. Found, the process goes on as if nothing had been said.
+ * `afterTrouble` believes it. Found, the process goes on as if nothing had been said; but where the next call does
+ * not find it again, and so on for the time that an authority may take, nothing will come of it any more.
  */
 export async function lookForGone(
-  visit: Visit,
-  house: House,
+  visit: Pick<Visit, 'entry' | 'record'>,
+  house: Pick<House, 'clock' | 'issuingDeadlineMs'> & { api: Pick<House['api'], 'get'> },
   verdict: VerdictFacts,
   signal: AbortSignal,
 ): Promise<Step> {
@@ -45,7 +60,21 @@ export async function lookForGone(
   if (now < verdict.heardAt + verdictPauseMs) return heard(record, verdict.kind, now);
   if (record.claim === undefined) await findProcess(visit, house, signal);
   else await house.api.get(visit.entry, signal);
-  return { kind: 'onward', record };
+  const overruled = overrule(record, now);
+  if (overruled.lastAge - overruled.sinceAge >= house.issuingDeadlineMs) {
+    const message = `Google finds the process, and has answered ${overruled.times} times that it does not to what was asked of it.`;
+    return end(record, 'gone', message, 'google-not-found');
+  }
+  return { kind: 'onward', record: { ...record, overruled } };
+}
+
+function overrule(record: ProcessRecord, now: number): OverruledFacts {
+  const lastAge = ageOf(record, now);
+  const { overruled: before } = record;
+  if (before === undefined || lastAge - before.lastAge > overruledApartMs) {
+    return { times: 1, sinceAge: lastAge, lastAge };
+  }
+  return { times: before.times + 1, sinceAge: before.sinceAge, lastAge };
 }
 
 /** The record after a step: what was heard before it is overcome, unless the step says that it still stands. */

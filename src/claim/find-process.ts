@@ -1,6 +1,7 @@
 import { GoogleError } from '../errors.ts';
+import type { ProvisioningApi } from '../google/provisioning-api.ts';
 import type { ProcessRecord } from '../journal/process-record.ts';
-import type { House, Visit } from '../visit.ts';
+import type { Visit } from '../visit.ts';
 import type { ProvisioningProcess } from './process.ts';
 
 /**
@@ -10,8 +11,8 @@ import type { ProvisioningProcess } from './process.ts';
  * @throws {GoogleError} when it is under none: one that leaves hope, where there is one.
  */
 export async function findProcess(
-  { entry, record: { customer: _before, ...record } }: Visit,
-  house: House,
+  { entry, record: { customer: _before, ...record } }: Pick<Visit, 'entry' | 'record'>,
+  house: { readonly api: Pick<ProvisioningApi, 'get'> },
   signal: AbortSignal,
 ): Promise<{ readonly process: ProvisioningProcess; readonly record: ProcessRecord }> {
   const { processId, customer: first, otherCustomers = [] } = entry;

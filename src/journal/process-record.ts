@@ -40,6 +40,8 @@ export interface ProcessRecord {
   readonly ending?: EndingFacts;
   /** What Google said that would end the process, and that is yet to be heard a second time. */
   readonly verdict?: VerdictFacts;
+  /** Google said again and again that the process has gone, and found it when it was looked for. */
+  readonly overruled?: OverruledFacts;
   /** The trouble that keeps the process where it is; gone when it moves on. */
   readonly trouble?: TroubleFacts;
   /** For how long the process was watched (`age.ts`); every deadline counts in it. */
@@ -186,6 +188,13 @@ export type Verdict =
 export interface VerdictFacts {
   readonly kind: Verdict;
   readonly heardAt: number;
+}
+
+/** Ages of the process, in milliseconds. */
+export interface OverruledFacts {
+  readonly times: number;
+  readonly sinceAge: number;
+  readonly lastAge: number;
 }
 
 interface TroubleFacts {

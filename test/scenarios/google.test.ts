@@ -314,6 +314,28 @@ describe('a verdict of Google’s that does not last', () => {
     expect(process.carriedOut.signData).toBe(1);
   });
 
+  it.each(['claim', 'signData', 'uploadCertificate'] as const)(
+    'of %s (404), which each look at the process overrules, is heard ever more rarely',
+    async (method) => {
+      const world = new World();
+      const observer = new Observer(world);
+      const process = world.add();
+      let asked = 0;
+      world.google.outage = (called) => {
+        if (called === method) asked += 1;
+        return called === method ? 404 : undefined;
+      };
+      world.start();
+      await world.pass(hourMs);
+      expect(asked).toBeGreaterThan(10);
+      expect(asked).toBeLessThan(20);
+      world.google.outage = () => undefined;
+      await world.untilClosed();
+      expect(world.outcome(process)).toBe('delivered');
+      expect(observer.finish()).toEqual([]);
+    },
+  );
+
   it.each([
     ['claim', 'yielded'],
     ['signData', 'refused signing-refused'],
