@@ -37,7 +37,11 @@ const statusOfName: Readonly<Record<string, number>> = {
   DATA_LOSS: 500,
 };
 
-/** Google's words, if the answer is Google's: `{ error: { code, message, status } }` that fits its own status. */
+/**
+ * Google's words, if the answer is Google's: `{ error: { code, message, status } }` that fits its own status. Others
+ * write `{ error: { code, message } }`, too: without the name it has to have the reason that Google's older form has
+ * (`errors: [{ domain, reason }]`).
+ */
 export function wordsOfGoogle({ status, body }: Answer): GoogleWords | undefined {
   if (status < 400) return undefined;
   const error = memberOf(parsed(body), 'error');
@@ -45,11 +49,17 @@ export function wordsOfGoogle({ status, body }: Answer): GoogleWords | undefined
   const message = memberOf(error, 'message') ?? undefined;
   if (memberOf(error, 'code') !== status) return undefined;
   if (message !== undefined && typeof message !== 'string') return undefined;
-  if (name !== undefined) {
-    if (typeof name !== 'string' || !Object.hasOwn(statusOfName, name)) return undefined;
-    if (statusOfName[name] !== status) return undefined;
+  const details = memberOf(error, 'details');
+  if (name === undefined) {
+    return hasReason(error) ? { name, message, details } : undefined;
   }
-  return { name, message, details: memberOf(error, 'details') };
+  if (typeof name !== 'string' || !Object.hasOwn(statusOfName, name)) return undefined;
+  return statusOfName[name] === status ? { name, message, details } : undefined;
+}
+
+function hasReason(error: unknown): boolean {
+  const errors = memberOf(error, 'errors');
+  return Array.isArray(errors) && typeof memberOf(errors[0], 'reason') === 'string';
 }
 
 /** For operators: what answered in Google's place, as far as it says. Nothing of its page is shown. */

@@ -132,8 +132,10 @@ describe('an error', () => {
     [504, 'DEADLINE_EXCEEDED', 'google-unavailable', true],
   ])('of Google’s own, %i %s, is %s', async (status, name, code, unclear) => {
     const message = 'Google’s\n\u001b[31mwords';
+    // What has no canonical name comes in Google's older form, if at all.
+    const errors = name === undefined ? [{ domain: 'global', reason: 'x' }] : undefined;
     await using google = await fakeGoogle([
-      json(status, { error: { code: status, status: name, message } }),
+      json(status, { error: { code: status, status: name, message, errors } }),
     ]);
     const error = await errorOf(google.api.claim(process, 'i', nothing, never));
     expect(error).toMatchObject({ code, status, unclear });
@@ -181,6 +183,11 @@ describe('an error', () => {
     ['another gateway’s JSON', '{"message":"no Route matched with those values"}'],
     ['a text where the error should be', '{"error":"Not Found"}'],
     ['a list', JSON.stringify([{ error: notFound }])],
+    [
+      'another gateway’s code and message, and no name',
+      JSON.stringify({ error: { ...notFound, status: undefined } }),
+    ],
+    ['nothing but the code', '{"error":{"code":404}}'],
     ['a code of another status', JSON.stringify({ error: { ...notFound, code: 400 } })],
     ['a code that is a text', JSON.stringify({ error: { ...notFound, code: '404' } })],
     ['a name of another status', JSON.stringify({ error: { ...notFound, status: 'UNAVAILABLE' } })],
@@ -248,7 +255,7 @@ describe('an error', () => {
 describe('a repeat', () => {
   it.each<[string, Reply]>([
     ['500', refusal(500, 'INTERNAL', 'x')],
-    ['408', json(408, { error: { code: 408 } })],
+    ['408', json(408, {})],
     ['429', json(429, {}, { 'retry-after': '2' })],
     ['a reset connection', reset],
     [
