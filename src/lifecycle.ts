@@ -7,6 +7,7 @@ import { GoogleError, isErrorCode, ProvisioningError } from './errors.ts';
 import { disown } from './issue/disown.ts';
 import { accept, answered, collect, order } from './issue/issue.ts';
 import { authorityOf } from './issue/issue-request.ts';
+import { HeldError } from './issue/refusal-guard.ts';
 import type { Entry, Room } from './journal/journal.ts';
 import type { OrderFacts, ProcessRecord } from './journal/process-record.ts';
 import { askForSignature, collectSignature } from './possession/prove-possession.ts';
@@ -212,7 +213,7 @@ function afterAnswer(
   const step = wait(record, error.code, troubleBackoff, limits, now);
   const { retryAfterMs = 0 } = error;
   // Who is held only has to look whether it still is, and goes on soon after it is not.
-  const forMs = error.code === 'ca-rejecting' ? retryAfterMs : Math.max(step.forMs, retryAfterMs);
+  const forMs = error instanceof HeldError ? retryAfterMs : Math.max(step.forMs, retryAfterMs);
   return { ...step, forMs };
 }
 

@@ -5,7 +5,17 @@ import { oneLine } from '../google/one-line.ts';
 import type { AuthorityStanding, Hold } from '../journal/authority-standing.ts';
 import { scrub } from '../telemetry/scrub.ts';
 import type { PrepareRequest } from './certificate-authority.ts';
-import { accepted, holdsOf, isDue, proven, rejected, tryTaken, unanswered } from './standing.ts';
+import {
+  accepted,
+  holdsOf,
+  isDue,
+  mayScout,
+  proven,
+  rejected,
+  scoutSent,
+  tryTaken,
+  unanswered,
+} from './standing.ts';
 import type { StandingBook } from './standing-book.ts';
 
 /*
@@ -36,16 +46,23 @@ type GuardedCall = Hold['call'];
 const longestWords = 300;
 /** While it is held a process comes back after this long, spread so that the end of it is no storm. */
 const heldPauseMs = { least: 20_000, most: 80_000 };
+/** The same for those that wait for the first device's certificate. */
+const scoutPauseMs = { least: 2_000, most: 6_000 };
 /** No process waits longer: the configuration may have been changed meanwhile. */
 const longestPauseMs = 5 * 60_000;
 
-/** A rejection that is not believed: the order is placed again, as another one. */
-export class DoubtedRejectionError extends ProvisioningError {
-  override readonly name = 'DoubtedRejectionError';
+/** Whoever gets it only has to look again after its pause, however often it was so before. */
+export class HeldError extends ProvisioningError {
+  override readonly name: string = 'HeldError';
 
-  constructor(message: string, retryAfterMs: number) {
-    super('ca-rejecting', message, { retryAfterMs, unanswered: false });
+  constructor(code: ErrorCode, message: string, retryAfterMs: number) {
+    super(code, message, { retryAfterMs, unanswered: false });
   }
+}
+
+/** A rejection that is not believed: the order is placed again, as another one. */
+export class DoubtedRejectionError extends HeldError {
+  override readonly name = 'DoubtedRejectionError';
 }
 
 export class RefusalGuard {
@@ -81,19 +98,54 @@ export class RefusalGuard {
   /** The same as {@link checkHeld}, after a look, and takes the try that is due. Right before the call. */
   async enter({ call, profile }: GuardedOrder): Promise<void> {
     if (call === 'collect') return;
+    if (call === 'prepare') await this.#scout(profile);
     const { book, clock } = this.#options;
     const seen = book.seen ?? (await book.look());
     if (holdsOf(seen, profile, call).length === 0) return;
     this.#throwIfHeld(seen, call, profile);
-    let isTaken = false;
-    const standing = await book.change((newest) => {
-      const next = tryTaken(newest, profile, call, clock.now());
-      isTaken = next !== newest;
-      return next;
-    });
+    const take = (newest: AuthorityStanding) => tryTaken(newest, profile, call, clock.now());
+    const { standing, isTaken } = await this.#take(take);
     if (!isTaken && holdsOf(standing, profile, call).length > 0) {
       throw this.#held(standing, call, profile);
     }
+  }
+
+  /** Before a device is asked to sign what the authority wants inside the request. */
+  async #scout(profile: string): Promise<void> {
+    const { book, clock } = this.#options;
+    const seen = book.seen ?? (await book.look());
+    const now = clock.now();
+    const isFree = mayScout(seen, profile, now) && scoutSent(seen, profile, now) === seen;
+    if (isFree) return;
+    if (mayScout(seen, profile, now)) {
+      const take = (newest: AuthorityStanding) => scoutSent(newest, profile, clock.now());
+      const { standing, isTaken } = await this.#take(take);
+      if (isTaken || mayScout(standing, profile, clock.now())) return;
+    }
+    throw this.#awaitingScout(profile);
+  }
+
+  #awaitingScout(profile: string): HeldError {
+    const { book, random, reference } = this.#options;
+    const hold = book.seen?.profiles[profile]?.hold;
+    if (hold !== undefined) return this.#heldBy(this.#rejecting(profile, hold), hold);
+    const { least, most } = scoutPauseMs;
+    return new HeldError(
+      'ca-throttled',
+      `The authority ${reference} has not issued for the profile ${nameOfProfile(profile)} since its configuration changed: until it has, one device after the other is asked to sign.`,
+      least + random() * (most - least),
+    );
+  }
+
+  /** Applies a rule that takes something which only one can have. */
+  async #take(rule: (newest: AuthorityStanding) => AuthorityStanding) {
+    let isTaken = false;
+    const standing = await this.#options.book.change((newest) => {
+      const next = rule(newest);
+      isTaken = next !== newest;
+      return next;
+    });
+    return { standing, isTaken };
   }
 
   /** It took what it was asked, without rejecting it. Never rejects and needs no waiting for. */
@@ -153,7 +205,7 @@ export class RefusalGuard {
     const hold = standing.profiles[profile]?.hold;
     if (hold?.call !== call) return;
     const { message, retryAfterMs = 0 } = this.#heldBy(this.#rejecting(profile, hold), hold);
-    throw new DoubtedRejectionError(message, retryAfterMs);
+    throw new DoubtedRejectionError('ca-rejecting', message, retryAfterMs);
   }
 
   async #failed(error: ProvisioningError, isDown: boolean): Promise<void> {
@@ -184,13 +236,13 @@ export class RefusalGuard {
     return this.#heldBy(this.#rejecting(profile, own), own);
   }
 
-  #heldBy({ code, message }: ProvisioningError, { nextTryAt }: Hold): ProvisioningError {
+  #heldBy({ code, message }: ProvisioningError, { nextTryAt }: Hold): HeldError {
     const { clock, random } = this.#options;
     const { least, most } = heldPauseMs;
     const untilTryMs = Math.min(longestPauseMs - most, Math.max(0, nextTryAt - clock.now()));
     const restMs = least + random() * (most - least);
     const retryAfterMs = code === 'ca-rejecting' ? restMs : untilTryMs + restMs;
-    return new ProvisioningError(code, message, { retryAfterMs, unanswered: false });
+    return new HeldError(code, message, retryAfterMs);
   }
 
   #rejecting(profile: string, { words }: Hold): ProvisioningError {

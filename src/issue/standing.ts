@@ -17,6 +17,11 @@ const tryRejectedEveryMs = 60_000;
 /** An order whose answer is not understood may make a certificate each time: the pause doubles from one to the other. */
 const tryUnansweredAfterMs = { least: 5 * 60_000, most: 6 * 60 * 60_000 };
 
+/** How soon another device is asked to sign while the first have not got their certificates. */
+const scoutEveryMs = 10_000;
+/** The same while every order is rejected. */
+const scoutHeldAfterMs = { least: 10 * 60_000, most: 2 * 60 * 60_000 };
+
 /** Answers in a row that cannot be read before no more is ordered. */
 const mostUnread = 2;
 /** An outage looks like this once, or twice where it flaps; one that only orders bring about goes on. */
@@ -91,7 +96,16 @@ export function rejected(standing: AuthorityStanding, rejection: Rejection): Aut
     nextTryAt: hold?.nextTryAt ?? at + tryRejectedEveryMs,
     tries: hold?.tries ?? 0,
   };
-  return withProfile(after, profile, { ...before, rejected: row, hold: held });
+  // Who is asked to sign from now on is likely to sign in vain.
+  const { asked = 0 } = before.scouts ?? {};
+  const nextAt = at + scoutHeldAfterMs.least;
+  const scouts = hold === undefined ? { asked, nextAt } : before.scouts;
+  return withProfile(after, profile, {
+    ...before,
+    rejected: row,
+    hold: held,
+    ...(scouts === undefined ? {} : { scouts }),
+  });
 }
 
 /**
@@ -155,6 +169,37 @@ export function tryTaken(
 /** Whether it may be tried again. A time that lies further ahead than any pause was written by a clock that was wrong. */
 export function isDue({ nextTryAt }: Hold, now: number): boolean {
   return now >= nextTryAt || nextTryAt - now > tryUnansweredAfterMs.most;
+}
+
+/**
+ * Whether another device may be asked to sign what the authority wanted inside the request. A device signs once, so a wrong
+ * challenge spoils the process of each that has: until it is proven one after the other is asked, and hardly any while
+ * every order is rejected.
+ */
+export function mayScout(standing: AuthorityStanding, profile: string, now: number): boolean {
+  const known = standing.profiles[profile];
+  if (known?.proven === true && known.hold === undefined) return true;
+  const { nextAt = 0 } = known?.scouts ?? {};
+  return now >= nextAt || nextAt - now > scoutHeldAfterMs.most;
+}
+
+/** Notes that a device is asked; the same standing where any may be asked, or none now. */
+export function scoutSent(
+  standing: AuthorityStanding,
+  profile: string,
+  now: number,
+): AuthorityStanding {
+  const before = standing.profiles[profile] ?? unknownProfile;
+  const isFree = before.proven && before.hold === undefined;
+  if (isFree || !mayScout(standing, profile, now)) return standing;
+  const { asked = 0 } = before.scouts ?? {};
+  const { least, most } = scoutHeldAfterMs;
+  const pauseMs =
+    before.hold === undefined ? scoutEveryMs : Math.min(most, least * 2 ** Math.min(30, asked));
+  return withProfile(standing, profile, {
+    ...before,
+    scouts: { asked: asked + 1, nextAt: now + pauseMs },
+  });
 }
 
 function tried(hold: Hold, nextTryAt: number): Hold {

@@ -27,6 +27,8 @@ export interface ProfileStanding {
   readonly rejected: readonly string[];
   /** Every order for this profile is rejected. */
   readonly hold?: Hold;
+  /** Devices that were asked to sign before it was proven, or while it is held. */
+  readonly scouts?: { readonly asked: number; readonly nextAt: number };
 }
 
 export interface Hold {

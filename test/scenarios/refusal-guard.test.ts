@@ -115,6 +115,55 @@ describe('an authority that has not issued since its configuration changed', () 
   });
 });
 
+describe('a wrong challenge inside what devices sign', () => {
+  it('spoils the first few, holds all others before they are asked, and delivers to these once it is corrected', async () => {
+    const world = new World({
+      cas: {
+        default_ca_config: {
+          decide: ({ prepared }) => (prepared === 'right' ? issues : rejects),
+        },
+      },
+    });
+    const devices = Array.from({ length: 50 }, () => world.add());
+    const startWith = (challenge: string) =>
+      world.start((ca) => ({
+        ...ca,
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+        prepare: () => Promise.resolve({ state: challenge }),
+      }));
+    const wrong = startWith('mistyped');
+    await world.pass(30 * minuteMs);
+    expect(world.heardOf('closed')).toEqual([]);
+    const spoilt = devices.filter(({ calls }) => calls.signData > 0).length;
+    expect(spoilt).toBeLessThanOrEqual(3);
+    wrong.stop.abort();
+    await world.until(() => wrong.ended !== undefined, hourMs);
+    world.configuration = 'corrected';
+    startWith('right');
+    await world.until(
+      () => devices.filter(({ accepted }) => accepted).length === 50 - spoilt,
+      10 * minuteMs,
+    );
+    expect(devices.filter(({ accepted }) => accepted)).toHaveLength(50 - spoilt);
+    await world.untilClosed(hourMs);
+    expect(world.heardOf('closed').filter(({ outcome }) => outcome === 'refused')).toHaveLength(
+      spoilt,
+    );
+  });
+
+  it('costs the first devices of a right one a few seconds', async () => {
+    const world = new World();
+    const devices = Array.from({ length: 50 }, () => world.add());
+    world.start((ca) => ({
+      ...ca,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+      prepare: () => Promise.resolve({ state: 'right' }),
+    }));
+    await world.untilClosed(20_000);
+    expect(devices.every(({ accepted }) => accepted)).toBe(true);
+  });
+});
+
 describe('an authority that has issued', () => {
   it('refuses a single bad device at once', async () => {
     const { world, ca, devices } = fleet(1, { proven: true });
