@@ -169,7 +169,12 @@ async function backUp(
   // Loaded only here: the service itself needs but a part of it.
   const { backupCommand } = await import('./backup/command.ts');
   const print = (text: string) => process.stdout.write(text);
-  return withConfig((config) => backupCommand(config, file, print))(values, loadAdapter, stray);
+  const stop = stopOnSignal();
+  return withConfig((config) => backupCommand(config, file, print, stop))(
+    values,
+    loadAdapter,
+    stray,
+  );
 }
 
 async function checkConfig(config: Config): Promise<number> {

@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path';
 import type { GoogleCredentials } from './auth-client.ts';
 import { backup } from './backup/backup.ts';
 import { serveBackups } from './backup/socket.ts';
@@ -103,8 +104,9 @@ export async function openService(config: Config, outer: ServiceContext): Promis
   opened.use(server);
   opened.use(watchClock(clock, journal, google));
   if (config.journal.kind === 'sqlite') {
-    const make = (signal: AbortSignal) => backup(config, journal, signal);
     const { path: journalPath } = config.journal;
+    const home = dirname(resolve(journalPath));
+    const make = (signal: AbortSignal) => backup(config, journal, home, signal);
     opened.use(await serveBackups({ journalPath, events, backup: make }));
   }
   await clockConfirmed(clock, context.signal);

@@ -1,5 +1,5 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { mkdir, mkdtemp, readdir, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
 import { backup as copyDatabase, DatabaseSync } from 'node:sqlite';
 import type { Config } from '../config.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -12,8 +12,14 @@ import { type TarEntry, tar } from './tar.ts';
  * the same certificate again, but no certificate is known to the journal and not to its authority.
  */
 
-/** Copies lie beside the originals for a moment: there is room, and the same rights. */
-const prefix = '.backup-';
+/** Followed by the number of the process that makes the copy, and a hyphen. */
+const prefix = '.certprov-backup-';
+
+/** The archive begins with it. */
+export const readMeName = 'RESTORE.txt';
+
+/** What the service needs for itself while the copy lies beside its journal. In bytes. */
+const leftToTheService = 4 * 1024 * 1024;
 
 /** Whether this configuration keeps anything that the command can copy. */
 export function hasBackup({ journal, authorities }: Config): boolean {
@@ -25,18 +31,19 @@ export function hasBackup({ journal, authorities }: Config): boolean {
 
 /**
  * The archive in pieces. `journal` is the open one; without it the file is opened, which works while no service has it.
+ * The copies lie in `home` for a moment.
  *
  * @throws {Error} with what could not be copied and why.
  */
 export async function* backup(
   config: Config,
   journal: Journal | undefined,
+  home: string,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const home =
-    config.journal.kind === 'sqlite' ? dirname(resolve(config.journal.path)) : config.directory;
   await sweep(home);
-  const directory = await mkdtemp(join(home, prefix));
+  await refuseWithoutRoom(config, home);
+  const directory = await mkdtemp(join(home, `${prefix}${process.pid}-`));
   try {
     yield* tar(await copyAll(config, journal, directory, signal));
   } finally {
@@ -70,7 +77,7 @@ async function copyAll(
     signal.throwIfAborted();
   }
   const readMe = ['Stop the service, then put back:', ...origins, ''].join('\n');
-  await writeFile(join(directory, 'RESTORE.txt'), readMe);
+  await writeFile(join(directory, readMeName), readMe);
   return (await filesIn(directory)).map((path) => ({ path, name: relative(directory, path) }));
 }
 
@@ -93,8 +100,42 @@ async function filesIn(directory: string): Promise<string[]> {
     .toSorted();
 }
 
-/** What a crash left behind. One backup at a time is made. */
+/** A disk that the copy fills would stop the service that it is a copy of. */
+async function refuseWithoutRoom({ journal }: Config, home: string): Promise<void> {
+  if (journal.kind !== 'sqlite') return;
+  const sizes = [journal.path, `${journal.path}-wal`].map(async (path) => {
+    try {
+      return (await stat(path)).size;
+    } catch {
+      return 0; // What is missing is told where it is copied.
+    }
+  });
+  const needed = (await Promise.all(sizes)).reduce((sum, size) => sum + size, leftToTheService);
+  const { bavail, bsize } = await statfs(home);
+  if (bavail * bsize >= needed) return;
+  const mebibytes = (bytes: number) => Math.ceil(bytes / 1024 ** 2);
+  throw new Error(
+    `In ${home} are ${mebibytes(bavail * bsize)} MiB free, and a copy of the journal needs ${mebibytes(needed)} MiB for a moment.`,
+  );
+}
+
+/** What a crash left behind. Others may be making a backup there, and have names that begin alike. */
 async function sweep(home: string): Promise<void> {
-  const left = (await readdir(home)).filter((name) => name.startsWith(prefix));
-  for (const name of left) await rm(join(home, name), { recursive: true, force: true });
+  for (const name of await readdir(home)) {
+    const maker = /^\.certprov-backup-(\d{1,10})-\w{6}$/.exec(name)?.[1];
+    if (maker !== undefined && !isAtWork(Number(maker))) {
+      await rm(join(home, name), { recursive: true, force: true });
+    }
+  }
+}
+
+/** This process makes one backup at a time: what has its own number was left by one before it, as in a container. */
+function isAtWork(pid: number): boolean {
+  if (pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
 }

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { createServer, request, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import type { Events } from '../telemetry/events.ts';
 
 /*
@@ -16,9 +16,28 @@ export function socketPath(journalPath: string): string {
   return join(dirname(resolve(journalPath)), 'certprov.sock');
 }
 
+/** What fits into a sockaddr_un with its closing zero, on Linux; other systems take a little less. In bytes. */
+const longestAddress = 107;
+
+/** The kernel takes short paths alone; from the working directory it may be short enough. */
+function addressOf(path: string): string {
+  const short = relative(process.cwd(), path);
+  return Buffer.byteLength(short) < Buffer.byteLength(path) ? short : path;
+}
+
+function isTooLong(path: string): boolean {
+  return Buffer.byteLength(addressOf(path)) > longestAddress;
+}
+
+/** Whoever reads nothing for so long is not waited for, so that another can have a backup. */
+const longestStallMs = 60_000;
+/** The service copies everything before the first byte comes. */
+const longestSilenceMs = 15 * 60_000;
+
 export interface BackupSocket {
   readonly journalPath: string;
   readonly events: Events;
+  readonly stallMs?: number;
   /** The archive in pieces. */
   backup(signal: AbortSignal): AsyncIterable<Buffer>;
 }
@@ -29,8 +48,8 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
   const ended = new AbortController();
   let isBusy = false;
   const server = createServer(async (incoming, response) => {
-    const asked = new URL(incoming.url ?? '/', 'http://localhost');
-    if (incoming.method !== 'GET' || asked.pathname !== route)
+    const asked = URL.parse(incoming.url ?? '/', 'http://localhost');
+    if (incoming.method !== 'GET' || asked?.pathname !== route)
       return refuse(response, 404, 'Here is only GET /v1/backup.');
     if (asked.searchParams.get('journal') !== resolve(options.journalPath)) {
       return refuse(
@@ -42,7 +61,7 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
     if (isBusy) return refuse(response, 409, 'Another backup is being made.');
     isBusy = true;
     try {
-      await send(options.backup(ended.signal), response);
+      await send(options.backup(ended.signal), response, options.stallMs ?? longestStallMs);
     } catch (error) {
       // A head that has left cannot be taken back: then the body is cut off, which the other side sees.
       const reason = error instanceof Error ? error.message : String(error);
@@ -54,12 +73,13 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
   });
   server.maxConnections = 10;
   try {
+    if (isTooLong(path)) throw new Error(tooLong(path));
     if (await isAnswered(path)) throw new Error('another service answers there');
     rmSync(path, { force: true });
     // Bound within listen(), before anybody else has a turn: nobody can open it before its mode is set.
     const before = process.umask(0o177);
     try {
-      server.listen(path);
+      server.listen(addressOf(path));
     } finally {
       process.umask(before);
     }
@@ -83,15 +103,25 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
 }
 
 /** The first piece is there before the head is sent, so that what fails at once has a status and a reason. */
-async function send(pieces: AsyncIterable<Buffer>, response: ServerResponse): Promise<void> {
+async function send(
+  pieces: AsyncIterable<Buffer>,
+  response: ServerResponse,
+  stallMs: number,
+): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort(new Error('Whoever asked for the backup has gone.')));
   for await (const piece of pieces) {
     if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/x-tar' });
     gone.signal.throwIfAborted();
-    if (!response.write(piece)) await once(response, 'drain', { signal: gone.signal });
+    if (response.write(piece)) continue;
+    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(stallMs)]);
+    await once(response, 'drain', { signal });
   }
   response.end();
+}
+
+function tooLong(path: string): string {
+  return `the path ${path} is longer than the ${longestAddress} bytes that a socket's may have`;
 }
 
 function refuse(response: ServerResponse, status: number, text: string): void {
@@ -99,7 +129,7 @@ function refuse(response: ServerResponse, status: number, text: string): void {
 }
 
 async function isAnswered(path: string): Promise<boolean> {
-  const socket = connect(path);
+  const socket = connect(addressOf(path));
   try {
     await once(socket, 'connect', { signal: AbortSignal.timeout(1_000) });
     return true;
@@ -120,14 +150,28 @@ export async function askForBackup(
   journalPath: string,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Buffer> | undefined> {
+  const socket = socketPath(journalPath);
+  if (isTooLong(socket)) {
+    if (!existsSync(socket)) return undefined;
+    throw new Error(`${tooLong(socket)}. Run the command in ${dirname(socket)}`);
+  }
   const path = `${route}?${new URLSearchParams({ journal: resolve(journalPath) })}`;
-  const asked = request({ socketPath: socketPath(journalPath), path, signal }).end();
+  const asked = request({ socketPath: addressOf(socket), path, signal }).end();
+  asked.setTimeout(longestSilenceMs, () =>
+    asked.destroy(new Error(`The service at ${socket} does not answer. Is it stopped?`)),
+  );
   let answer: import('node:http').IncomingMessage;
   try {
     [answer] = await once(asked, 'response');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    if (code === 'EACCES') {
+      throw new Error(
+        `The service's socket ${socket} is not ours to open. Run the command as the service's user or as root.`,
+        { cause: error },
+      );
+    }
     throw error;
   }
   if (answer.statusCode === 200) return answer;

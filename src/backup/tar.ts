@@ -4,7 +4,7 @@ import { createReadStream, statSync } from 'node:fs';
  * A tar archive (POSIX.1-1988, ustar) of a few files, so that whoever restores a backup needs nothing but tar.
  */
 
-const blockBytes = 512;
+export const blockBytes = 512;
 /** Eleven octal digits. */
 const largestBytes = 8 ** 11 - 1;
 
@@ -28,6 +28,14 @@ export async function* tar(entries: readonly TarEntry[]): AsyncGenerator<Buffer>
     yield Buffer.alloc((blockBytes - (size % blockBytes)) % blockBytes);
   }
   yield Buffer.alloc(2 * blockBytes);
+}
+
+/** Whether this is the first block of an archive whose first entry has this name. */
+export function beginsWith(block: Buffer, name: string): boolean {
+  return (
+    block.toString('latin1', 0, name.length + 1) === `${name}\0` &&
+    block.toString('latin1', 257, 262) === 'ustar'
+  );
 }
 
 function header(name: string, size: number, mtimeMs: number): Buffer {

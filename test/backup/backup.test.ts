@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -79,7 +80,7 @@ describe('backup', () => {
     const [leased] = await journal.takeDue('one', 1, 60_000, signal);
     await journal.save(leased!, { record: recordWith('kept'), room: 'issue', dueAt: 5 }, signal);
     const events = new Events();
-    const make = (inner: AbortSignal) => backup(config, journal, inner);
+    const make = (inner: AbortSignal) => backup(config, journal, at('data'), inner);
     const socket = await serveBackups({ journalPath: at('data/journal.db'), events, backup: make });
     const mode = async (name: string) => ((await stat(name)).mode & 0o777).toString(8);
     expect(await mode(socketPath(at('data/journal.db')))).toBe('600');
@@ -87,7 +88,7 @@ describe('backup', () => {
     const meanwhile = Array.from({ length: 50 }, (_, index) =>
       journal.open(notified(`m${index}`), signal),
     );
-    expect(await backupCommand(config, at('kept.tar'), print), printed).toBe(0);
+    expect(await backupCommand(config, at('kept.tar'), print, signal), printed).toBe(0);
     await Promise.all(meanwhile);
     expect(printed).toMatch(/made by the running service/);
     expect(await mode(at('kept.tar'))).toBe('600');
@@ -116,7 +117,7 @@ describe('backup', () => {
   it('copies what no service has open', async () => {
     await (await openJournal())[Symbol.asyncDispose]();
     await (await connect('./data/ca'))[Symbol.asyncDispose]();
-    expect(await backupCommand(config, at('kept.tar'), print), printed).toBe(0);
+    expect(await backupCommand(config, at('kept.tar'), print, signal), printed).toBe(0);
     expect(printed).toMatch(/no service runs here/);
     const { stdout } = await run('tar', ['-tf', at('kept.tar')]);
     expect(stdout.split('\n')).toContain('authorities/wifi/ledger.db');
@@ -124,15 +125,104 @@ describe('backup', () => {
 
   it('leaves no half archive and says why there is none', async () => {
     await using journal = await openJournal();
-    expect(await backupCommand(config, at('kept.tar'), print)).toBe(1);
+    expect(await backupCommand(config, at('kept.tar'), print, signal)).toBe(1);
     expect(printed).toMatch(/no backup: The journal .* another process has it open/);
     printed = '';
-    const make = (inner: AbortSignal) => backup(config, journal, inner);
+    const make = (inner: AbortSignal) => backup(config, journal, at('data'), inner);
     const journalPath = at('data/journal.db');
     await using _socket = await serveBackups({ journalPath, events: new Events(), backup: make });
-    expect(await backupCommand(config, at('kept.tar'), print)).toBe(1);
+    expect(await backupCommand(config, at('kept.tar'), print, signal)).toBe(1);
     expect(printed).toMatch(/made no backup: The local CA in .*data\/ca cannot be copied/);
     expect((await readdir(home.path)).toSorted()).toEqual(['config.yaml', 'data']);
+  });
+
+  it.each([
+    ['the configuration', 'config.yaml'],
+    ['the journal', 'data/journal.db'],
+    ['a key', 'data/ca/issuing-key.pem'],
+    ['a directory', 'data'],
+  ])('replaces %s by no archive', async (_what, name) => {
+    await (await openJournal())[Symbol.asyncDispose]();
+    await (await connect('./data/ca'))[Symbol.asyncDispose]();
+    const before = await stat(at(name));
+    expect(await backupCommand(config, at(name), print, signal)).toBe(1);
+    expect(printed).toMatch(/is there already and is no (backup of this program|ordinary file)/);
+    expect(await stat(at(name))).toMatchObject({ ino: before.ino, size: before.size });
+  });
+
+  it('makes two at once, and sweeps nothing but what a backup that died left behind', async () => {
+    await (await openJournal())[Symbol.asyncDispose]();
+    await (await connect('./data/ca'))[Symbol.asyncDispose]();
+    // Process 1 is at work, and no process has the other number.
+    const others = [
+      '.backup-2026',
+      '.certprov-backup-1-abcdef',
+      '.certprov-backup-999999999-abcdef',
+    ];
+    for (const name of others) await mkdir(at(`data/${name}`));
+    const both = [1, 2].map(() => backupCommand(config, at('kept.tar'), print, signal));
+    expect(await Promise.all(both), printed).toEqual([0, 0]);
+    expect(await backupCommand(config, at('kept.tar'), print, signal), printed).toBe(0);
+    const { stdout } = await run('tar', ['-tf', at('kept.tar')]);
+    expect(stdout.split('\n')).toContain('authorities/wifi/ledger.db');
+    const left = await readdir(at('data'));
+    expect(left.filter((name) => name.startsWith('.'))).toEqual(others.slice(0, 2));
+    expect((await readdir(home.path)).toSorted()).toEqual(['config.yaml', 'data', 'kept.tar']);
+  });
+
+  it('needs no directory but the archive’s where the journal is elsewhere, and names a journal that is not there', async () => {
+    await (await connect('./data/ca'))[Symbol.asyncDispose]();
+    expect(await backupCommand(config, at('kept.tar'), print, signal)).toBe(1);
+    expect(printed).toMatch(/there is no journal .*data\/journal\.db/);
+    const journal = { ...config.journal, kind: 'postgres', url: 'postgres://x/y' };
+    const elsewhere = { ...config, journal, directory: '/proc' } as Config;
+    const resolved = { ...elsewhere, authorities: new Map(config.authorities) };
+    for (const [name, authority] of resolved.authorities) {
+      const options = { ...(authority.options as object), directory: at('data/ca') };
+      resolved.authorities.set(name, { ...authority, options });
+    }
+    expect(await backupCommand(resolved, at('kept.tar'), print, signal), printed).toBe(0);
+  });
+
+  it('does without a socket where its path is too long, and copies the files when no service runs', async () => {
+    const long = at(`${'d'.repeat(60)}/${'e'.repeat(60)}`);
+    const told: string[] = [];
+    const events = new Events();
+    events.on('service', ({ detail = '' }) => told.push(detail));
+    const journalPath = join(long, 'journal.db');
+    const make = (inner: AbortSignal) => backup(config, undefined, long, inner);
+    await (await serveBackups({ journalPath, events, backup: make }))[Symbol.asyncDispose]();
+    expect(told.join()).toMatch(/longer than the 107 bytes that a socket's may have/);
+    await (await openSqliteJournal({ path: journalPath, clock: systemClock }))[
+      Symbol.asyncDispose
+    ]();
+    const journal = { ...config.journal, kind: 'sqlite', path: journalPath } as const;
+    const there = { ...config, journal, authorities: new Map() };
+    expect(await backupCommand(there, at('kept.tar'), print, signal), printed).toBe(0);
+  });
+
+  it('does not wait for ever for whoever asked and reads nothing', async () => {
+    const journalPath = at('journal.db');
+    let rounds = 0;
+    async function* endless() {
+      for (; rounds < 1_000; rounds += 1) yield Buffer.alloc(1024 * 1024);
+    }
+    await using _socket = await serveBackups({
+      journalPath,
+      events: new Events(),
+      backup: endless,
+      stallMs: 50,
+    });
+    const path = `/v1/backup?journal=${encodeURIComponent(journalPath)}`;
+    const asked = request({ socketPath: socketPath(journalPath), path }).end();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    asked.on('response', (answer) => {
+      answer.on('error', () => resolve());
+      answer.pause();
+      setTimeout(() => answer.resume(), 150);
+    });
+    await promise;
+    expect(rounds).toBeLessThan(100);
   });
 
   it('points at pg_dump for a journal in PostgreSQL', async () => {
@@ -141,7 +231,7 @@ describe('backup', () => {
       journal: { ...config.journal, kind: 'postgres', url: 'postgres://x/y' },
       authorities: new Map(),
     };
-    expect(await backupCommand(other as Config, at('kept.tar'), print)).toBe(1);
+    expect(await backupCommand(other as Config, at('kept.tar'), print, signal)).toBe(1);
     expect(printed).toMatch(/pg_dump -Fc/);
   });
 });
