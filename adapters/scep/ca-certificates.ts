@@ -50,7 +50,12 @@ export function chooseCertificates(
   pins: Pins,
   now: number,
 ): CaCertificates {
-  const trusted = pins.authorities.length === 0 ? found : trustedOnes(found, pins.authorities, now);
+  const isValid = ({ notBefore, notAfter }: CertificateFacts) =>
+    now >= notBefore && now <= notAfter;
+  const believed =
+    pins.authorities.length === 0 ? found : trustedOnes(found, pins.authorities, now);
+  // After a renewal some servers give the old ones, too, and before it the next ones.
+  const trusted = [...believed.filter(isValid), ...believed.filter((one) => !isValid(one))];
   const authorities = trusted.filter((one) => isAuthority(one, pins));
   const agents = agentsAmong(found, trusted, authorities, pins);
   const issuer = issuerAmong(agents, authorities) ?? authorities[0];

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, request as send } from 'node:http';
@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { chooseCertificates } from '../../adapters/scep/ca-certificates.ts';
 import scep from '../../adapters/scep.ts';
 import { newOrder } from '../../src/conformance/order.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
@@ -15,9 +16,11 @@ import type {
   Issuance,
 } from '../../src/issue/certificate-authority.ts';
 import { checkCertificate } from '../../src/issue/check-certificate.ts';
+import { readCertificate } from '../../src/x509/certificate.ts';
 import { extendedKeyUsageExtension, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { extendedKeyUsageOids } from '../../src/x509/usages.ts';
+import { dayMs, makeCa, now, x509 } from '../x509/test-certificates.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { type Identity, scepPki } from './doubles/scep-pki.ts';
@@ -466,3 +469,56 @@ describe('what a SCEP server replies', () => {
 function pem({ key }: Identity): string {
   return key.export({ type: 'pkcs8', format: 'pem' }).toString();
 }
+
+describe('the certificates of a SCEP server', () => {
+  it('of the past and of the future stand behind those that are valid now', async () => {
+    const root = await makeCa();
+    const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: 2048 };
+    const keys = await webcrypto.subtle.generateKey(
+      { ...rsa, publicExponent: Uint8Array.of(1, 0, 1) },
+      true,
+      ['sign', 'verify'],
+    );
+    const ranges = [
+      [now - 9 * dayMs, now - dayMs],
+      [now + dayMs, now + 9 * dayMs],
+      [now - dayMs, now + dayMs],
+    ] as const;
+    const made = (isCa: boolean) =>
+      Promise.all(
+        ranges.map(async ([notBefore, notAfter]) => {
+          const keyUsage = isCa
+            ? x509.KeyUsageFlags.keyCertSign
+            : x509.KeyUsageFlags.keyEncipherment;
+          const agent = new x509.ExtendedKeyUsageExtension(['1.3.6.1.4.1.311.20.2.1']);
+          const extensions = isCa ? [] : [agent];
+          const name = 'CN=SCEP';
+          const given = {
+            name,
+            parent: root,
+            keys,
+            isCa,
+            keyUsage,
+            notBefore,
+            notAfter,
+            extensions,
+          };
+          return readCertificate((await makeCa(given)).der);
+        }),
+      );
+    const authorities = [createHash('sha256').update(root.der).digest('hex')];
+    for (const isCa of [false, true]) {
+      const found = await made(isCa);
+      for (const pins of [
+        { authorities, agents: [], isSecure: false },
+        { authorities: [], agents: [], isSecure: true },
+      ]) {
+        const { recipient } = chooseCertificates([readCertificate(root.der), ...found], pins, now);
+        expect(recipient).toBe(found[2]);
+      }
+      const old = [readCertificate(root.der), ...found.slice(0, 1)];
+      const pins = { authorities, agents: [], isSecure: false };
+      expect(() => chooseCertificates(old, pins, now)).toThrow(/expired on 2026-01-14/);
+    }
+  });
+});
