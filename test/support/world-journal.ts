@@ -242,7 +242,8 @@ class JournalView implements Journal {
   save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
     const { dueAt, ...rest } = change;
     if (dueAt === undefined) {
-      return this.#send('save', leased.processId, () => this.#journal.save(leased, rest, signal));
+      const write = () => this.#journal.save(leased, rest, signal);
+      return this.#departing(change.record, this.#send('save', leased.processId, write));
     }
     // The store is told a delay, by its own clock.
     const delayMs = dueAt - this.#clock.now();
@@ -301,6 +302,18 @@ class JournalView implements Journal {
 
   async [Symbol.asyncDispose]() {
     // The store is the world's.
+  }
+
+  /** An order leaves in the moment in which its intention is confirmed, as a call to Google does. */
+  async #departing(record: ProcessRecord, written: Promise<void>): Promise<void> {
+    if (record.order?.asking !== true || record.issued !== undefined) return written;
+    const { scheduler } = this.#journal.options;
+    this.#life.departing += 1;
+    try {
+      await written;
+    } finally {
+      scheduler.after(0, () => this.#life.departed(scheduler.now()));
+    }
   }
 
   #send<Result>(method: string, processId: string, carryOut: () => Promise<Result>) {

@@ -97,7 +97,7 @@ export class Wire {
         const departed = () => life.departed(scheduler.now());
         parcel.leave().then(depart, reject).finally(departed);
       };
-      const waits = waitMs > 0 || fate.stall === 'before' || fate.freeze === 'before';
+      const waits = waitMs > 0 || fate.stall === 'before' || life.stalledUntil > scheduler.now();
       if (waits) scheduler.after(waitMs, leave, life);
       else leave();
     });
