@@ -17,7 +17,11 @@ import { secretReference } from '../src/issue/secret.ts';
 import type { Opaque } from '../src/journal/process-record.ts';
 import { encodePem } from '../src/x509/pem.ts';
 import { issuanceOf, stderrOf } from './exec/answer.ts';
-import { RequestDirectory, sweepRequestDirectories } from './exec/request-directory.ts';
+import {
+  RequestDirectory,
+  readyForRequests,
+  sweepRequestDirectories,
+} from './exec/request-directory.ts';
 import { requestJson } from './exec/request-json.ts';
 import { type CommandResult, CommandRunner, type HeldByCommand } from './shared/run-command.ts';
 
@@ -87,7 +91,7 @@ export default defineAdapter({
   options,
   async connect(given, context, signal) {
     signal.throwIfAborted();
-    await sweepRequestDirectories(context.clock.now());
+    await readyForRequests();
     const secrets: string[] = [];
     const env: Record<string, string> = {};
     for (const [name, value] of Object.entries(given.env)) {
@@ -109,6 +113,8 @@ class ExecAuthority implements CertificateAuthority {
   readonly #context: ConnectContext;
   readonly #runner: CommandRunner;
   readonly #timeoutMs: number;
+  readonly #closing = new AbortController();
+  readonly #swept: Promise<void>;
   /** Tells the same order of two commands apart. */
   readonly #fingerprint: string;
 
@@ -124,6 +130,10 @@ class ExecAuthority implements CertificateAuthority {
     this.#context = context;
     this.#runner = new CommandRunner(context.clock);
     this.#timeoutMs = given.timeoutSeconds * 1_000;
+    // Beside the first orders, each of which looks at its own place itself.
+    this.#swept = sweepRequestDirectories(context.clock, this.#closing.signal).catch(
+      () => undefined, // The first order meets the same trouble, and tells.
+    );
     const [program = '', ...rest] = given.command;
     const words = JSON.stringify([this.#locate(program), ...rest]);
     this.#fingerprint = hash('sha256', words, 'hex').slice(0, 16);
@@ -166,7 +176,9 @@ class ExecAuthority implements CertificateAuthority {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
     await this.#runner[Symbol.asyncDispose]();
+    await this.#swept;
   }
 
   async #order(

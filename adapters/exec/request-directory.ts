@@ -75,7 +75,7 @@ export class RequestDirectory implements HeldByCommand {
     for (;;) {
       const run = { service: identityOf(process.pid), until: clock.now() + timeoutMs };
       if (await hasMade(path, run, requestJson)) return new RequestDirectory(path, run);
-      if (await isDead(path, clock.now())) await rm(path, { recursive: true, force: true });
+      if (await isDead(path, clock.now())) await removeDead(path, clock.now());
       else if (clock.now() < patientUntil) await clock.sleep(lookMs, signal);
       else throw stillRunning(await readRun(path));
     }
@@ -97,28 +97,65 @@ export class RequestDirectory implements HeldByCommand {
   }
 }
 
-/** Removes what services that were killed have left, and ends commands of theirs that are overdue. */
-export async function sweepRequestDirectories(now: number): Promise<void> {
+/** @throws {ProvisioningError} `ca-misconfigured` when no request can be kept from other users, or written at all. */
+export async function readyForRequests(): Promise<void> {
+  await ownRoot();
+}
+
+/**
+ * Removes what services that were killed have left, and ends commands of theirs that are overdue, until it is
+ * aborted. There may be thousands. What cannot be removed is left: an order that needs its place says so.
+ */
+export async function sweepRequestDirectories(clock: Clock, signal: AbortSignal): Promise<void> {
+  const everybodys = tmpdir();
   const root = await ownRoot();
-  for (const name of await readdir(root)) {
+  for (const name of await namesIn(root)) {
+    if (signal.aborted) return;
     const path = join(root, name);
-    if (await isDead(path, now)) await rm(path, { recursive: true, force: true });
+    if (await isDead(path, clock.now())) await removeDead(path, clock.now()).catch(() => undefined);
   }
-  for (const name of await readdir(tmpdir())) {
-    if (/^certprov-[A-Za-z0-9]{6}$/.test(name)) await sweepEarlier(join(tmpdir(), name), now);
+  for (const name of await namesIn(everybodys)) {
+    if (signal.aborted) return;
+    if (/^certprov-[A-Za-z0-9]{6}$/.test(name)) {
+      await sweepEarlier(join(everybodys, name), clock.now());
+    }
   }
+}
+
+/** /tmp need not let itself be listed. */
+function namesIn(directory: string): Promise<string[]> {
+  return readdir(directory).catch(() => []);
 }
 
 /** The directory of an earlier version: it held the request and nothing else. */
 async function sweepEarlier(path: string, now: number): Promise<void> {
+  const uid = process.getuid?.();
   try {
+    // In /tmp anybody may have put a link of that name to a directory of ours.
+    const directory = await lstat(path);
+    if (!directory.isDirectory() || directory.uid !== uid) return;
     const file = join(path, 'request.json');
-    const { uid, mtimeMs } = await lstat(file);
-    if (uid !== process.getuid?.() || mtimeMs > now - oldEnoughMs) return;
+    const found = await lstat(file);
+    if (found.uid !== uid || found.mtimeMs > now - oldEnoughMs) return;
     await rm(file);
     await rmdir(path);
   } catch {
     // It is none of ours, or another instance was faster.
+  }
+}
+
+/**
+ * First out of the way, for another instance may have removed it meanwhile and have put its own run in the place: that
+ * one goes back.
+ */
+async function removeDead(path: string, now: number): Promise<void> {
+  const aside = join(dirname(path), `old-${randomUUID()}`);
+  try {
+    await rename(path, aside);
+    if (await isDead(aside, now)) await rm(aside, { recursive: true, force: true });
+    else await rename(aside, path);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw notWritable(path, error);
   }
 }
 
@@ -133,7 +170,7 @@ async function hasMade(path: string, run: Run, requestJson: string): Promise<boo
     return true;
   } catch (error) {
     await rm(made, { recursive: true, force: true });
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = codeOf(error);
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
     throw notWritable(made, error);
   }
@@ -185,6 +222,10 @@ function notWritable(path: string, error: unknown, unanswered = false): Provisio
     `Requests cannot be written to ${path}: ${said}. Make TMPDIR a directory where the service's user may write and there is room, and remove what stands in the way.`,
     { cause: error, unanswered },
   );
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
 function stillRunning(run: Run | undefined): ProvisioningError {
