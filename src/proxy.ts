@@ -36,7 +36,7 @@ export class ProxyError extends Error {
   }
 }
 
-/** Whether a host (as URL.hostname gives it) is this machine, so that nothing leaves it. */
+/** Whether a host (URL.hostname) is this machine, so that nothing leaves it. */
 export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
@@ -66,9 +66,11 @@ export function proxyFor(target: URL, environment: Environment = process.env): P
 export function readProxy(value: string, named: string): Proxy {
   const text = /^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || url.hostname === '' || !isDecodable(url)) {
+  // Behind a bare \ or / a password would be a path, and the user before it the host.
+  const isTorn = /["'\\\s]/.test(text) || `${url?.pathname}${url?.search}`.includes('@');
+  if (url === undefined || url.hostname === '' || isTorn || !isDecodable(url)) {
     throw new ProxyError(
-      `${named} does not name a proxy. Write http://HOST:PORT or HOST:PORT; special characters in a user’s name or password are written percent-encoded (@ as %40).`,
+      `${named} does not name a proxy. Write http://HOST:PORT or HOST:PORT; special characters in a user’s name or password are written percent-encoded (@ as %40, \\ as %5C, / as %2F).`,
     );
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
@@ -296,6 +298,6 @@ function widthOf(address: string): number {
   return isIP(address) === 6 ? 128 : 32;
 }
 
-function familyOf(address: string): 'ipv4' | 'ipv6' {
+function familyOf(address: string) {
   return isIP(address) === 6 ? 'ipv6' : 'ipv4';
 }

@@ -87,6 +87,9 @@ describe('the proxy of the environment', () => {
     'socks5://u:SECRET@p:1',
     'p:99999',
     'http://',
+    'http://DOMAIN\\u:SECRET@p:1',
+    'http://u:1/SECRET@p:1',
+    '"http://u:SECRET@p:1"',
   ])('that cannot be one is named, not shown: %s', (value) => {
     expect(() => found({ HTTPS_PROXY: value })).toThrow(ProxyError);
     expect(() => found({ HTTPS_PROXY: value })).toThrow(/^HTTPS_PROXY (?!.*SECRET)/);

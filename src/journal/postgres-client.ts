@@ -51,9 +51,10 @@ export function postgresClients(place: PostgresPlace, usual: SessionLimits): Pos
     }
 
     async #connect(): Promise<Client> {
-      const { host, port } = choice.only ?? (await choice.choose());
+      const chosen = choice.only ?? (await choice.choose());
+      const { host, port } = chosen;
       Object.assign(this, { host, port });
-      Object.assign(this.#secure, await secureOptions(place.tls, host));
+      Object.assign(this.#secure, await secureOptions(place.tls, chosen));
       try {
         await super.connect();
         await this.query(settings(this.#limits));
@@ -97,7 +98,7 @@ function clientConfig(
   // As libpq has it, sslmode says nothing about a Unix socket.
   const usesTls = tls.kind !== 'none' && first?.host.startsWith('/') !== true;
   return {
-    ...(first === undefined ? {} : first),
+    ...(first === undefined ? {} : { host: first.host, port: first.port }),
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { password }),
     ...(database === undefined ? {} : { database }),
@@ -152,7 +153,7 @@ class HostChoice {
     // A connection that breaks fails what is under way; the event says the same again.
     client.on('error', () => undefined);
     try {
-      Object.assign(secure, await secureOptions(this.#place.tls, host.host));
+      Object.assign(secure, await secureOptions(this.#place.tls, host));
       await client.connect();
       const { rows } = await client.query<{ readOnly: string }>(
         `SELECT current_setting('transaction_read_only') AS "readOnly"`,

@@ -1,16 +1,20 @@
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import { encodePem, readOwnCertificates } from '../x509/pem.ts';
 import { privateKeyPem } from '../x509/private-key.ts';
 import { JournalError } from './journal.ts';
-import type { PostgresPlace, PostgresTls } from './postgres-url.ts';
+import type { PostgresHost, PostgresPlace, PostgresTls } from './postgres-url.ts';
 
 /**
- * What a connection to `host` is secured with. The files are read for each: they may have been renewed since.
+ * What a connection to a host is secured with. The files are read for each: they may have been renewed since.
  *
  * @throws {JournalError} that names the file.
  */
-export async function secureOptions(tls: PostgresTls, host: string): Promise<ConnectionOptions> {
+export async function secureOptions(
+  tls: PostgresTls,
+  { host, certifiedAs = host }: Pick<PostgresHost, 'host' | 'certifiedAs'>,
+): Promise<ConnectionOptions> {
   if (tls.kind === 'none') return {};
   const { rootFile, certificateFile, keyFile } = tls;
   const ca = rootFile && (await readFor('sslrootcert', rootFile, certificatesPem));
@@ -21,9 +25,11 @@ export async function secureOptions(tls: PostgresTls, host: string): Promise<Con
     ...(cert ? { cert } : {}),
     ...(key ? { key } : {}),
     rejectUnauthorized: tls.kind !== 'unverified',
+    // The driver itself puts only a host's name in here.
+    ...(isIP(certifiedAs) === 0 ? { servername: certifiedAs } : {}),
     // By the name that was configured: the driver would compare an address with “localhost”.
     checkServerIdentity: (_name, certificate) =>
-      tls.kind === 'verify-full' ? checkServerIdentity(host, certificate) : undefined,
+      tls.kind === 'verify-full' ? checkServerIdentity(certifiedAs, certificate) : undefined,
   };
 }
 
@@ -49,5 +55,5 @@ function certificatesPem(bytes: Uint8Array): string {
 
 /** Looks whether the files that a connection needs can be used. @throws {JournalError} that names the file. */
 export async function checkTlsFiles({ tls }: PostgresPlace): Promise<void> {
-  await secureOptions(tls, 'localhost');
+  await secureOptions(tls, { host: 'localhost' });
 }

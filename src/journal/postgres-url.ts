@@ -10,6 +10,8 @@ export interface PostgresHost {
   /** A name, an address, or the directory of a Unix socket. */
   readonly host: string;
   readonly port: number;
+  /** Whose certificate it shows, where `host` is the address that the string names beside it (hostaddr). */
+  readonly certifiedAs?: string;
 }
 
 /** `unverified`: encrypted, but to whoever answers. Files are paths. */
@@ -39,12 +41,19 @@ const form =
   /^postgres(?:ql)?:\/\/(?:(?<login>[^/?#]*)@)?(?<hosts>[^@/?#]*)(?:\/(?<database>[^?#]*))?(?:\?(?<query>[^#]*))?$/i;
 
 /**
- * @param env `PGHOST`, `PGPORT` and `PGSSLMODE` count where the string says nothing.
+ * @param env `PGHOST`, `PGPORT`, `PGSSLMODE` and its files `PGSSLROOTCERT`, `PGSSLCERT` and `PGSSLKEY` count where the
+ * string says nothing.
  * @throws {JournalError} which repeats nothing of the string.
  */
 export function readPostgresUrl(url: string, env: Env = process.env): PostgresPlace {
-  const { login, hosts = '', database = '', query = '' } = form.exec(url)?.groups ?? notUrl();
-  const given = new URLSearchParams(query);
+  const {
+    login,
+    hosts = '',
+    database = '',
+    query = '',
+  } = form.exec(url.trim())?.groups ?? notUrl();
+  // For libpq + is no space.
+  const given = new URLSearchParams(query.replaceAll('+', '%2B'));
   // An empty parameter says nothing.
   const parameter = (name: string) => given.get(name) || undefined;
   const [, user, password] = /^([^:]*)(?::(.*))?$/s.exec(login ?? '') ?? [];
@@ -85,11 +94,14 @@ function hostsOf(
     const [, bracketed, name, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(one) ?? notUrl();
     return { host: decoded(bracketed ?? name), port };
   });
-  const named = parameter('hostaddr') ?? parameter('host');
-  const hosts = named?.split(',') ?? pairs.map(({ host }) => host);
+  const addresses = parameter('hostaddr')?.split(',');
+  const ofUsual = authority === '' ? env['PGHOST'] : undefined;
+  const given = (parameter('host') ?? ofUsual)?.split(',');
+  const names = given ?? pairs.map(({ host }) => host);
+  const hosts = addresses ?? names;
   const ports =
     parameter('port')?.split(',') ??
-    (named === undefined ? pairs.map((one) => one.port) : [pairs[0]?.port]);
+    (hosts.length === pairs.length ? pairs.map((one) => one.port) : [pairs[0]?.port]);
   if (ports.length !== 1 && ports.length !== hosts.length) {
     throw new JournalError(
       `journal.url names ${hosts.length} hosts and ${ports.length} ports. Give one port, or one for each host.`,
@@ -98,7 +110,12 @@ function hostsOf(
   return hosts.map((host, index) => {
     const port = Number((ports.length === 1 ? ports[0] : ports[index]) || env['PGPORT'] || 5432);
     if (!Number.isInteger(port) || port < 1 || port > 65_535) return notUrl();
-    return { host: host || env['PGHOST'] || 'localhost', port };
+    const certifiedAs = addresses === undefined ? undefined : names[index];
+    return {
+      host: host || env['PGHOST'] || 'localhost',
+      port,
+      ...(certifiedAs ? { certifiedAs } : {}),
+    };
   });
 }
 
@@ -107,12 +124,12 @@ const modes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-ful
 function tlsOf(parameter: (name: string) => string | undefined, env: Env): PostgresTls {
   const usesTls = parameter('ssl') === 'true' || parameter('ssl') === '1';
   const mode = parameter('sslmode') ?? (usesTls ? 'verify-full' : env['PGSSLMODE'] || 'disable');
-  const root = parameter('sslrootcert');
+  const root = parameter('sslrootcert') ?? (env['PGSSLROOTCERT'] || undefined);
   const rootFile = root === 'system' ? undefined : root;
   const files = {
     rootFile,
-    certificateFile: parameter('sslcert'),
-    keyFile: parameter('sslkey'),
+    certificateFile: parameter('sslcert') ?? (env['PGSSLCERT'] || undefined),
+    keyFile: parameter('sslkey') ?? (env['PGSSLKEY'] || undefined),
   };
   switch (mode) {
     case 'verify-full':
@@ -141,7 +158,7 @@ function tlsOf(parameter: (name: string) => string | undefined, env: Env): Postg
 function isLocalHost({ host }: PostgresHost): boolean {
   if (host.startsWith('/')) return true;
   if (isIP(host) === 6) return host === '::1';
-  return host === 'localhost' || /^127(?:\.\d{1,3}){3}$/.test(host);
+  return host.toLowerCase() === 'localhost' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 /**

@@ -1,5 +1,7 @@
+import type { PeerCertificate } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { JournalError } from '../../src/journal/journal.ts';
+import { secureOptions } from '../../src/journal/postgres-tls.ts';
 import { describePlace, readPostgresUrl, trustProblem } from '../../src/journal/postgres-url.ts';
 
 const read = (url: string, env = {}) => readPostgresUrl(url, env);
@@ -51,6 +53,33 @@ describe('a connection string of PostgreSQL', () => {
       hosts: [{ host: 'db', port: 6432 }],
       tls: { kind: 'unverified' },
     });
+  });
+
+  it('reads the rest as libpq does: + is no space, the files of PGSSLMODE, lists in PGHOST', () => {
+    expect(read(' postgres://db/x?password=a+b\n')).toMatchObject({ password: 'a+b' });
+    const env = { PGHOST: 'a,b', PGSSLMODE: 'verify-ca', PGSSLROOTCERT: '/ca', PGSSLKEY: '/key' };
+    expect(read('postgres:///x', env)).toMatchObject({
+      hosts: [
+        { host: 'a', port: 5432 },
+        { host: 'b', port: 5432 },
+      ],
+      tls: { kind: 'verify-ca', rootFile: '/ca', keyFile: '/key' },
+    });
+    expect(trustProblem(read('postgres://LOCALHOST/x'))).toBeUndefined();
+  });
+
+  it('names an address beside the name in the certificate (hostaddr)', async () => {
+    const place = read('postgres://db.example:6432/x?hostaddr=192.0.2.1&sslmode=verify-full');
+    const [host] = place.hosts;
+    expect(host).toEqual({ host: '192.0.2.1', port: 6432, certifiedAs: 'db.example' });
+    expect(trustProblem(read('postgres://localhost/x?hostaddr=192.0.2.1'))).toMatch(/192.0.2.1/);
+    if (host === undefined) throw new Error('There is no host.');
+    const { servername, checkServerIdentity } = await secureOptions(place.tls, host);
+    const certificateOf = (name: string) =>
+      ({ subject: { CN: name }, subjectaltname: `DNS:${name}` }) as PeerCertificate;
+    expect(servername).toBe('db.example');
+    expect(checkServerIdentity?.('', certificateOf('db.example'))).toBeUndefined();
+    expect(checkServerIdentity?.('', certificateOf('other.example'))).toBeInstanceOf(Error);
   });
 
   it.each([
