@@ -125,9 +125,12 @@ function fileOf(answer: HttpAnswer): Uint8Array | undefined {
   return decodeLooseBase64(answer.body.toString('latin1'));
 }
 
+/** How far into a page its title and its first marks are, in characters. */
+const longestHead = 16 * 1024;
+
 /** The answer to an order without a link to the certificate: denied, failed or pending. */
 function outcomeOfPage(page: string): Outcome {
-  const text = visibleText(page);
+  const text = textOf(page);
   const hresult = hresultIn(text);
   if (hresult !== undefined) return outcomeOfHresult(hresult, dispositionIn(text));
   const requestId = requestIdIn(page, text);
@@ -139,14 +142,26 @@ function outcomeOfPage(page: string): Outcome {
 
 /** The page that comes in place of a certificate: still pending, denied, or an error. */
 function outcomeOfStatusPage(page: string, requestId: string): Outcome {
-  const text = visibleText(page);
+  const text = textOf(page);
   const hresult = hresultIn(text);
   if (hresult !== undefined) return outcomeOfHresult(hresult, dispositionIn(text));
   const disposition = dispositionIn(text);
   // An officer's denial has no code; in other languages it stays pending until the deadline.
   if (/\bdenied\b/i.test(disposition)) return { kind: 'rejected', reason: disposition };
-  if (text === '') throw badAnswer('an empty page in place of the certificate.');
   return { kind: 'pending', requestId };
+}
+
+/**
+ * What a page of certsrv says. Proxies and firewalls deny requests too, some with status 200, and have error codes and
+ * numbers called ID: only certsrv's own pages name Microsoft in their title, or have its marks, in every language.
+ */
+function textOf(page: string): string {
+  const text = visibleText(page);
+  const start = page.slice(0, longestHead);
+  if (/<title>[^<]{0,100}\bMicrosoft\b|\bID="?loc(?:MSCertSrv|Page)/i.test(start)) return text;
+  throw badAnswer(
+    `the page is none of certsrv’s and may come from a proxy or a firewall on the way: ${serverWords(text, [], 200) || 'it is empty'}`,
+  );
 }
 
 /** Error codes have the severity bit; a serial number or a colour has not both the form and that. */

@@ -12,8 +12,16 @@ export function hasOwnWords({ status, headers, body }: HttpAnswer): boolean {
   const reason = STATUS_CODES[status] ?? '';
   const isReasonAlone = text.replace(/^(?:HTTP\/\S+ )?\d{0,3}\s*|\.$/gi, '') === reason;
   const isJson = /^[[{]|^(?:null|true|false)$/.test(text);
-  return /^text\/plain\b/i.test(type) && text !== '' && !isPage(text) && !isJson && !isReasonAlone;
+  const isPlain = /^text\/plain\b/i.test(type) && text !== '' && !isPage(text) && !isJson;
+  return isPlain && !isReasonAlone && !ofTheWay.test(text);
 }
+
+/**
+ * Words about the way and not about a CSR. Envoy and servers written in Go refuse in plain text too ("Client sent an HTTP
+ * request to an HTTPS server."), and whatever an EST server says about connections is for the operator as well.
+ */
+const ofTheWay =
+  /\b(?:upstream|gateway|proxy|load balancer|https? (?:request|server|port)|host header|client certificate|(?:tls|ssl) (?:connection|handshake))\b/i;
 
 /** What mends a refusal that does not concern one order. */
 export function hintFor(status: number, headers: HttpAnswer['headers']): string {

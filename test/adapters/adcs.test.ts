@@ -212,6 +212,26 @@ describe('adcs by certsrv', () => {
     expect(harness.double.filed.size).toBe(1);
   });
 
+  it('takes no firewall’s page in place of a certificate for the CA’s denial', async () => {
+    const { server } = harness.double;
+    harness.double.next = 'pend';
+    const request = await order();
+    const first = await authority.issue(request, never);
+    const ticket = first.kind === 'pending' ? first.ticket : null;
+    server.counts = ({ url }) => url.pathname.endsWith('/certnew.cer');
+    for (const words of ['Your request was denied by policy "web".', 'Error 0x80094012', 'Hello']) {
+      server.instead.push(() => ({
+        status: 200,
+        headers: { 'content-type': 'text/html' },
+        body: `<html><head><title>Web gateway</title></head><body>${words}</body></html>`,
+      }));
+      await expect(authority.collect(ticket, request, never)).rejects.toMatchObject({
+        code: 'ca-bad-answer',
+        message: expect.stringContaining('none of certsrv’s'),
+      });
+    }
+  });
+
   it('knows an officer’s denial by its English word', async () => {
     const { server } = harness.double;
     server.counts = ({ url }) => url.pathname.endsWith('/certnew.cer');

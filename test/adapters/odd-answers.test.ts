@@ -70,10 +70,25 @@ const answers: readonly (readonly [string, string, OddAnswer])[] = [
   ['HTML 408', 'ca-unavailable', page(408, 'Request Time-out')],
   ['HTML 502', 'ca-unavailable', page(502, 'Bad Gateway')],
   ['HTML 200', 'ca-bad-answer', page(200, 'Welcome to the hotel')],
+  // Some firewalls say no with 200, in words and numbers that a CA has as well.
+  [
+    'HTML 200 of a firewall',
+    'ca-bad-answer',
+    page(200, 'Your request was denied (0x80094800). Your request ID is 12345, session ID: 9'),
+  ],
   ['JSON of another shape, 200', 'ca-bad-answer', json(200, '{"ok":true}')],
   ['JSON of another shape, 400', 'ca-misconfigured', json(400, '{"ok":false}')],
   ['JSON of another shape, 403', 'ca-misconfigured', json(403, '["denied"]')],
   ['JSON null, 400', 'ca-misconfigured', json(400, 'null')],
+  [
+    'plain text about the way, 400',
+    'ca-misconfigured',
+    {
+      status: 400,
+      headers: { 'content-type': 'text/plain; charset=utf-8' },
+      body: 'Client sent an HTTP request to an HTTPS server.\n',
+    },
+  ],
   ['nothing, 200', 'ca-bad-answer', { status: 200, headers: {}, body: '' }],
   ['nothing, 400', 'ca-misconfigured', { status: 400, headers: {}, body: '' }],
   ['nothing, 403', 'ca-misconfigured', { status: 403, headers: {}, body: '' }],
