@@ -91,8 +91,9 @@ function adviceFor(label: string): string {
 }
 
 /**
- * PEM as it is to be read: without a byte order mark, without quotes around the whole, and with real line
- * breaks in the place of `\n`. Environment files and JSON leave these behind, and OpenSSL reads none of them.
+ * PEM as it is to be read: without byte order marks, which also stand inside where files were put together, with a line
+ * break between two blocks, without quotes around the whole, without indentation, and with real line breaks in the place
+ * of `\n`. Editors, `cat`, environment files and JSON leave these behind, and OpenSSL reads none of them.
  *
  * @throws {PemError} when it was UTF-16.
  */
@@ -102,7 +103,10 @@ export function unfoldPem(given: string): string {
       'The PEM text is UTF-16, as PowerShell’s > writes it. Convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW, or in PowerShell: Get-Content OLD | Set-Content -Encoding ascii NEW.',
     );
   }
-  const text = given.replace(/^(?:\uFEFF|\xEF\xBB\xBF)/, '');
+  const text = given
+    .replaceAll(/\uFEFF|\xEF\xBB\xBF/g, '')
+    .replaceAll(/(-----END [^-\r\n]+-----)(-----BEGIN )/g, '$1\n$2')
+    .replaceAll(/^[ \t]+/gm, '');
   if (!/-----(?:\\r)?\\n/.test(text)) return text;
   return text
     .trim()
@@ -152,13 +156,17 @@ function bagOf(input: Uint8Array): Uint8Array[] {
 
 function wholeDer(input: Uint8Array): Uint8Array {
   try {
-    return readSingle(input, tag.sequence, 'The certificate').bytes;
+    const { bytes, content } = readSingle(input, tag.sequence, 'The certificate');
+    if (content[0] !== tag.integer) return bytes;
   } catch (error) {
     if (!(error instanceof DerError)) throw error;
     throw new PemError(`This is neither PEM nor one DER structure. ${error.message}.`, {
       cause: error,
     });
   }
+  throw new PemError(
+    'This is a PKCS#12 file (.p12, .pfx) or a private key, and no certificate. Take the certificates out: openssl pkcs12 -in OLD -nokeys -out NEW.',
+  );
 }
 
 function base64Line(line: string, index: number): string {

@@ -32,6 +32,21 @@ describe('encodePem', () => {
 
 describe('decodePem', () => {
   it.each([
+    ['that begin with a byte order mark', `\uFEFF${pem}\uFEFF${pem}`],
+    ['that do not end with a line break', pem.trimEnd() + pem],
+    ['that do either', `${pem.trimEnd()}\uFEFF${pem}`],
+  ])('reads files put together %s', (_, text) => {
+    expect(decodePem(text).map((block) => block.der)).toEqual([der, der]);
+    const bytes = Buffer.from(text);
+    expect(readCertificates(bytes)).toHaveLength(2);
+  });
+
+  it('says of a PKCS#12 file that it is one', () => {
+    const begins = Buffer.from('3005020103' + '3000', 'hex');
+    expect(() => readCertificates(begins)).toThrow(/PKCS#12 .*openssl pkcs12/);
+  });
+
+  it.each([
     ['as written', pem],
     ['with CRLF', pem.replaceAll('\n', '\r\n')],
     ['with text around it', `Bag Attributes\n  friendlyName: x\n${pem}the end\n`],
@@ -142,6 +157,7 @@ describe('readPrivateKey', () => {
   it.each([
     ['as written', plain],
     ['with a byte order mark', `\uFEFF${plain}`],
+    ['indented', plain.replaceAll(/^/gm, '    ')],
     ['behind its certificate', pem + plain],
     ['with line breaks written as \\n', folded],
     ['with them and in quotes, as environment files have it', `"${folded}"\n`],
