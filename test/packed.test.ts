@@ -86,12 +86,13 @@ describe('the package that npm packs', { timeout: 60_000 }, () => {
   it('has types against which an outside plug-in compiles, and by which a wrong one does not', async () => {
     const own = join(home.path, 'my-ca');
     await cp(example, own, { recursive: true });
-    await run(tsc, [], { cwd: own });
     const wrong = `import { defineAdapter, z } from 'certprov';
       export default defineAdapter({ kind: 'x', options: z.strictObject({}), connect: async () => ({ kind: 'x' }) });`;
     await writeFile(join(own, 'wrong.ts'), wrong);
     const { stdout } = await run(tsc, ['--noEmit'], { cwd: own }).catch((error) => error);
     expect(stdout).toMatch(/wrong\.ts\(2,\d+\): error TS\d+: .*CertificateAuthority/);
+    // What is right beside it has no error.
+    expect(stdout.match(/^\S+: error /gm)).toHaveLength(1);
   });
 
   it('names the command in its usage', async () => {

@@ -205,7 +205,7 @@ describe('a CMP server', () => {
   });
 
   it('that says with a MAC of its own that our secret is wrong is understood', async () => {
-    harness.server.keyBytes = 4_096;
+    harness.server.keyBytes = 512;
     harness.server.protectsRefusals = true;
     const other = await connectWith({ ...withSecret, secret: { env: 'CMP_OTHER' } });
     const error = await other.issue(newOrder(), never).catch((caught: unknown) => caught);

@@ -10,6 +10,8 @@ import { connectContext } from './connect-context.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const scriptedCa = join(import.meta.dirname, 'commands/scripted-ca.mjs');
+/** Where the service keeps it, too: the command compiles the same sources at each of its many starts. */
+const compileCache = join(import.meta.dirname, '../../node_modules/.cache/certprov');
 
 /** The kind `exec` over a command that keeps a local CA, and does as a script says. */
 export async function execHarness(): Promise<AdapterHarness> {
@@ -23,7 +25,7 @@ export async function execHarness(): Promise<AdapterHarness> {
     revokeCommand: [...command, 'revoke'],
     pollSeconds: 1,
     idempotent: true,
-    env: { TOKEN: { env: 'CA_TOKEN' } },
+    env: { TOKEN: { env: 'CA_TOKEN' }, NODE_COMPILE_CACHE: compileCache },
   });
   const script = (...words: string[]) =>
     writeFile(join(directory.path, 'script'), words.join('\n'));

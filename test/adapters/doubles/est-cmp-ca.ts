@@ -77,7 +77,7 @@ export class DoubleCa {
     hosts: readonly string[] = ['localhost', name],
     until?: number,
   ): Credentials {
-    const { publicKey, privateKey: key } = newKey(keyType);
+    const { publicKey, privateKey: key } = keyOf(keyType, name);
     const wanted: RequestedCertificate = {
       subject: [[{ type: '2.5.4.3', value: name }]],
       subjectAltNames: hosts.map((value) => ({ type: 'dns', value })),
@@ -100,6 +100,16 @@ export class DoubleCa {
       keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
     };
   }
+}
+
+const rsaKeys = new Map<string, ReturnType<typeof newKey>>();
+
+/** RSA keys are dear: there is one for each name and test file. EC keys are always new. */
+function keyOf(keyType: KeyType, name: string) {
+  if (keyType === 'ec') return newKey(keyType);
+  const key = rsaKeys.get(name) ?? newKey(keyType);
+  rsaKeys.set(name, key);
+  return key;
 }
 
 function newKey(keyType: KeyType) {
