@@ -7,7 +7,7 @@ import { openService } from './service.ts';
 import { Events } from './telemetry/events.ts';
 import { createLog, logEvents } from './telemetry/log.ts';
 import { logOutput } from './telemetry/log-output.ts';
-import { scrub } from './telemetry/scrub.ts';
+import { scrub, scrubbed } from './telemetry/scrub.ts';
 import { StrayErrors } from './telemetry/stray-errors.ts';
 import { argumentOf, type CommandName, commandTexts, usage, usageOf } from './usage.ts';
 import { nearestName } from './x509/nearest-name.ts';
@@ -79,7 +79,8 @@ export async function runCommand(
 
 /** An error that nobody foresaw, before there is a log: without secrets. */
 function described(error: unknown): string {
-  return scrub(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  const stack = error instanceof Error ? error.stack : undefined;
+  return typeof stack === 'string' ? scrub(stack) : JSON.stringify(scrubbed({ error }));
 }
 
 /** A command, or a text to be shown. */
@@ -191,7 +192,7 @@ async function serve(config: Config, stray: StrayErrors): Promise<number> {
   const output = logOutput();
   const log = createLog(config.log.level, output);
   const events = new Events();
-  logEvents(events, log, Date.now, config.log.subjects);
+  logEvents(events, log);
   stray.tellTo((bug) => events.emit('bug', bug));
   const stop = stopOnSignal();
   try {

@@ -60,9 +60,11 @@ export async function startServer(options: ServerOptions): Promise<TelemetryServ
       // Else a connection that says nothing is only looked at every thirty seconds.
       connectionsCheckingInterval: 1_000,
     },
-    respond(options),
+    oneByOne(respond(options)),
   );
   server.maxConnections = 200;
+  // Whoever takes no answer is not waited for.
+  server.timeout = 10_000;
   makeRoom(server, 100);
   server.maxRequestsPerSocket = 1_000;
   server.listen(options.port, options.host);
@@ -102,23 +104,38 @@ const addressProblems: ReadonlyMap<unknown, string> = new Map([
 ]);
 
 /**
- * Of connections that ask for nothing, `most` are kept; for a further one the oldest has to go. So whoever fills
- * the port with silent connections turns away himself, and not the next probe.
+ * `most` connections are kept; for a further one that has to go whose last question is the oldest. So whoever fills the
+ * port, with silent connections or by taking no answers, turns away himself, and not the next probe.
  */
 function makeRoom(server: Server, most: number): void {
-  const silent = new Set<Socket>();
+  const open = new Set<Socket>();
   server.on('connection', (socket) => {
-    silent.add(socket);
-    socket.once('close', () => silent.delete(socket));
-    const [oldest] = silent;
-    if (silent.size > most) oldest?.destroy();
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    const [oldest] = open;
+    if (open.size > most) oldest?.destroy();
   });
-  server.on('request', ({ socket }, response) => {
-    silent.delete(socket);
-    response.once('close', () => {
-      if (!socket.destroyed) silent.add(socket);
-    });
+  server.on('request', ({ socket }) => {
+    if (open.delete(socket)) open.add(socket);
   });
+}
+
+/** Questions of one connection that wait for their answers. A probe has one; each answer lies in memory until it is taken. */
+const mostPending = 4;
+
+/** Ends a connection that asks more before it takes its answers. */
+function oneByOne(answer: RequestListener): RequestListener {
+  const pending = new WeakMap<Socket, number>();
+  return (request, response) => {
+    const { socket } = request;
+    // What came in the same packet is still read after the end.
+    if (socket.destroyed) return;
+    const count = (pending.get(socket) ?? 0) + 1;
+    if (count > mostPending) return void socket.destroy();
+    pending.set(socket, count);
+    response.once('close', () => pending.set(socket, (pending.get(socket) ?? 1) - 1));
+    answer(request, response);
+  };
 }
 
 function respond(options: ServerOptions): RequestListener {

@@ -1,9 +1,11 @@
+import { fstatSync, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 
 /*
  * Where the log goes: standard output, which somebody else reads. A line is handed over at once, so that nothing that an
  * instance said before it was killed is lost; Node does that without waiting where the output is a pipe or a socket. When the
- * reader stands still, lines are kept up to a bound, then they are dropped and counted: the service goes on.
+ * reader stands still, lines are kept up to a bound, then they are dropped and counted: the service goes on. Where it is a
+ * file whose disk is full, they are dropped until there is room again.
  */
 
 /** Some thousand lines. */
@@ -15,7 +17,44 @@ export interface LogOutput {
   flushed(withinMs: number): Promise<void>;
 }
 
-export function logOutput(stream: Writable = process.stdout, mostKept = mostBytesKept): LogOutput {
+export function logOutput(): LogOutput {
+  return isFile(process.stdout.fd) ? fileOutput(process.stdout.fd) : streamOutput(process.stdout);
+}
+
+function isFile(file: number): boolean {
+  try {
+    return fstatSync(file).isFile();
+  } catch {
+    return false; // It was closed before the start.
+  }
+}
+
+/** Node writes to files without a thread, too, but never again after an error. */
+export function fileOutput(file: number): LogOutput {
+  let dropped = 0;
+  let isTorn = false;
+  const put = (text: string) => {
+    const bytes = Buffer.from(isTorn ? `\n${text}` : text);
+    for (let at = 0; at < bytes.length; ) {
+      at += writeSync(file, bytes, at);
+      isTorn = at < bytes.length;
+    }
+  };
+  return {
+    write(line) {
+      try {
+        if (dropped > 0) put(lossLine(dropped));
+        dropped = 0;
+        put(line);
+      } catch {
+        dropped += 1; // Told as soon as anything can be.
+      }
+    },
+    flushed: () => Promise.resolve(),
+  };
+}
+
+export function streamOutput(stream: Writable, mostKept = mostBytesKept): LogOutput {
   let dropped = 0;
   let broken = false;
   // Whoever read it has gone: there is nobody to tell.
@@ -51,6 +90,6 @@ function lossLine(lines: number): string {
     time: new Date().toISOString(),
     event: 'log',
     lines,
-    msg: `${lines} lines of the log were dropped here: whoever reads it did not keep up`,
+    msg: `${lines} lines of the log were dropped here: whoever reads it did not keep up, or its disk was full`,
   })}\n`;
 }

@@ -101,7 +101,7 @@ function logProcesses(events: Events, log: Log, now: () => number, subjects: boo
     log.warn({ event: 'notice', ...notice }, message),
   );
   events.on('bug', ({ error, ...bug }) =>
-    log.error({ ...line('bug', bug), err: error }, bugLine(bug)),
+    log.error({ ...line('bug', bug), err: error ?? String(error) }, bugLine(bug)),
   );
   events.on('orphan', ({ message, ...orphan }) =>
     log[orphan.revoked ? 'warn' : 'error'](

@@ -36,7 +36,15 @@ export function createMetrics(events: Events, options: MetricsOptions): Metrics 
   countAuthorities(events, registry);
   countService(events, registry);
   measureOpenProcesses(registry, options);
-  return { contentType: registry.contentType, render: () => registry.metrics() };
+  let rendering: Promise<string> | undefined;
+  const render = () => {
+    // Who asks at the same moment gets the same text.
+    rendering ??= registry.metrics().finally(() => {
+      rendering = undefined;
+    });
+    return rendering;
+  };
+  return { contentType: registry.contentType, render };
 }
 
 function countProcesses(events: Events, registry: Registry): void {

@@ -90,38 +90,89 @@ const hiddenNames = new Set([
 
 /** What is nested deeper is left out. */
 const deepest = 6;
+/** Of one list, and of the fields of one thing. */
+const mostEntries = 100;
+/** Of all that is in one line: what a library throws may hold its whole state. */
+const mostValues = 1_000;
+const mostCharacters = 64_000;
 
-/** A copy for the log: fields with a secret's name are hidden, texts are scrubbed, bytes only counted. */
+/** What may still be written of one line. */
+interface Room {
+  values: number;
+  characters: number;
+}
+
+/**
+ * A copy for the log: fields with a secret's name are hidden, texts are scrubbed, bytes only counted, and what is endless is
+ * cut. Never throws, whatever somebody has thrown: a message that is no text, a field that throws when it is read.
+ */
 export function scrubbed(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return scrubbedFields(fields, 0);
+  return scrubbedFields(fields, 0, { values: mostValues, characters: mostCharacters });
 }
 
-function scrubbedFields(fields: object, depth: number): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => {
-      const isHidden = hiddenNames.has(name.toLowerCase().replaceAll(/[-_]/g, ''));
-      return [name, isHidden && value !== undefined ? hidden : scrubbedValue(value, depth + 1)];
-    }),
-  );
+function scrubbedFields(fields: object, depth: number, room: Room): Record<string, unknown> {
+  const names = Object.keys(fields);
+  const copy: Record<string, unknown> = {};
+  for (const name of names.slice(0, mostEntries)) {
+    // So that it is a field like others, and not the copy's prototype.
+    if (name === '__proto__') continue;
+    const value = readable(() => Reflect.get(fields, name));
+    const isHidden = hiddenNames.has(name.toLowerCase().replaceAll(/[-_]/g, ''));
+    copy[name] = isHidden && value !== undefined ? hidden : scrubbedValue(value, depth + 1, room);
+  }
+  return names.length > mostEntries ? { ...copy, '…': more(names) } : copy;
 }
 
-function scrubbedValue(value: unknown, depth: number): unknown {
-  if (typeof value === 'string') return scrub(value);
+function scrubbedValue(value: unknown, depth: number, room: Room): unknown {
+  if (typeof value === 'string') return scrubbedText(value, room);
+  if (typeof value === 'symbol' || typeof value === 'function') return `[${typeof value}]`;
   if (typeof value !== 'object' || value === null) return value;
+  room.values -= 1;
+  if (room.values < 0) return '[too much]';
   if (depth > deepest) return '[too deep]';
+  return readable(() => scrubbedObject(value, depth, room));
+}
+
+function scrubbedText(text: string, room: Room): string {
+  const clean = scrub(text).slice(0, room.characters);
+  room.characters -= clean.length;
+  return clean;
+}
+
+function scrubbedObject(value: object, depth: number, room: Room): unknown {
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  if (value instanceof Error) return scrubbedError(value, depth);
-  if (Array.isArray(value)) return value.map((entry) => scrubbedValue(entry, depth + 1));
-  return scrubbedFields(value, depth);
+  if (value instanceof Error) return scrubbedError(value, depth, room);
+  if (!Array.isArray(value)) return scrubbedFields(value, depth, room);
+  const copy = value.slice(0, mostEntries).map((entry) => scrubbedValue(entry, depth + 1, room));
+  return value.length > mostEntries ? [...copy, more(value)] : copy;
 }
 
 /** An error with its stack and its causes; of what a library hung on it only the code is kept. */
-function scrubbedError(error: Error, depth: number): Record<string, unknown> {
+function scrubbedError(error: Error, depth: number, room: Room): Record<string, unknown> {
+  const part = (name: 'name' | 'message' | 'stack' | 'code' | 'cause', at: number) =>
+    scrubbedValue(
+      readable(() => Reflect.get(error, name)),
+      at,
+      room,
+    );
   return {
-    type: error.name,
-    message: scrub(error.message),
-    stack: scrub(error.stack ?? ''),
-    ...('code' in error ? { code: scrubbedValue(error.code, deepest) } : {}),
-    ...(error.cause === undefined ? {} : { cause: scrubbedValue(error.cause, depth + 1) }),
+    type: part('name', deepest),
+    message: part('message', deepest),
+    stack: part('stack', deepest),
+    ...('code' in error ? { code: part('code', deepest) } : {}),
+    ...('cause' in error && error.cause !== undefined ? { cause: part('cause', depth + 1) } : {}),
   };
+}
+
+/** What a getter, or a proxy, does not give is told as that: what it throws may be no better. */
+function readable(read: () => unknown): unknown {
+  try {
+    return read();
+  } catch {
+    return '[cannot be read]';
+  }
+}
+
+function more({ length }: { readonly length: number }): string {
+  return `and ${length - mostEntries} more`;
 }

@@ -57,12 +57,17 @@ export class StrayErrors implements Disposable {
     }
     told.told += 1;
     const untold = before === told ? 0 : (before?.untold ?? 0);
-    this.#tell({
-      error,
-      stray: true,
+    const bug = {
+      stray: true as const,
       ...(authority === undefined ? {} : { authority }),
       ...(untold === 0 ? {} : { untold }),
-    });
+    };
+    try {
+      this.#tell({ error, ...bug });
+    } catch (failure) {
+      // Whatever is thrown here ends the process.
+      this.#tell({ error: new Error('A stray error cannot be told.', { cause: failure }), ...bug });
+    }
   }
 
   #begin(authority: string | undefined, now: number): Told {

@@ -48,6 +48,14 @@ describe('parseConfigDocument', () => {
     expect(data).toEqual({ authorities: {}, profiles: { p: 1 } });
   });
 
+  it('names each key that stands twice, also among very many', () => {
+    const many = Array.from({ length: 20_000 }, (_, at) => `  p${at}: 1\n`).join('');
+    const { problems } = parseConfigDocument(`profiles:\n${many}  p7: 2\n`, 'config.yaml');
+    expect(problems).toMatchObject([
+      { line: 20_002, message: 'the key "p7" stands twice in the same place' },
+    ]);
+  });
+
   it('gives the nearest parent’s place for what is missing, and the anchor’s through an alias', () => {
     expect(at(text, ['a', 'z', 'y'])).toEqual([1, 1]);
     expect(at(text, ['none'])).toEqual([1, 1]);

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -22,11 +23,15 @@ afterEach(async () => {
   server = undefined;
 });
 
-async function serving(readiness: Partial<Readiness> = {}, alive = true) {
+async function serving(
+  readiness: Partial<Readiness> = {},
+  alive = true,
+  render = async () => 'certprov_x 1\n',
+) {
   server = await startServer({
     host: '127.0.0.1',
     port: 0,
-    metrics: { contentType: 'text/plain; version=0.0.4', render: async () => 'certprov_x 1\n' },
+    metrics: { contentType: 'text/plain; version=0.0.4', render },
     readiness: () => ({ ...working, ...readiness }),
     livez: () => ({ ok: alive, detail: 'the loops turned 3 s ago' }),
   });
@@ -132,6 +137,28 @@ describe('startServer', () => {
     await Promise.all(turnedAway.slice(0, 100));
     expect(silent.at(-1)?.destroyed).toBe(false);
     for (const socket of silent) socket.destroy();
+  });
+
+  it('answers a probe beside connections that ask for all at once and take no answers', async () => {
+    let rendered = 0;
+    const render = async () => {
+      rendered += 1;
+      return 'x'.repeat(30_000);
+    };
+    const get = await serving({}, true, render);
+    const port = server?.port ?? 0;
+    const all = Array.from({ length: 150 }, () => {
+      const greedy = connect(port, '127.0.0.1').on('error', () => undefined);
+      greedy.pause();
+      greedy.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1_000));
+      return greedy;
+    });
+    await Promise.all(all.map((each) => once(each, 'connect')));
+    expect((await get('/livez')).status).toBe(200);
+    for (const each of all) each.destroy();
+    expect(rendered).toBeLessThan(150 * 10);
+    // A question after the other is what probes do.
+    for (let times = 0; times < 10; times += 1) expect((await get('/readyz')).status).toBe(200);
   });
 
   it('ends although a client holds its connection open', async () => {

@@ -1,8 +1,11 @@
+import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { Events } from '../../src/telemetry/events.ts';
 import { createLog, type LogLevel, logEvents } from '../../src/telemetry/log.ts';
-import { logOutput } from '../../src/telemetry/log-output.ts';
+import { fileOutput, streamOutput } from '../../src/telemetry/log-output.ts';
 
 function logged(level: LogLevel = 'debug') {
   const lines: string[] = [];
@@ -245,7 +248,7 @@ describe('logOutput', () => {
 
   it('keeps so much for a reader that stands still, drops the rest, and says how many lines', async () => {
     const { stream, read, goOn } = pipe();
-    const output = logOutput(stream, 1_000);
+    const output = streamOutput(stream, 1_000);
     const line = `${'x'.repeat(99)}\n`;
     for (let lines = 0; lines < 50; lines += 1) output.write(line);
     expect(stream.writableLength).toBeLessThan(1_200);
@@ -260,15 +263,28 @@ describe('logOutput', () => {
 
   it('waits for a reader at the end, but not for ever', async () => {
     const { stream } = pipe();
-    const output = logOutput(stream);
+    const output = streamOutput(stream);
     output.write('x\n');
     await output.flushed(10);
     expect(stream.writableLength).toBeGreaterThan(0);
   });
 
+  it('goes on with a file when its disk has room again', () => {
+    // A device on which the first byte finds the disk full, then an ordinary file in its place.
+    const full = openSync('/dev/full', 'w');
+    const output = fileOutput(full);
+    output.write('lost\n');
+    const file = join(mkdtempSync(join(tmpdir(), 'certprov-log-')), 'log');
+    closeSync(full);
+    expect(openSync(file, 'w')).toBe(full);
+    output.write('after\n');
+    closeSync(full);
+    expect(readFileSync(file, 'utf8')).toMatch(/"lines":1,.*\nafter\n$/);
+  });
+
   it('goes on when its reader has gone', async () => {
     const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
-    const output = logOutput(stream);
+    const output = streamOutput(stream);
     output.write('x\n');
     await new Promise(setImmediate);
     output.write('y\n');
@@ -355,6 +371,54 @@ describe('createLog', () => {
     log.info({ csr: Buffer.alloc(100) }, 'x'.repeat(50_000));
     expect(lines[0]).toContain('[100 bytes]');
     expect(lines[0]?.length).toBeLessThan(9_000);
+  });
+
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const wide = (depth: number): unknown =>
+    depth === 0
+      ? 'x'.repeat(9_000)
+      : Object.fromEntries(
+          Array(20)
+            .fill(0)
+            .map((_, at) => [`k${at}`, wide(depth - 1)]),
+        );
+  it.each<[string, unknown, RegExp]>([
+    ['nothing', undefined, /"err":"undefined"/],
+    ['a symbol', Symbol('x'), /symbol/],
+    ['a message that is no text', Object.assign(new Error('x'), { message: 42 }), /"message":42/],
+    ['no message', Object.assign(new Error('x'), { message: undefined }), /"type":"Error"/],
+    ['a stack that is no text', Object.assign(new Error('x'), { stack: [{}] }), /"message":"x"/],
+    [
+      'a field that throws',
+      {
+        get x() {
+          throw new Error('no');
+        },
+      },
+      /cannot be read/,
+    ],
+    ['a proxy that is revoked', revoked.proxy, /cannot be read/],
+    [
+      'a toJSON that throws',
+      {
+        toJSON() {
+          throw new Error('no');
+        },
+      },
+      /\[function\]/,
+    ],
+    ['a long list', Array(100_000).fill({ a: 1 }), /and 99900 more/],
+    ['somebody’s whole state', wide(3), /too much|"k1":""/],
+  ])('writes a line of some kilobytes, whatever was thrown: %s', (_what, thrown, expected) => {
+    const { log, lines } = logged();
+    const events = new Events();
+    logEvents(events, log);
+    events.emit('bug', { error: thrown, stray: true, authority: 'ca' });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(expected);
+    expect(lines[0]?.length).toBeLessThan(150_000);
+    JSON.parse(lines[0] ?? '');
   });
 
   it('writes nothing below its level', () => {

@@ -46,6 +46,15 @@ describe('errors that nobody waits for', () => {
     expect(told).toEqual([{ error: new Error('stray'), stray: true, authority: 'wifi' }]);
   });
 
+  it('tells that an error cannot be told', () => {
+    stray.tellTo((bug) => {
+      if (bug.error === 'odd') throw new Error('the log');
+      told.push(bug);
+    });
+    stray.heard('odd');
+    expect(told).toMatchObject([{ error: { message: expect.stringContaining('cannot be told') } }]);
+  });
+
   it('tells a few of each authority in a minute, and counts the others', async () => {
     for (let times = 0; times < 20; times += 1) {
       onBehalfOf('wifi', () => stray.heard(new Error('again')));
