@@ -1,40 +1,73 @@
-import { type BigIntStats, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { type BigIntStats, readFileSync, statSync } from 'node:fs';
 
 /**
- * Files that are held open and must stay where they are. Whoever deletes or replaces one under a running service would else
- * not be noticed: what is written goes on into a file without a name, and is gone with the process.
+ * Files that must stay where they are. Whoever deletes or replaces one under a running service would else not be
+ * noticed: what is written goes on into a file without a name, and is gone with the process.
  */
 export class KeptFiles {
-  readonly #files: readonly {
-    readonly path: string;
-    readonly device: bigint;
-    readonly inode: bigint;
-  }[];
+  readonly #files: readonly KeptFile[];
 
-  /** They have to be there, and be held open from now on, so that their numbers are not given to others. */
-  constructor(paths: readonly string[]) {
-    this.#files = paths.map((path) => {
-      const { dev: device, ino: inode } = statSync(path, { bigint: true });
-      return { path, device, inode };
-    });
+  /**
+   * They have to be there. `growing` ones are held open from now on, so that their numbers are not given to others; `fixed`
+   * ones are small and never written again: another file in their place with the same contents is as good.
+   */
+  constructor(growing: readonly string[], fixed: readonly string[] = []) {
+    this.#files = [
+      ...growing.map((path) => ({ path, version: numbersOf(statOf(path)), read: numbersOf })),
+      ...fixed.map((path) => ({
+        path,
+        version: timesOf(statOf(path)),
+        read: timesOf,
+        digest: digestOf(path),
+      })),
+    ];
   }
 
-  /** What is wrong, as a sentence; undefined as long as every path leads to the file that is held open. Takes microseconds. */
+  /** What is wrong, as a sentence; undefined as long as every path leads to what it led to. Takes microseconds. */
   problem(): string | undefined {
-    for (const { path, device, inode } of this.#files) {
-      let found: BigIntStats | undefined;
+    for (const file of this.#files) {
+      const { path } = file;
       try {
-        found = statSync(path, { bigint: true, throwIfNoEntry: false });
+        const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+        if (found === undefined) {
+          return `the file ${path} has vanished while it is in use. Move it back where it was, or stop the service and restore a backup.`;
+        }
+        if (file.read(found) === file.version) continue;
+        if (file.digest === undefined || digestOf(path) !== file.digest) {
+          return `the file ${path} was replaced while it is in use. Move the right one back, or restart the service if the new one is right.`;
+        }
+        file.version = file.read(found);
       } catch (error) {
         return `the file ${path} cannot be looked at any more: ${String(error)}.`;
-      }
-      if (found === undefined) {
-        return `the file ${path} has vanished while it is in use. Move it back where it was, or stop the service and restore a backup.`;
-      }
-      if (found.dev !== device || found.ino !== inode) {
-        return `the file ${path} was replaced while it is in use. Move the right one back, or restart the service if the new one is right.`;
       }
     }
     return undefined;
   }
+}
+
+interface KeptFile {
+  readonly path: string;
+  /** What tells one file from another. */
+  readonly read: (found: BigIntStats) => string;
+  version: string;
+  /** Of its contents, where they alone count. */
+  readonly digest?: string;
+}
+
+function statOf(path: string): BigIntStats {
+  return statSync(path, { bigint: true });
+}
+
+function numbersOf({ dev, ino }: BigIntStats): string {
+  return `${dev}/${ino}`;
+}
+
+/** The number of a file that nobody holds open may be given to the next one. */
+function timesOf(found: BigIntStats): string {
+  return `${numbersOf(found)}/${found.ctimeNs}/${found.mtimeNs}/${found.size}`;
+}
+
+function digestOf(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
 }

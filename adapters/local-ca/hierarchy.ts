@@ -162,11 +162,8 @@ function load(directory: string, options: HierarchyOptions, keys: KeyStore): Hie
       `${problem} Restore the files of ${directory}, choose another directory, or correct the options: they count when the CA is made and must stay as they were then.`,
     );
   }
-  const files = new KeptFiles([
-    join(directory, 'root.pem'),
-    join(directory, 'issuing.pem'),
-    ...keys.files,
-  ]);
+  const pair = [join(directory, 'root.pem'), join(directory, 'issuing.pem')];
+  const files = new KeptFiles([], [...pair, ...keys.files]);
   return {
     root: new Uint8Array(root.raw),
     issuing: new Uint8Array(issuing.raw),

@@ -61,7 +61,7 @@ async function copyAll(
   if (config.journal.kind === 'sqlite') {
     const { path } = config.journal;
     const copy = join(directory, 'journal.db');
-    if (journal?.backup === undefined) await copyClosedJournal(path, copy);
+    if (journal?.backup === undefined) await copyClosedJournal(path, copy, signal);
     else await journal.backup(copy, signal);
     origins.push(
       `journal.db is ${resolve(path)}; delete the files ${path}-wal and ${path}-shm there.`,
@@ -81,13 +81,14 @@ async function copyAll(
   return (await filesIn(directory)).map((path) => ({ path, name: relative(directory, path) }));
 }
 
-async function copyClosedJournal(path: string, copy: string): Promise<void> {
+async function copyClosedJournal(path: string, copy: string, signal: AbortSignal): Promise<void> {
   try {
     using database = new DatabaseSync(path, { readOnly: true });
     // The copying alone would not say that another process has it.
     database.prepare('SELECT count(*) FROM sqlite_schema').get();
-    await copyDatabase(database, copy);
+    await copyDatabase(database, copy, { progress: () => signal.throwIfAborted() });
   } catch (error) {
+    signal.throwIfAborted();
     throw sqliteJournalError(error, 'copied', path);
   }
 }

@@ -31,6 +31,8 @@ function isTooLong(path: string): boolean {
 
 /** Whoever reads nothing for so long is not waited for, so that another can have a backup. */
 const longestStallMs = 60_000;
+/** How long the answer may take to leave when the service stops. */
+const farewellMs = 500;
 /** The service copies everything before the first byte comes. */
 const longestSilenceMs = 15 * 60_000;
 
@@ -46,7 +48,7 @@ export interface BackupSocket {
 export async function serveBackups(options: BackupSocket): Promise<AsyncDisposable> {
   const path = socketPath(options.journalPath);
   const ended = new AbortController();
-  let isBusy = false;
+  let making: Promise<void> | undefined;
   const server = createServer(async (incoming, response) => {
     const asked = URL.parse(incoming.url ?? '/', 'http://localhost');
     if (incoming.method !== 'GET' || asked?.pathname !== route)
@@ -58,17 +60,18 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
         `The service at ${path} has another journal: ${resolve(options.journalPath)}.`,
       );
     }
-    if (isBusy) return refuse(response, 409, 'Another backup is being made.');
-    isBusy = true;
+    if (making !== undefined) return refuse(response, 409, 'Another backup is being made.');
+    const patience = { stop: ended.signal, stallMs: options.stallMs ?? longestStallMs };
+    making = send(options.backup(ended.signal), response, patience);
     try {
-      await send(options.backup(ended.signal), response, options.stallMs ?? longestStallMs);
+      await making;
     } catch (error) {
       // A head that has left cannot be taken back: then the body is cut off, which the other side sees.
       const reason = error instanceof Error ? error.message : String(error);
       if (response.headersSent) response.destroy();
       else refuse(response, 500, reason);
     } finally {
-      isBusy = false;
+      making = undefined;
     }
   });
   server.maxConnections = 10;
@@ -94,9 +97,12 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
   return {
     async [Symbol.asyncDispose]() {
       ended.abort(new Error('The service stops.'));
+      // It takes its copies away, and says why there is no backup.
+      await making?.catch(() => undefined);
       const closed = once(server, 'close');
       server.close();
-      server.closeAllConnections();
+      server.closeIdleConnections();
+      setTimeout(() => server.closeAllConnections(), farewellMs).unref();
       await closed;
     },
   };
@@ -106,18 +112,28 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
 async function send(
   pieces: AsyncIterable<Buffer>,
   response: ServerResponse,
-  stallMs: number,
+  { stop, stallMs }: { readonly stop: AbortSignal; readonly stallMs: number },
 ): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort(new Error('Whoever asked for the backup has gone.')));
   for await (const piece of pieces) {
     if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/x-tar' });
     gone.signal.throwIfAborted();
+    stop.throwIfAborted();
     if (response.write(piece)) continue;
-    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(stallMs)]);
+    const signal = AbortSignal.any([gone.signal, stop, AbortSignal.timeout(stallMs)]);
     await once(response, 'drain', { signal });
   }
   response.end();
+}
+
+/** @throws {Error} with a sentence when the service ends before its answer does. */
+async function* whole(answer: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* answer;
+  } catch (error) {
+    throw new Error('The running service ended before the backup was whole.', { cause: error });
+  }
 }
 
 function tooLong(path: string): string {
@@ -174,7 +190,7 @@ export async function askForBackup(
     }
     throw error;
   }
-  if (answer.statusCode === 200) return answer;
+  if (answer.statusCode === 200) return whole(answer);
   let text = '';
   for await (const chunk of answer) if (text.length < 10_000) text += chunk;
   throw new Error(`The running service made no backup: ${text.trim()}`);

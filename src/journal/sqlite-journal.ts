@@ -218,8 +218,9 @@ class SqliteJournal implements Journal {
     signal.throwIfAborted();
     try {
       // Pages in small portions, on a thread; what is written meanwhile goes into the copy, too.
-      await backup(this.#database, file);
+      await backup(this.#database, file, { progress: () => signal.throwIfAborted() });
     } catch (error) {
+      signal.throwIfAborted();
       throw sqliteJournalError(error, 'copied', this.#path);
     }
   }

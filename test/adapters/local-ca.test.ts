@@ -174,6 +174,22 @@ describe('a local CA', () => {
     await expect(ca.issue(orderFor(new DeviceKey('ec')), never)).rejects.toThrow(/was replaced/);
   });
 
+  it('looks at what its files say, and not only at their numbers, which the next file may get', async () => {
+    const ca = await open();
+    const file = join(directory, 'root.pem');
+    const root = await readFile(file);
+    // As a tool of configuration writes it again: the same text in another file.
+    await writeFile(`${file}.new`, root);
+    await rename(`${file}.new`, file);
+    await chmod(file, 0o600);
+    await issued(ca, orderFor(new DeviceKey('ec')));
+    await rm(file);
+    await writeFile(file, Buffer.from(root).fill(65));
+    await expect(ca.check(never)).rejects.toThrow(/root.pem was replaced/);
+    await writeFile(file, root);
+    await ca.check(never);
+  });
+
   it('publishes its CRL again when somebody deleted it', async () => {
     const ca = await open();
     await rm(join(directory, 'crl.pem'));

@@ -201,6 +201,23 @@ describe('backup', () => {
     expect(await backupCommand(there, at('kept.tar'), print, signal), printed).toBe(0);
   });
 
+  it('ends with the service, takes its copies away and says so', async () => {
+    await using journal = await openJournal();
+    const journalPath = at('data/journal.db');
+    const begun = Promise.withResolvers<void>();
+    const make = (inner: AbortSignal) => {
+      begun.resolve();
+      return backup(config, journal, at('data'), inner);
+    };
+    const socket = await serveBackups({ journalPath, events: new Events(), backup: make });
+    const asked = backupCommand(config, at('kept.tar'), print, signal);
+    await begun.promise;
+    await socket[Symbol.asyncDispose]();
+    expect(await asked).toBe(1);
+    expect(printed).toMatch(/The service stops|ended before the backup was whole/);
+    expect((await readdir(at('data'))).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
   it('does not wait for ever for whoever asked and reads nothing', async () => {
     const journalPath = at('journal.db');
     let rounds = 0;
