@@ -156,7 +156,8 @@ class AwsPrivateCa implements CertificateAuthority {
       return issued(Certificate, CertificateChain, request);
     } catch (error) {
       const verdict = this.#verdict(error, 'GetCertificate', signal);
-      return verdict.kind === 'rejected' ? verdict : this.#pending(ticket);
+      if (verdict.kind === 'rejected') return verdict;
+      return this.#pending(ticket, verdict.kind === 'in-progress' ? verdict.retryAfterMs : 0);
     }
   }
 
@@ -236,8 +237,8 @@ class AwsPrivateCa implements CertificateAuthority {
     return verdict;
   }
 
-  #pending(certificateArn: string): Issuance {
-    const pollAfterMs = this.#options.pollSeconds * 1_000;
+  #pending(certificateArn: string, retryAfterMs = 0): Issuance {
+    const pollAfterMs = Math.max(retryAfterMs, this.#options.pollSeconds * 1_000);
     return { kind: 'pending', ticket: certificateArn, pollAfterMs };
   }
 }

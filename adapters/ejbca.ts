@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import type { Clock } from '../src/clock.ts';
 import { ProvisioningError } from '../src/errors.ts';
 import {
   type AuthorityFeatures,
@@ -30,7 +31,7 @@ import {
   plainHttpOption,
   refuseUnsafeUrl,
 } from './shared/connection.ts';
-import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
+import { type AdapterHttp, type HttpAnswer, pauseOf } from './shared/http.ts';
 import { jsonBody } from './shared/json-body.ts';
 import { beforeOrder } from './shared/status-problem.ts';
 
@@ -123,6 +124,7 @@ class Ejbca implements CertificateAuthority {
   readonly #http: AdapterHttp;
   readonly #credentials: Credentials;
   readonly #client: EjbcaClient;
+  readonly #clock: Clock;
 
   constructor(
     given: Options,
@@ -133,6 +135,7 @@ class Ejbca implements CertificateAuthority {
     this.#options = given;
     this.#http = http;
     this.#credentials = credentials;
+    this.#clock = clock;
     this.#client = new EjbcaClient(given.url, http, credentials, clock);
     this.features = {
       // Two orders at the very same moment would both find nothing.
@@ -163,7 +166,7 @@ class Ejbca implements CertificateAuthority {
       return this.#issued(answer, request, signal);
     if (answer.status === 202) {
       const approval = approvalIdOf(jsonBody(answer.body)) ?? null;
-      return this.#pending({ approval, password });
+      return this.#pending({ approval, password }, answer);
     }
     const words = this.#client.wordsOf(answer, [password]);
     const isOwn = this.#client.isOwn(answer);
@@ -193,7 +196,7 @@ class Ejbca implements CertificateAuthority {
     const answer = await this.#client.send({ method: 'POST', path, body }, signal);
     if (answer.status === 200 || answer.status === 201)
       return this.#issued(answer, request, signal);
-    if (answer.status === 202) return this.#pending(ticket);
+    if (answer.status === 202) return this.#pending(ticket, answer);
     const words = this.#client.wordsOf(answer, [password]);
     const isOwn = this.#client.isOwn(answer);
     if (isOwn && answer.status === 400 && /reject|denied|expired/i.test(words)) {
@@ -271,8 +274,10 @@ class Ejbca implements CertificateAuthority {
     return `${this.#options.usernamePrefix}${requestId}`;
   }
 
-  #pending(ticket: Ticket): Issuance {
-    return { kind: 'pending', ticket, pollAfterMs: this.#options.pollSeconds * 1_000 };
+  #pending(ticket: Ticket, answer?: HttpAnswer): Issuance {
+    const usualMs = this.#options.pollSeconds * 1_000;
+    const pollAfterMs = pauseOf(answer?.headers ?? {}, this.#clock.now(), usualMs);
+    return { kind: 'pending', ticket, pollAfterMs };
   }
 
   async #issued(answer: HttpAnswer, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {

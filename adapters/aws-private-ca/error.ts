@@ -5,7 +5,7 @@ import { serverWords } from '../shared/server-words.ts';
 /** What the service decided about an order, or how far it is. */
 export type Verdict =
   | { readonly kind: 'rejected'; readonly reason: string }
-  | { readonly kind: 'in-progress' }
+  | { readonly kind: 'in-progress'; readonly retryAfterMs: number | undefined }
   | { readonly kind: 'done' }
   | Failure;
 
@@ -33,12 +33,12 @@ export function verdictOf(thrown: unknown, call: string, now: number): Verdict {
   const name = thrown instanceof Error ? thrown.name : 'Error';
   const words = serverWords(thrown instanceof Error ? thrown.message : String(thrown));
   const reason = `${name}: ${words}`;
-  if (name === 'RequestInProgressException') return { kind: 'in-progress' };
+  const retryAfterMs = retryAfterOf(headersOf(thrown), now);
+  if (name === 'RequestInProgressException') return { kind: 'in-progress', retryAfterMs };
   if (name === 'RequestAlreadyProcessedException') return { kind: 'done' };
   if (isDecision(name, words)) return { kind: 'rejected', reason };
   const status = statusOf(thrown);
   const code = codes[name] ?? codeOfStatus(status);
-  const retryAfterMs = retryAfterOf(headersOf(thrown), now);
   const error = new ProvisioningError(
     code,
     `aws-private-ca ${call}: ${status === undefined ? '' : `${status} `}${reason}`,

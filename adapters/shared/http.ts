@@ -101,6 +101,11 @@ export function retryAfterOf(headers: HttpHeaders, now: number): number | undefi
   return askedMs <= longestRetryAfterMs ? Math.max(0, askedMs) : undefined;
 }
 
+/** How soon to ask again after an order that is left pending: after `usualMs`, or later where the server asks for it. */
+export function pauseOf(headers: HttpHeaders, now: number, usualMs: number): number {
+  return Math.max(usualMs, retryAfterOf(headers, now) ?? 0);
+}
+
 function headerText(headers: HttpHeaders, name: string): string {
   const value = headers[name];
   return (Array.isArray(value) ? value[0] : value)?.trim() ?? '';

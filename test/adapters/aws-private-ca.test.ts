@@ -109,6 +109,18 @@ describe('aws-private-ca', () => {
     await expect(authority.check(never)).rejects.toMatchObject({ code: 'ca-misconfigured' });
   });
 
+  it('asks after an order later where the service wants it so', async () => {
+    const request = await order();
+    const answer = await authority.issue(request, never);
+    if (answer.kind !== 'pending') throw new Error(answer.kind);
+    const busy = problem('RequestInProgressException', 'not yet', 400, { 'retry-after': '90' });
+    const { server } = harness.double;
+    server.counts = ({ headers }) => String(headers['x-amz-target']).endsWith('.GetCertificate');
+    server.instead.push(() => busy);
+    const look = authority.collect(answer.ticket, request, never);
+    expect(await look).toMatchObject({ kind: 'pending', pollAfterMs: 90_000 });
+  });
+
   it('refuses a ticket that is no ARN', async () => {
     const collecting = authority.collect('ticket', await order(), never);
     await expect(collecting).rejects.toMatchObject({ code: 'ca-misconfigured' });

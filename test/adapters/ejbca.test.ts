@@ -106,6 +106,15 @@ describe('EJBCA', () => {
       expect(await ca.collect(ticket, order, never)).toMatchObject({ kind: 'pending' });
     });
 
+    it('waits longer where the server wants it so', async () => {
+      const headers = { 'content-type': 'application/json', 'retry-after': '7200' };
+      const body = '{"status_code":202,"info_message":"Wait.","request_id":7}';
+      const ca = await open({ pollSeconds: 60 });
+      server.server.misbehave({ status: 202, headers, body }, isOrder);
+      const pending = await ca.issue(sampleOrder(), never);
+      expect(pending).toMatchObject({ kind: 'pending', pollAfterMs: 7_200_000 });
+    });
+
     it('names the template of the profile instead of the certificate profile', async () => {
       server.certificateProfiles.add('Five GHz');
       const ca = await open();
