@@ -19,8 +19,8 @@ const tryUnansweredAfterMs = { least: 5 * 60_000, most: 6 * 60 * 60_000 };
 
 /** How soon another device is asked to sign while the first have not got their certificates. */
 const scoutEveryMs = 10_000;
-/** The same while every order is rejected. */
-const scoutHeldAfterMs = { least: 10 * 60_000, most: 2 * 60 * 60_000 };
+/** The same while every order is rejected: the pause doubles, for the first may just have been a bad one. */
+const scoutHeldAfterMs = { least: 60_000, most: 2 * 60 * 60_000 };
 
 /** Answers in a row that cannot be read before no more is ordered. */
 const mostUnread = 2;
@@ -97,9 +97,8 @@ export function rejected(standing: AuthorityStanding, rejection: Rejection): Aut
     tries: hold?.tries ?? 0,
   };
   // Who is asked to sign from now on is likely to sign in vain.
-  const { asked = 0 } = before.scouts ?? {};
   const nextAt = at + scoutHeldAfterMs.least;
-  const scouts = hold === undefined ? { asked, nextAt } : before.scouts;
+  const scouts = hold === undefined ? { asked: 1, nextAt } : before.scouts;
   return withProfile(after, profile, {
     ...before,
     rejected: row,

@@ -132,10 +132,12 @@ describe('a wrong challenge inside what devices sign', () => {
         prepare: () => Promise.resolve({ state: challenge }),
       }));
     const wrong = startWith('mistyped');
+    await world.pass(minuteMs);
+    expect(devices.filter(({ calls }) => calls.signData > 0).length).toBeLessThanOrEqual(2);
     await world.pass(30 * minuteMs);
     expect(world.heardOf('closed')).toEqual([]);
     const spoilt = devices.filter(({ calls }) => calls.signData > 0).length;
-    expect(spoilt).toBeLessThanOrEqual(3);
+    expect(spoilt).toBeLessThanOrEqual(6);
     wrong.stop.abort();
     await world.until(() => wrong.ended !== undefined, hourMs);
     world.configuration = 'corrected';
@@ -146,9 +148,28 @@ describe('a wrong challenge inside what devices sign', () => {
     );
     expect(devices.filter(({ accepted }) => accepted)).toHaveLength(50 - spoilt);
     await world.untilClosed(hourMs);
-    expect(world.heardOf('closed').filter(({ outcome }) => outcome === 'refused')).toHaveLength(
-      spoilt,
-    );
+    const ends = devices.map((each) => world.outcome(each));
+    expect(ends.filter((end) => end === 'refused ca-rejected')).toHaveLength(spoilt);
+  });
+
+  it('does not wait long for the others when the first is just a bad one', async () => {
+    const devices: ReturnType<World['add']>[] = [];
+    const world = new World({
+      cas: {
+        default_ca_config: {
+          decide: ({ processId }) => (processId === devices[0]?.id ? rejects : issues),
+        },
+      },
+    });
+    devices.push(...Array.from({ length: 20 }, () => world.add()));
+    world.start((ca) => ({
+      ...ca,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+      prepare: () => Promise.resolve({ state: 'right' }),
+    }));
+    await world.untilClosed(5 * minuteMs);
+    const ends = devices.map((each) => world.outcome(each));
+    expect(ends).toEqual(['refused ca-rejected', ...Array(19).fill('delivered')]);
   });
 
   it('costs the first devices of a right one a few seconds', async () => {

@@ -46,7 +46,7 @@ export const groups: readonly Group[] = [
     name: 'declined by the CA',
     share: 2,
     expected: { kind: 'refused', code: 'ca-rejected' },
-    spec: { ...surplus, ...user, profileReference: 'pending_profile' },
+    spec: { ...surplus, ...user, profileReference: 'device_profile' },
   },
   {
     name: 'unknown CA',

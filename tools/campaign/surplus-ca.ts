@@ -13,8 +13,8 @@ import type { Opaque } from '../../src/journal/process-record.ts';
 
 /*
  * A CA that knows no idempotency key, for the campaign: every order gives another certificate, each in the
- * ledger under `requestId/chance`. A profile's template `pending` leaves an order pending for a second. With it users are
- * declined in the end; it has issued for a device of the profile by then, so that it is believed.
+ * ledger under `requestId/chance`. A profile's template `pending` leaves an order pending for a second. Users are left pending
+ * for longer, and declined: it has issued for a device of their profile by then, so that it is believed.
  */
 
 const options = z.strictObject({
@@ -67,7 +67,8 @@ class SurplusCa implements CertificateAuthority {
     const key = `${request.requestId}/${randomBytes(8).toString('hex')}`;
     const { template } = request.wanted;
     const pollAfterMs = isDeclined(request) ? 3_000 : 1_000;
-    if (template === 'pending') return { kind: 'pending', ticket: key, pollAfterMs };
+    if (template === 'pending' || isDeclined(request))
+      return { kind: 'pending', ticket: key, pollAfterMs };
     return this.#inner.issue({ ...request, requestId: key }, signal);
   }
 
@@ -81,6 +82,6 @@ class SurplusCa implements CertificateAuthority {
   }
 }
 
-function isDeclined({ subject, wanted }: IssueRequest): boolean {
-  return wanted.template === 'pending' && subject.kind === 'user';
+function isDeclined({ subject }: IssueRequest): boolean {
+  return subject.kind === 'user';
 }

@@ -40,7 +40,7 @@ authorities:
 profiles:
   device_profile: { subject: "CN=\${DEVICE_SERIAL_NUMBER},O=Example" }
   user_profile: { subject: "CN=\${USER_EMAIL},O=Example" }
-  pending_profile: { subject: "CN=\${USER_EMAIL:DEVICE_SERIAL_NUMBER},O=Example", template: pending }
+  pending_profile: { subject: "CN=\${DEVICE_SERIAL_NUMBER},O=Example", template: pending }
 # Those that are declined are many, and chance may put them in a row.
 limits: { rejectedDevices: 1000 }
 unmatched: refuse
