@@ -79,9 +79,9 @@ export function chooseCertificates(
   };
 }
 
-/** One of version 1, or without basicConstraints, is a CA's when it was pinned, or when TLS vouches for it and it is its own issuer. */
+/** Who may not sign certificates is no CA. One of version 1, or without basicConstraints, is a CA's when it was pinned, or when TLS vouches for it and it is its own issuer. */
 function isAuthority(one: CertificateFacts, { authorities, isSecure }: Pins): boolean {
-  if (one.isCa) return true;
+  if (one.isCa) return may(one, 'keyCertSign');
   if (one.extensions.some(({ type }) => type === extensionOid.basicConstraints)) return false;
   if (authorities.includes(fingerprintOf(one.der))) return true;
   const x509 = new X509Certificate(one.der);
@@ -115,8 +115,13 @@ const agentUsages: readonly string[] = [
   extendedKeyUsageOids.certificateRequestAgent,
   extendedKeyUsageOids.cmcRa,
 ];
+/** Of devices and persons; enrolment agents among them have the usage of NDES's, too. */
 const clientUsages: readonly string[] = [
   extendedKeyUsageOids.clientAuth,
+  extendedKeyUsageOids.smartcardLogon,
+  extendedKeyUsageOids.kerberosClientAuth,
+  extendedKeyUsageOids.eapOverPpp,
+  extendedKeyUsageOids.eapOverLan,
   extendedKeyUsageOids.anyExtendedKeyUsage,
 ];
 

@@ -51,7 +51,7 @@ export const scepOptions = z
       .array(fingerprint)
       .default([])
       .describe(
-        'SHA-256 fingerprints of the CA certificates that GetCACert may give; a registration authority’s certificates must chain to one. Required where url is http, because nothing else says who answers.',
+        'SHA-256 fingerprints of the CA certificates that GetCACert may give; a registration authority’s certificates must chain to one. Name the CA that issues and not the root above it: whoever has another CA below a root that is named here (a firewall that looks into TLS, for one) could put itself between. Required where url is http, because nothing else says who answers.',
       ),
     raFingerprints: z
       .array(fingerprint)

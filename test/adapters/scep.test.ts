@@ -40,6 +40,7 @@ function renewed(server: ScepDouble): Identity {
   ]);
 }
 
+const { smartcardLogon } = extendedKeyUsageOids;
 const challenge = 'Käse & Brot';
 
 describe('a CA behind SCEP', () => {
@@ -471,6 +472,22 @@ function pem({ key }: Identity): string {
 }
 
 describe('the certificates of a SCEP server', () => {
+  it.each<[string, string[], boolean]>([
+    ['of an enrolment agent who logs in with it', [smartcardLogon], false],
+    ['of a device that logs in by EAP', ['1.3.6.1.5.5.7.3.14'], false],
+    ['that says it is a CA’s and may sign no certificates', [], true],
+  ])('are nobody’s to send the challenge to: one %s', async (_, usages, isCa) => {
+    const root = await makeCa();
+    const oids = [extendedKeyUsageOids.certificateRequestAgent, ...usages];
+    const extensions = isCa ? [] : [new x509.ExtendedKeyUsageExtension(oids)];
+    const keyUsage = x509.KeyUsageFlags.keyEncipherment;
+    const one = await makeCa({ name: 'CN=one', parent: root, isCa, keyUsage, extensions });
+    const authorities = [createHash('sha256').update(root.der).digest('hex')];
+    const pins = { authorities, agents: [], isSecure: false };
+    const found = [one.der, root.der].map((der) => readCertificate(der));
+    expect(() => chooseCertificates(found, pins, now)).toThrow(/Nothing says .*“CN=one”/);
+  });
+
   it('of the past and of the future stand behind those that are valid now', async () => {
     const root = await makeCa();
     const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: 2048 };
