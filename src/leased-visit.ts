@@ -97,10 +97,14 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     throw failure;
   };
 
-  /** Renews a lease of which a third is used up. Never rejects: a visit that lost its lease is aborted. */
-  async renew(): Promise<void> {
+  /**
+   * Renews a lease of which a third is used up, or in any case. Never rejects: a visit that lost its lease is
+   * aborted.
+   */
+  async renew(inAnyCase = false): Promise<void> {
     const { clock, leaseMs } = this.#options;
-    if (this.signal.aborted || this.#goodUntil - clock.now() > (leaseMs * 2) / 3) return;
+    const isFresh = this.#goodUntil - clock.now() > (leaseMs * 2) / 3;
+    if (this.signal.aborted || (isFresh && !inAnyCase)) return;
     try {
       await this.#write(() => {
         // The visit may have come to its last write while this one stood in line.

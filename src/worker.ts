@@ -1,15 +1,14 @@
 import { aged } from './age.ts';
 import type { Clock } from './clock.ts';
 import { blindTrust, type ClockTrust } from './clock-watch.ts';
-import { isErrorCode, ProvisioningError } from './errors.ts';
 import { forgetClosed } from './forget-closed.ts';
 import { Intake } from './intake.ts';
 import { type Journal, JournalError, type LeasedEntry, LeaseLostError } from './journal/journal.ts';
-import type { ProcessRecord } from './journal/process-record.ts';
 import { LeasedVisit } from './leased-visit.ts';
-import { advance, afterTrouble, enteredAt, inventoryOf, roomOf } from './lifecycle.ts';
+import { advance, afterTrouble, inventoryOf, roomOf } from './lifecycle.ts';
 import type { Inbox } from './notification/inbox.ts';
 import type { Events } from './telemetry/events.ts';
+import { tellClosed, tellStage, tellTrouble } from './tell-visit.ts';
 import { type End, type House, type Step, whoOf } from './visit.ts';
 
 /*
@@ -154,6 +153,8 @@ export class Worker {
     const takenAt = this.#clock.now();
     const due = await journal.takeDue(house.instance, places, leaseMs, signal);
     this.#journalWorks();
+    // Leases that ran out on their way here are anybody's again, this worker's too.
+    if (this.#clock.now() >= takenAt + leaseMs) return 1;
     for (const leased of due) this.#start(leased, takenAt, visiting);
     if (due.length > 0) return 0;
     const nextDueAt = await journal.nextDueAt(signal);
@@ -171,11 +172,12 @@ export class Worker {
     this.#wake.abort(wokenUp);
   }
 
-  /** What a clock that was set has made due too late. */
+  /** A clock that was set has made entries due too late, and has ended the leases of visits that go on. */
   async #settleDue(signal: AbortSignal): Promise<void> {
     const { epoch } = this.#trust;
     if (epoch === this.#epoch) return;
     const { journal, house } = this.#options;
+    await Promise.all([...this.#leases].map((visit) => visit.renew(true)));
     await journal.settleDue(signal);
     // A start may have brought the table a reference that was missing.
     if (this.#epoch === undefined && house.unmatched === 'hold')
@@ -212,7 +214,7 @@ export class Worker {
         const step = await this.#step(visit, house);
         if (step.kind === 'wait') return await this.#rest(visit, step);
         if (step.kind === 'end') return await this.#close(visit, step);
-        this.#note(visit, step.record);
+        tellStage(this.#events, visit, step.record, this.#clock.now());
         visit.proceed(step.record);
       }
     } catch (error) {
@@ -240,32 +242,14 @@ export class Worker {
     } catch (error) {
       if (isForTheJournal(error) || visit.signal.aborted) throw error;
       const step = afterTrouble(error, visit.record, house, this.#clock.now());
-      this.#tell(visit, error, step);
+      tellTrouble(this.#events, visit, error, step);
       return step;
     }
   }
 
-  #tell(visit: LeasedVisit, error: unknown, step: Step): void {
-    const { processId } = visit.entry;
-    if (!(error instanceof ProvisioningError))
-      this.#events.emit('bug', { processId, ...whoOf(visit.record), error });
-    else if (step.kind === 'wait') {
-      const { authority } = visit.record.request ?? {};
-      this.#events.emit('trouble', {
-        processId,
-        ...whoOf(visit.record),
-        room: roomOf(visit.record),
-        code: error.code,
-        message: error.message,
-        againInMs: step.forMs,
-        ...(authority === undefined ? {} : { authority }),
-      });
-    }
-  }
-
   async #rest(visit: LeasedVisit, step: Extract<Step, { kind: 'wait' }>): Promise<void> {
-    this.#note(visit, step.record);
     const now = this.#clock.now();
+    tellStage(this.#events, visit, step.record, now);
     await visit.rest(aged(step.record, now, step.forMs), now + step.forMs);
     // The idle loop may be waiting for something later than this.
     if (step.forMs < longestIdleMs) this.#wake.abort(wokenUp);
@@ -277,41 +261,12 @@ export class Worker {
   }
 
   async #close(visit: LeasedVisit, step: End): Promise<void> {
-    const { processId, openedAt } = visit.entry;
-    const { outcome, code, message, record } = step;
+    const { outcome, code, record } = step;
     const kept = inventoryOf(record);
     await visit.close({ outcome, record: kept, ...(code === undefined ? {} : { code }) });
     const now = this.#clock.now();
-    this.#note(visit, record, true);
-    const { authority } = record.request ?? {};
-    const { serialNumber } = record.issued ?? {};
-    this.#events.emit('closed', {
-      processId,
-      ...whoOf(record),
-      outcome,
-      message,
-      seconds: (now - openedAt) / 1_000,
-      ...(authority === undefined ? {} : { authority }),
-      ...(code === undefined || !isErrorCode(code) ? {} : { code }),
-      ...(serialNumber === undefined ? {} : { serialNumber }),
-    });
-  }
-
-  /** Tells when a process leaves a room. */
-  #note(visit: LeasedVisit, after: ProcessRecord, isOver = false): void {
-    const { entry, record } = visit;
-    const room = roomOf(record);
-    if (!isOver && roomOf(after) === room) return;
-    const seconds = (this.#clock.now() - enteredAt(entry, record)) / 1_000;
-    const { authority } = after.request ?? {};
-    const { processId } = entry;
-    this.#events.emit('stage', {
-      processId,
-      ...whoOf(after),
-      room,
-      seconds,
-      ...(authority === undefined ? {} : { authority }),
-    });
+    tellStage(this.#events, visit, record, now, true);
+    tellClosed(this.#events, visit.entry, step, now);
   }
 
   /** A visit that cannot go on: the journal has what was written, and the lease runs out by itself. */
