@@ -33,6 +33,7 @@ import {
 } from './cmp/status.ts';
 import { readTicket, type Ticket, writeTicket } from './cmp/ticket.ts';
 import { type Link, Transaction } from './cmp/transaction.ts';
+import { probe } from './shared/probe.ts';
 
 /*
  * The Certificate Management Protocol (RFC 4210, now RFC 9810; profiles RFC 9480 and RFC 9483) over HTTP
@@ -90,9 +91,8 @@ class CmpAuthority implements CertificateAuthority {
       return;
     }
     const { http, url } = this.#link;
-    const answer = await http.request({ method: 'OPTIONS', url }, signal);
-    // Whatever else it says about OPTIONS, somebody is there.
-    if (answer.status >= 500 && answer.status !== 501) throw transaction.problemOfStatus(answer);
+    const odd = await probe(http, url, signal);
+    if (odd !== undefined) throw transaction.problemOfStatus(odd);
   }
 
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {

@@ -21,6 +21,7 @@ import {
   certificateAnswer,
   certificateBytes,
   searchAnswer,
+  statusAnswer,
 } from './ejbca/certificates.ts';
 import { EjbcaClient } from './ejbca/client.ts';
 import { authOptions, Credentials } from './ejbca/credentials.ts';
@@ -152,6 +153,7 @@ class Ejbca implements CertificateAuthority {
     signal.throwIfAborted();
     const answer = await this.#client.send({ method: 'GET', path: 'certificate/status' }, signal);
     if (answer.status !== 200) throw this.#client.errorOf('Asking for its status', answer);
+    this.#client.read(answer, statusAnswer);
   }
 
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {

@@ -21,6 +21,7 @@ import {
   refuseUnsafeUrl,
 } from './shared/connection.ts';
 import type { AdapterHttp, HttpAnswer } from './shared/http.ts';
+import { probe } from './shared/probe.ts';
 import { serverWords } from './shared/server-words.ts';
 import { statusProblem } from './shared/status-problem.ts';
 import {
@@ -51,7 +52,7 @@ const options = z.strictObject({
     .url({ protocol: /^https?$/ })
     .optional()
     .describe(
-      'Asked by GET whether the service could issue now: any 2xx says yes. Without it the service is not checked until it is needed.',
+      'Asked by GET whether the service could issue now: any 2xx says yes. Without it OPTIONS of `url` only says whether somebody is there.',
     ),
   idempotent: z
     .boolean()
@@ -120,7 +121,11 @@ class WebhookAuthority implements CertificateAuthority {
   async check(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { healthUrl } = this.#options;
-    if (healthUrl === undefined) return;
+    if (healthUrl === undefined) {
+      const odd = await probe(this.#http, this.#options.url, signal);
+      if (odd !== undefined) throw this.#problemOf(odd, []);
+      return;
+    }
     const headers = { [signatureHeader]: this.#sign('') };
     const answer = await this.#http.request({ method: 'GET', url: healthUrl, headers }, signal);
     this.#refuseFailure(answer, []);
@@ -197,10 +202,13 @@ class WebhookAuthority implements CertificateAuthority {
 
   /** Only an answer in JSON may reject an order: a status may come from anything in between. */
   #refuseFailure(answer: HttpAnswer, confidences: readonly string[]): void {
+    if (answer.status < 200 || answer.status > 299) throw this.#problemOf(answer, confidences);
+  }
+
+  #problemOf(answer: HttpAnswer, confidences: readonly string[]): ProvisioningError {
     const { status, body } = answer;
-    if (status >= 200 && status <= 299) return;
     const said = serverWords(body, [...this.#secrets, ...confidences]) || 'nothing';
-    throw statusProblem(answer, {
+    return statusProblem(answer, {
       what: `The service answered ${status}: ${said}`,
       isOwn: false,
       now: this.#context.clock.now(),

@@ -40,7 +40,8 @@ export class CertSrv implements Transport {
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    await this.#get('/', signal);
+    const { body } = await this.#get('/', signal);
+    textOf(body.toString('utf8'));
   }
 
   async submit({ csr, template }: Order, signal: AbortSignal): Promise<Outcome> {

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import { decodePem, PemError } from '../../src/x509/pem.ts';
 
+/** What `certificate/status` gives: a page of somebody else's with 200 has none of it. */
+export const statusAnswer = z.object({ status: z.string() });
+
 /** What enrolling, finalizing and searching give for one certificate. */
 export const certificateAnswer = z.object({
   certificate: z.string().min(1),

@@ -145,5 +145,6 @@ export function statusError(
     what: `The SCEP server answered ${what} with HTTP ${answer.status}${words === '' ? '' : `: ${words}`}`,
     isOwn: false,
     now,
+    hint: 'Look at url.',
   });
 }

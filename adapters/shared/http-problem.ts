@@ -34,7 +34,9 @@ export function problemOf(
       unanswered: false,
     });
   }
-  const reason = error instanceof DeadlineError ? error.message : `${reasonOf(error)}.`;
+  const isMute = progress.status === undefined && origin.startsWith('http:') && isClosed(error);
+  const hint = isMute ? ' Does it speak https on this port?' : '';
+  const reason = error instanceof DeadlineError ? error.message : `${reasonOf(error)}.${hint}`;
   const options = { cause: error, unanswered: mayBeDone };
   if (!progress.sent) {
     return new ProvisioningError(
@@ -64,6 +66,11 @@ function problemOfProxy(error: ProxyError, origin: string): ProvisioningError {
     `${origin} cannot be reached: ${error.message}`,
     { cause: error, unanswered: false },
   );
+}
+
+/** What a server does that waits for TLS and hears HTTP. */
+function isClosed(error: unknown): boolean {
+  return ['UND_ERR_SOCKET', 'ECONNRESET'].includes(codeOf(error));
 }
 
 function isNoHttp(error: unknown): boolean {

@@ -1,9 +1,22 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { describe, expect, it } from 'vitest';
+import acme from '../../adapters/acme.ts';
+import adcs from '../../adapters/adcs.ts';
+import cfssl from '../../adapters/cfssl.ts';
+import cmp from '../../adapters/cmp.ts';
+import ejbca from '../../adapters/ejbca.ts';
+import est from '../../adapters/est.ts';
+import scep from '../../adapters/scep.ts';
+import vaultPki from '../../adapters/vault-pki.ts';
+import webhook from '../../adapters/webhook.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
+import type { AdapterDefinition } from '../../src/issue/certificate-authority.ts';
 import { adcsHarness } from './adcs-harness.ts';
 import { awsPrivateCaHarness } from './aws-private-ca-harness.ts';
 import { cfsslHarness } from './cfssl-harness.ts';
 import { cmpHarness, withSecret } from './cmp-harness.ts';
+import { connectContext } from './connect-context.ts';
 import { ejbcaHarness } from './ejbca-harness.ts';
 import { estHarness } from './est-harness.ts';
 import { googleCasHarness } from './google-cas-harness.ts';
@@ -11,6 +24,7 @@ import type { HttpHarness, OddAnswer } from './http-harness.ts';
 import { sampleOrder } from './sample-order.ts';
 import { scepHarness } from './scep-harness.ts';
 import { stepCaHarness } from './step-ca-harness.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
 import { vaultPkiHarness } from './vault-pki-harness.ts';
 import { webhookHarness } from './webhook-harness.ts';
 
@@ -118,6 +132,71 @@ describe('what stands between us and a CA', () => {
     expect(found).toEqual(Object.fromEntries(expected));
   });
 });
+
+/** Kinds with a URL, as an administrator would write them for one server. */
+const checked: Readonly<Record<string, readonly [AdapterDefinition, (url: string) => object]>> = {
+  acme: [acme, (url) => ({ directoryUrl: `${url}/directory`, termsOfServiceAgreed: true })],
+  adcs: [adcs, (url) => ({ url: `${url}/CES`, username: 'a', password: secret })],
+  'adcs by certsrv': [
+    adcs,
+    (url) => ({ transport: 'certsrv', url: `${url}/certsrv`, username: 'a', password: secret }),
+  ],
+  cfssl: [cfssl, (url) => ({ url })],
+  cmp: [cmp, (url) => ({ url: `${url}/cmp`, reference: 'r', secret })],
+  ejbca: [
+    ejbca,
+    (url) => ({
+      url: `${url}/ejbca/ejbca-rest-api`,
+      certificateAuthority: 'ca',
+      endEntityProfile: 'devices',
+      certificateProfile: 'wifi',
+      auth: { method: 'bearer', token: secret },
+    }),
+  ],
+  est: [est, (url) => ({ url })],
+  scep: [scep, (url) => ({ url: `${url}/scep`, caFingerprints: ['00'.repeat(32)] })],
+  'vault-pki': [
+    vaultPki,
+    (url) => ({ url, role: 'wifi', auth: { method: 'token', token: secret } }),
+  ],
+  webhook: [webhook, (url) => ({ url, secret })],
+};
+const secret = { env: 'SECRET' };
+
+describe('a check of a URL that is not the CA’s', () => {
+  it.each(Object.entries(checked))('fails for %s', async (_kind, [definition, optionsFor]) => {
+    await using home = await temporaryDirectory();
+    let answer = page(200, 'Welcome to the hotel');
+    const server = createServer((request, response) => {
+      request.resume().on('end', () => {
+        response.writeHead(answer.status, answer.headers).end(answer.body);
+      });
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    const options = definition.options.parse(optionsFor(`http://127.0.0.1:${port}`));
+    const context = connectContext(home.path, { env: { SECRET: 'a secret of some length' } });
+    await using authority = await definition.connect(options, context, never);
+    const found: unknown[] = [];
+    for (const next of [
+      answer,
+      page(407, 'Proxy Authentication Required'),
+      page(502, 'Bad Gateway'),
+      { status: 302, headers: { location: 'https://portal.example/' }, body: '' },
+    ]) {
+      answer = next;
+      found.push(await authority.check(never).then(() => 'passed', codeOf));
+    }
+    server.close();
+    const codes = ['ca-bad-answer', 'ca-misconfigured', 'ca-unavailable', 'ca-misconfigured'];
+    expect(found).toEqual(codes);
+  });
+});
+
+function codeOf(error: unknown): unknown {
+  return error instanceof ProvisioningError ? error.code : error;
+}
 
 function told(error: unknown): string {
   if (!(error instanceof ProvisioningError)) return String(error);
