@@ -5,7 +5,7 @@ import localCa from '../../adapters/local-ca.ts';
 import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
+import { memoryDirectory } from './temporary-directory.ts';
 
 const decidesNothing: NotSupported = {
   notSupported:
@@ -20,7 +20,7 @@ export async function localCaHarness(
   given: object = {},
   env: Record<string, string> = {},
 ): Promise<AdapterHarness> {
-  const directory = await temporaryDirectory();
+  const directory = await memoryDirectory();
   const context = connectContext(directory.path, { env });
   const options = localCa.options.parse({ directory: './ca', ...given });
   return {

@@ -1,4 +1,4 @@
-import type fc from 'fast-check';
+import fc from 'fast-check';
 
 /** Where something from outside comes in. Every input is bytes, so that it can be kept and tried again. */
 export interface Door {
@@ -33,3 +33,9 @@ export function demand(condition: boolean, what: string): void {
 
 export const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 export const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
+
+/** Any character but a lone surrogate, as fast-check's own `binary` is, which first makes a table of all of them. */
+export const anyCharacter = fc
+  .integer({ min: 0, max: 0x10_ffff })
+  .filter((code) => code < 0xd800 || code > 0xdfff)
+  .map((code) => String.fromCodePoint(code));

@@ -13,7 +13,7 @@ import {
 } from '../../../src/possession/certification-request.ts';
 import { decodePem, readCertificates } from '../../../src/x509/pem.ts';
 import { connectContext } from '../connect-context.ts';
-import { temporaryDirectory } from '../temporary-directory.ts';
+import { memoryDirectory } from '../temporary-directory.ts';
 
 const never = new AbortController().signal;
 
@@ -41,7 +41,7 @@ export class CloudSigner implements AsyncDisposable {
   }
 
   static async create(): Promise<CloudSigner> {
-    const directory = await temporaryDirectory();
+    const directory = await memoryDirectory();
     const options = localCa.options.parse({ directory: './ca' });
     const authority = await localCa.connect(options, connectContext(directory.path), never);
     return new CloudSigner(directory, authority);

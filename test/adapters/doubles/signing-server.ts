@@ -20,7 +20,7 @@ import type {
 import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
 import { decodePem, encodePem, readCertificates } from '../../../src/x509/pem.ts';
 import { connectContext } from '../connect-context.ts';
-import { temporaryDirectory } from '../temporary-directory.ts';
+import { memoryDirectory } from '../temporary-directory.ts';
 import { slowMs } from './slow.ts';
 
 const never = new AbortController().signal;
@@ -84,7 +84,7 @@ export class SigningServer implements AsyncDisposable {
   }
 
   static async start(handle: (received: Received) => Promise<Reply>): Promise<SigningServer> {
-    const temporary = await temporaryDirectory();
+    const temporary = await memoryDirectory();
     const context = connectContext(temporary.path);
     const options = localCa.options.parse({ directory: './ca' });
     const server = new SigningServer(

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { adapters } from '../../../adapters/index.ts';
 import { ConfigError, formatProblems, loadConfig } from '../../../src/config.ts';
 import { AdapterLoadError, adapterLoader } from '../../../src/issue/adapter-loader.ts';
-import { bytesOf, type Door, demand, textOf } from '../door.ts';
+import { anyCharacter, bytesOf, type Door, demand, textOf } from '../door.ts';
 
 const secret = 'hunter2-hunter2';
 const example = new URL('../../../config.yaml', import.meta.url);
@@ -73,7 +73,7 @@ export function config(): Door {
     generated: fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
       fc.json().map(bytesOf),
-      fc.string({ unit: 'binary' }).map(bytesOf),
+      fc.string({ unit: anyCharacter }).map(bytesOf),
     ),
     async enter(input) {
       await writeFile(file, input);

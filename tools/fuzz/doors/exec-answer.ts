@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { issuanceOf } from '../../../adapters/exec/answer.ts';
 import { ProvisioningError } from '../../../src/errors.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
-import { bytesOf, type Door, demand, textOf } from '../door.ts';
+import { anyCharacter, bytesOf, type Door, demand, textOf } from '../door.ts';
 import { seeds } from '../seeds.ts';
 
 /** The command's end as bytes: its exit status, and stdout and stderr parted by this. */
@@ -27,7 +27,7 @@ export const execAnswer: Door = {
     ended(3, '', `cannot reach https://ca: ${secret}`),
   ],
   dictionary: [secret, parting, '-----BEGIN CERTIFICATE-----\n', '\n', '\r', '\u001b[2J', '\u2028'],
-  generated: fc.string({ unit: 'binary', maxLength: 300 }).map(bytesOf),
+  generated: fc.string({ unit: anyCharacter, maxLength: 300 }).map(bytesOf),
   enter(input) {
     const [stdout = '', stderr = ''] = textOf(input.subarray(1)).split(parting);
     const exitCode = exitCodes[(input[0] ?? 0) % exitCodes.length] ?? 0;

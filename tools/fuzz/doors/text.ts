@@ -11,10 +11,10 @@ import {
   sameName,
 } from '../../../src/x509/distinguished-name.ts';
 import { decodePem, encodePem, PemError, readCertificates } from '../../../src/x509/pem.ts';
-import { bytesOf, type Door, demand, textOf } from '../door.ts';
+import { anyCharacter, bytesOf, type Door, demand, textOf } from '../door.ts';
 import { seeds } from '../seeds.ts';
 
-const anyText = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.string());
+const anyText = fc.oneof(fc.string({ unit: anyCharacter, maxLength: 300 }), fc.string());
 const pemText = `${encodePem('CERTIFICATE', seeds.ec.certificate)}${encodePem('CERTIFICATE', seeds.issuing)}`;
 
 /** PEM of a CA or of an administrator's file. */
