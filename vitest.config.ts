@@ -1,7 +1,13 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { alone } from './test/support/alone.ts';
 
 const peers = process.env['CERTPROV_TEST_PEERS'] === '1';
+
+const project = (name: string, include: string[], exclude: string[] = []) => ({
+  extends: true as const,
+  test: { name, include, exclude, isolate: name !== 'together' },
+});
 
 export default defineConfig({
   // By these names an author of a plug-in imports the project; `npm run build` makes what they get.
@@ -12,8 +18,12 @@ export default defineConfig({
     ],
   },
   test: {
-    include: peers ? ['test/peers/**/*.test.ts'] : ['{test,examples}/**/*.test.ts'],
-    exclude: peers ? [] : ['test/peers/**'],
+    projects: peers
+      ? [project('peers', ['test/peers/**/*.test.ts'])]
+      : [
+          project('alone', [...alone]),
+          project('together', ['{test,examples}/**/*.test.ts'], ['test/peers/**', ...alone]),
+        ],
     setupFiles: ['./test/support/seed.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
     testTimeout: peers ? 120_000 : 20_000,

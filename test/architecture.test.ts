@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { alone } from './support/alone.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -102,5 +103,27 @@ describe('the arrows of the house', () => {
       (file) => /\/index\.ts$/.test(file) && file !== 'adapters/index.ts',
     );
     expect([...named, ...barrels]).toEqual([]);
+  });
+});
+
+describe('the test files that share a process', () => {
+  const changes =
+    /process\.env\[[^\]]+\] *=[^=]|delete process\.env|stub(Env|Global)|\bchdir\(|process\.(on|once|off|emit|umask|exitCode)\b|useFakeTimers|setSystemTime|spyOn\(|setGlobalDispatcher|globalAgent|stackTraceLimit|setFlagsFromString|service-process\.ts'/;
+
+  it('change nothing that belongs to the whole process, and start no service', () => {
+    const tests = globSync('{test,examples}/**/*.test.ts', {
+      cwd: root,
+      exclude: ['test/peers/**'],
+    });
+    const apart = new Set(globSync([...alone], { cwd: root }));
+    const shared = tests.filter((file) => !apart.has(file) && file !== 'test/architecture.test.ts');
+    expect(shared.length).toBeGreaterThan(80);
+    expect(shared.filter((file) => changes.test(readFileSync(join(root, file), 'utf8')))).toEqual(
+      [],
+    );
+  });
+
+  it('are all but those that are named, each of which is there', () => {
+    for (const pattern of alone) expect(globSync(pattern, { cwd: root }), pattern).not.toEqual([]);
   });
 });
