@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, fdatasync, fdatasyncSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { ProvisioningError } from '../../src/errors.ts';
@@ -206,10 +206,22 @@ export class Ledger implements Disposable {
   }
 }
 
+/**
+ * Made by us first, so that it is nobody else's to read at any moment; SQLite gives -wal and -shm the same mode. A file that is there is
+ * not opened here: to close it would drop the POSIX locks that this process has on it by another connection, and the next
+ * process that closes the ledger would delete the log under its feet.
+ */
+function makeFile(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    if ((statSync(file).mode & 0o777) !== 0o600) chmodSync(file, 0o600);
+  }
+}
+
 function open(file: string): DatabaseSync {
-  // Made by us first, so that it is nobody else's to read at any moment; SQLite gives -wal and -shm the same mode.
-  closeSync(openSync(file, 'a', 0o600));
-  chmodSync(file, 0o600);
+  makeFile(file);
   const database = new DatabaseSync(file, { timeout: startingPatienceMs });
   try {
     useWriteAheadLog(database);

@@ -190,6 +190,17 @@ describe('a local CA', () => {
     await ca.check(never);
   });
 
+  it('keeps its lock on the ledger when it is opened twice in one process', async ({ skip }) => {
+    skip(process.platform !== 'linux', 'Only Linux tells which locks there are.');
+    const ca = await open();
+    await (await open())[Symbol.asyncDispose]();
+    // Without it the next process that closes the ledger takes itself for the last one, and deletes the log.
+    const { ino } = await stat(join(directory, 'ledger.db'));
+    const locks = (await readFile('/proc/locks', 'utf8')).split('\n');
+    expect(locks.filter((lock) => lock.includes(`:${ino} `))).not.toEqual([]);
+    await issued(ca, orderFor(new DeviceKey('ec')));
+  });
+
   it('publishes its CRL again when somebody deleted it', async () => {
     const ca = await open();
     await rm(join(directory, 'crl.pem'));
