@@ -1,6 +1,8 @@
 import type { ClockWatch, Question } from './clock-watch.ts';
 import type { ChromeManagement } from './google/chrome-management.ts';
 import type { Journal } from './journal/journal.ts';
+import { keepWatching } from './keep-watching.ts';
+import type { Events } from './telemetry/events.ts';
 
 /** How long a start waits for somebody to say what time it is, where nobody says that the clock is wrong. */
 const patienceMs = 3_000;
@@ -10,6 +12,7 @@ export function watchClock(
   clock: ClockWatch,
   journal: Journal,
   google: ChromeManagement,
+  events: Events,
 ): AsyncDisposable {
   const stop = new AbortController();
   const questions: Record<'google' | 'journal', Question> = {
@@ -19,7 +22,8 @@ export function watchClock(
       if (now !== undefined) testify(now, 1);
     },
   };
-  const running = clock.run(questions, stop.signal);
+  const { signal } = stop;
+  const running = keepWatching(() => clock.run(questions, signal), { clock, events }, signal);
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

@@ -19,6 +19,7 @@ import type { Journal } from './journal/journal.ts';
 import { MemoryJournal } from './journal/memory-journal.ts';
 import { openSqliteJournal } from './journal/sqlite-journal.ts';
 import { type JournalWatchOptions, watchJournal } from './journal-watch.ts';
+import { keepWatching } from './keep-watching.ts';
 import type { Inbox } from './notification/inbox.ts';
 import { PubsubInbox } from './notification/pubsub-inbox.ts';
 import type { Events } from './telemetry/events.ts';
@@ -102,7 +103,7 @@ export async function openService(config: Config, outer: ServiceContext): Promis
     },
   });
   opened.use(server);
-  opened.use(watchClock(clock, journal, google));
+  opened.use(watchClock(clock, journal, google, events));
   if (config.journal.kind === 'sqlite') {
     const { path: journalPath } = config.journal;
     const home = dirname(resolve(journalPath));
@@ -144,13 +145,15 @@ async function run(
   const signal = AbortSignal.any([stop, ended.signal]);
   // A check may make something with a date, a CRL for one.
   const trusted = watched.clock.untilTrusted(signal);
+  const keep = (watch: () => Promise<void>) => keepWatching(watch, watched, signal);
   const watches = [...authorities.values()].map((authority) =>
     trusted.then(
-      () => authority.watch(signal),
+      () => keep(() => authority.watch(signal)),
       () => undefined, // It was stopped before.
     ),
   );
-  watches.push(watchJournal(watched, signal), watchTokens(watched, signal));
+  watches.push(keep(() => watchJournal(watched, signal)));
+  watches.push(keep(() => watchTokens(watched, signal)));
   const drain = () => events.emit('service', { state: 'draining' });
   stop.addEventListener('abort', drain, { once: true });
   events.emit('service', { state: 'running' });

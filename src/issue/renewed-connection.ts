@@ -20,6 +20,35 @@ export interface Renewal {
   connect(context: ConnectContext): Promise<CertificateAuthority>;
 }
 
+/**
+ * A file may be what the adapter itself writes, at each order say. So after each renewal the files are left alone for twice as
+ * long as before; who changes them seldom is read soon.
+ */
+class Pace {
+  readonly #clock: Clock;
+  #renewedAt = Number.NEGATIVE_INFINITY;
+  #restMs = shortestRestMs;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get rests(): boolean {
+    // A clock that was set back must not end the renewals.
+    return Math.abs(this.#clock.now() - this.#renewedAt) < this.#restMs;
+  }
+
+  renewed(): void {
+    const now = this.#clock.now();
+    const isSeldom = Math.abs(now - this.#renewedAt) > 2 * longestRestMs;
+    this.#restMs = isSeldom ? shortestRestMs : Math.min(longestRestMs, 2 * this.#restMs);
+    this.#renewedAt = now;
+  }
+}
+
+const shortestRestMs = 4_000;
+const longestRestMs = 10 * 60_000;
+
 interface Connection {
   readonly adapter: CertificateAuthority;
   readonly files: WatchedFiles;
@@ -35,6 +64,7 @@ export async function connectRenewed(
 ): Promise<CertificateAuthority> {
   let serving = await connection(renewal, context);
   let renewing: Promise<void> | undefined;
+  const pace = new Pace(renewal.clock);
   let isClosed = false;
   const retiring = new Set<Promise<void>>();
 
@@ -50,6 +80,7 @@ export async function connectRenewed(
       const old = serving;
       serving = next;
       old.retired = true;
+      pace.renewed();
       letGo(old);
       events.emit('reread', { authority: reference });
     } catch (error) {
@@ -60,7 +91,7 @@ export async function connectRenewed(
     }
   };
   const use = async <Result>(call: (adapter: CertificateAuthority) => Promise<Result>) => {
-    if (!isClosed && renewing === undefined && serving.files.changed()) {
+    if (!isClosed && renewing === undefined && !pace.rests && serving.files.changed()) {
       renewing = renew().finally(() => {
         renewing = undefined;
       });

@@ -101,6 +101,21 @@ describe('a connection whose files change', () => {
     expect(told).toEqual([{ authority: 'wifi' }]);
   });
 
+  it('is not renewed at each order by an adapter that writes such a file itself', async () => {
+    await writeFile(at('password'), '0');
+    const authority = await connected();
+    for (let order = 1; order <= 120; order += 1) {
+      await writeFile(at('password'), `${order}`);
+      clock.advance(30_000);
+      await passwordOf(authority);
+      await new Promise(setImmediate);
+    }
+    await expect.poll(() => connections.length, soon).toBeGreaterThan(3);
+    expect(connections.length).toBeLessThan(20);
+    clock.advance(3_600_000);
+    await becomes(authority, '120');
+  });
+
   it('follows a mounted secret whose directory is swapped by a symbolic link', async () => {
     for (const [version, text] of [
       ['..1', 'first'],
