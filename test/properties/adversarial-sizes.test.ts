@@ -16,6 +16,7 @@ import { decodeName } from '../../src/x509/distinguished-name.ts';
 import { encode } from '../../src/x509/encode-der.ts';
 import { decodePem, PemError } from '../../src/x509/pem.ts';
 import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
+import { work } from '../support/work.ts';
 
 /*
  * Everything is read on one event loop: as much as a door takes in, in the worst shape that we could think of,
@@ -177,16 +178,3 @@ describe('inputs made to hold the event loop', () => {
     expect(workMs / least.workMs).toBeLessThan(mostTimes);
   });
 });
-
-/** What reading takes of this thread's processor time, in milliseconds: other work on the machine is not counted. */
-function work(read: () => unknown): { readonly workMs: number; readonly error: unknown } {
-  const before = process.threadCpuUsage();
-  let error: unknown;
-  try {
-    read();
-  } catch (caught) {
-    error = caught;
-  }
-  const { user, system } = process.threadCpuUsage(before);
-  return { workMs: (user + system) / 1_000, error };
-}
