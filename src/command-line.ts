@@ -7,6 +7,7 @@ import { openService } from './service.ts';
 import { Events } from './telemetry/events.ts';
 import { createLog, logEvents } from './telemetry/log.ts';
 import { logOutput } from './telemetry/log-output.ts';
+import { printedToLog } from './telemetry/printed.ts';
 import { scrub, scrubbed } from './telemetry/scrub.ts';
 import { StrayErrors } from './telemetry/stray-errors.ts';
 import { argumentOf, type CommandName, commandTexts, usage, usageOf } from './usage.ts';
@@ -191,6 +192,7 @@ const longestFarewellMs = 1_000;
 async function serve(config: Config, stray: StrayErrors): Promise<number> {
   const output = logOutput();
   const log = createLog(config.log.level, output);
+  using _printed = printedToLog(log);
   const events = new Events();
   logEvents(events, log);
   stray.tellTo((bug) => events.emit('bug', bug));

@@ -41,9 +41,9 @@ const rules: readonly (readonly [RegExp, string])[] = [
   named(
     'password|passwd|passphrase|secret(?:[_-]?access)?(?:[_-]?(?:key|id))?|private_?key|psk|\\bpwd|\\b(?:access|refresh|id|auth|session|client|security|vault)[_-]?token|\\b(?:api|auth|hmac|mac|account)[_-]?key|\\bassertion',
   ),
-  // "token: denied" is a sentence, token=… and "token": … are not; likewise the signature of a URL, and Digest's response.
+  // "token: denied" is a sentence; token=…, "token": … and token: '…' are not; likewise the signature of a URL, and Digest's response.
   [
-    /(\b(?:token|sig|signature|response)(?:\s{0,4}=\s{0,4}|["']\s{0,4}:\s{0,4}))(?:"[^"]*"|'[^']*'|["']?[^\s,;&"'{}[\]]+)/gi,
+    /(\b(?:token|sig|signature|response)(?:\s{0,4}=\s{0,4}|["']\s{0,4}:\s{0,4}|\s{0,4}:\s{0,4}(?=["'])))(?:"[^"]*"|'[^']*'|["']?[^\s,;&"'{}[\]]+)/gi,
     `$1${hidden}`,
   ],
   [/\b((?:set-)?cookie:\s{0,4})[^\r\n]+/gi, `$1${hidden}`],

@@ -17,6 +17,11 @@ export function onBehalfOf<Result>(authority: string, work: () => Result): Resul
   return authorityAtWork.run(authority, work);
 }
 
+/** The authority on whose behalf this runs, if any. */
+export function workingFor(): string | undefined {
+  return authorityAtWork.getStore();
+}
+
 /** So many are told in this time, of each authority; the others are counted. */
 const mostTold = 5;
 const periodMs = 60_000;
@@ -47,7 +52,7 @@ export class StrayErrors implements Disposable {
   }
 
   heard(error: unknown): void {
-    const authority = authorityAtWork.getStore();
+    const authority = workingFor();
     const now = this.#clock.now();
     const before = this.#told.get(authority);
     const told = before !== undefined && now < before.until ? before : this.#begin(authority, now);

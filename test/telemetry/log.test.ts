@@ -326,6 +326,7 @@ describe('createLog', () => {
     ['a challenge password', 'challengePassword: "TOPSECRET"'],
     ['a PIN', 'C_Login with pin: TOPSECRET'],
     ['a PIN in JSON', '{"pin":"TOPSECRET"}'],
+    ['a token as util.inspect shows it', "{ token: 'TOPSECRET' }"],
     ['a PIN in a URI', 'pkcs11:object=x?pin-value=TOPSECRET'],
     ['a text in quotes that was cut', 'password="TOPSECRET'],
     ['a quote inside of quotes', '{"password":"a\\"TOPSECRET"}'],

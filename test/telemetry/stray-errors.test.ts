@@ -1,6 +1,9 @@
 import { EventEmitter } from 'node:events';
+import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EventMap } from '../../src/telemetry/events.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { printedToLog } from '../../src/telemetry/printed.ts';
 import { onBehalfOf, StrayErrors } from '../../src/telemetry/stray-errors.ts';
 
 /** Vitest listens, too, and would fail the run. */
@@ -44,6 +47,33 @@ describe('errors that nobody waits for', () => {
     onBehalfOf('wifi', leave);
     await settle();
     expect(told).toEqual([{ error: new Error('stray'), stray: true, authority: 'wifi' }]);
+  });
+
+  it('makes lines of the log of what a plug-in prints, without secrets', () => {
+    const lines: string[] = [];
+    const log = createLog('info', { write: (line) => lines.push(line) });
+    const odd = {
+      [inspect.custom]() {
+        throw new Error('no');
+      },
+    };
+    const { log: before } = console;
+    {
+      using _printed = printedToLog(log);
+      onBehalfOf('wifi', () => console.error('password=%s', 'TOPSECRET', { token: 'TOPSECRET' }));
+      console.log(odd);
+    }
+    expect(console.log).toBe(before);
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      {
+        level: 'warn',
+        event: 'printed',
+        authority: 'wifi',
+        msg: expect.stringMatching(/^password=/),
+      },
+      { event: 'printed', msg: '{}' },
+    ]);
+    expect(lines.join('')).not.toContain('TOPSECRET');
   });
 
   it('tells that an error cannot be told', () => {
