@@ -37,7 +37,7 @@ describe.skipIf(!there)('on machines whose clocks do what they should not', () =
 
   it('a frozen instance asks no device twice', async () => {
     // By hand: 300 devices under the default budget.
-    const devices = Number(process.env['CERTPROV_FROZEN_DEVICES'] ?? 60);
+    const devices = Number(process.env['CERTPROV_FROZEN_DEVICES'] ?? 30);
     const requestsPerSecond = Number(process.env['CERTPROV_FROZEN_BUDGET'] ?? 20);
     await using simulator = await startSimulator(outside);
     await using home = await ServiceHome.make(simulator);
@@ -54,11 +54,11 @@ describe.skipIf(!there)('on machines whose clocks do what they should not', () =
       );
     const frozen = await start('frozen', clock.env);
     await frozen.running();
-    await simulator.addDevices({ count: devices, key: 'ec', signAfterMs: 25_000 });
+    await simulator.addDevices({ count: devices, key: 'ec', signAfterMs: 20_000 });
     // Right after a call: the next comes when the budget allows it, and all others wait for that.
     const before = devices / 10;
     while (asked(simulator) < before) await sleep(2);
-    const freezing = clock.freeze(frozen, Number(process.env['CERTPROV_FROZEN_MS'] ?? 20_000));
+    const freezing = clock.freeze(frozen, Number(process.env['CERTPROV_FROZEN_MS'] ?? 18_000));
     const other = await start('other');
     await other.running();
     await freezing;
@@ -88,7 +88,9 @@ describe.skipIf(!there)('on machines whose clocks do what they should not', () =
       const database = `clock_${kind}_${error < 0 ? 'behind' : 'ahead'}_${Math.abs(error)}`;
       if (kind === 'postgres') await create(server, database);
       const journal =
-        kind === 'sqlite' ? { kind, path: './journal.db' } : { kind, url: { env: 'DATABASE_URL' } };
+        kind === 'sqlite'
+          ? { kind, path: './journal.db', leaseSeconds: 5 }
+          : { kind, url: { env: 'DATABASE_URL' }, leaseSeconds: 5 };
       const service = await home.start(
         { journal },
         { DATABASE_URL: server.url({ database }), ...clock.env },

@@ -98,6 +98,8 @@ export async function runHistory(
     10 * 60_000,
   );
   await world.pass(90_000);
+  // A message that comes late opens what had gone unclaimed once more.
+  await world.untilClosed(longestMs);
   tally.virtualMs = world.now - startOfTime;
   tally.breaches = observer.finish();
   tally.surplus = observer.surplus;
