@@ -197,6 +197,21 @@ describe('what issue() and collect() of a plug-in give back', () => {
     const authority = await connected({ ...right, issue: async () => answer });
     expect(await authority.issue(request, never)).toBe(answer);
   });
+
+  it('may say that an order is lost of a pending one alone, and with the reason', async () => {
+    const lost = { kind: 'lost', reason: 'no such order' };
+    const lostly = async (answer: object) =>
+      connected({ ...right, issue: () => answer, collect: async () => answer });
+    const authority = await lostly(lost);
+    expect(await authority.collect('ticket', request, never)).toBe(lost);
+    const problem = { name: 'PlugInError', code: 'ca-bad-answer' };
+    await expect(authority.issue(request, never)).rejects.toMatchObject(problem);
+    const silent = await lostly({ kind: 'lost' });
+    await expect(silent.collect('ticket', request, never)).rejects.toMatchObject({
+      ...problem,
+      message: expect.stringContaining('nothing as reason'),
+    });
+  });
 });
 
 describe('what prepare() of a plug-in gives back', () => {
