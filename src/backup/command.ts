@@ -10,6 +10,13 @@ import { beginsWith, blockBytes } from './tar.ts';
 const usePgDump =
   'The journal is in PostgreSQL and is not part of it: make its backup with pg_dump -Fc, which is consistent while the service runs.';
 
+/** What is said of an archive that no service made. */
+const withoutService = {
+  sqlite: 'no service runs here',
+  postgres: 'the local CAs alone',
+  memory: 'the local CAs alone',
+} as const;
+
 /** Writes the archive to `file` (0600), whole or not at all. Resolves with the exit status. */
 export async function backupCommand(
   config: Config,
@@ -33,7 +40,8 @@ export async function backupCommand(
     const bytes = await write(unfinished, pieces, signal);
     await rename(unfinished, target);
     await sync(dirname(target));
-    const from = running === undefined ? 'no service runs here' : 'made by the running service';
+    const from =
+      running === undefined ? withoutService[config.journal.kind] : 'made by the running service';
     print(
       `${target}: ${bytes} bytes (${from}). It holds secrets and keys: keep it as you keep those.\n`,
     );

@@ -182,6 +182,7 @@ describe('backup', () => {
       resolved.authorities.set(name, { ...authority, options });
     }
     expect(await backupCommand(resolved, at('kept.tar'), print, signal), printed).toBe(0);
+    expect(printed).toMatch(/the local CAs alone/);
   });
 
   it('does without a socket where its path is too long, and copies the files when no service runs', async () => {
