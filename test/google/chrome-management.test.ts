@@ -382,7 +382,7 @@ describe('signData', () => {
   });
 
   it('has its connection, and has sent nothing, while it is written down; then its bytes leave at once', async () => {
-    await using google = await fakeGoogle([json(200, sample.running)], { deadlineMs: 200 });
+    await using google = await fakeGoogle([json(200, sample.running)], { deadlineMs: 1_000 });
     let connections = 0;
     let bytes = 0;
     google.server.on('connection', (socket) => {
@@ -394,7 +394,7 @@ describe('signData', () => {
     let sentMeanwhile = -1;
     const write = async () => {
       // Longer than a call's deadline, which stands still.
-      await sleep(300);
+      await sleep(1_100);
       expect(connections).toBe(1);
       sentMeanwhile = bytes;
     };
