@@ -19,6 +19,7 @@ describe('a connection whose files change', () => {
   let told: unknown[];
   /** Of every connection: the password that it read, and whether it was let go of. */
   let connections: { password: string; isClosed: boolean }[];
+  let started: number;
   let open: CertificateAuthority[];
 
   beforeEach(async () => {
@@ -26,6 +27,7 @@ describe('a connection whose files change', () => {
     clock = new ManualClock();
     told = [];
     connections = [];
+    started = 0;
     open = [];
   });
   afterEach(async () => {
@@ -45,6 +47,7 @@ describe('a connection whose files change', () => {
       readSecret: (reference) => readSecret(reference, {}, home.path),
     };
     const connect = async (inner: ConnectContext): Promise<CertificateAuthority> => {
+      started += 1;
       const own = { password: await inner.readSecret({ file }), isClosed: false };
       if (own.password === 'of another user') throw new Error('the CA does not take it');
       connections.push(own);
@@ -108,9 +111,11 @@ describe('a connection whose files change', () => {
       await writeFile(at('password'), `${order}`);
       clock.advance(30_000);
       await passwordOf(authority);
-      await new Promise(setImmediate);
+      // A renewal that an order began has ended before the next order.
+      do await new Promise(setImmediate);
+      while (told.length < started - 1);
     }
-    await expect.poll(() => connections.length, soon).toBeGreaterThan(3);
+    expect(connections.length).toBeGreaterThan(3);
     expect(connections.length).toBeLessThan(20);
     clock.advance(3_600_000);
     await becomes(authority, '120');
