@@ -87,8 +87,9 @@ export async function startPostgres(
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], {
       encoding: 'utf8',
     });
-    for (const each of [pid, ...children.trim().split(/\s+/).map(Number)])
-      process.kill(each, signal);
+    for (const each of [pid, ...children.trim().split(/\s+/).map(Number)]) {
+      signalIfThere(each, signal);
+    }
   };
   const leaveNothing = (): void => {
     server?.kill('SIGKILL');
@@ -121,6 +122,15 @@ export function serverAccount(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };
+}
+
+/** A child may have gone since it was listed. */
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 async function untilReady(server: ChildProcess): Promise<void> {
