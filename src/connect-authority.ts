@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import manifest from '../package.json' with { type: 'json' };
 import { readRootFile } from './config/root-file.ts';
 import type { AuthorityConfig, Config } from './config.ts';
 import { CallBudget } from './google/call-budget.ts';
@@ -94,6 +95,7 @@ export async function authorityOf(
 ): Promise<Authority> {
   const { clock, random, events } = context;
   const { requestsPerSecond } = authority;
+  const roots = await allRoots(reference, authority);
   // No burst: the limit is a promise to the CA, in every second.
   const budget =
     requestsPerSecond === undefined
@@ -102,7 +104,7 @@ export async function authorityOf(
   return new Authority({
     reference,
     adapter,
-    roots: await allRoots(reference, authority),
+    roots,
     mayDrop: authority.mayDrop,
     mayAdd: authority.mayAdd,
     concurrency: authority.concurrency,
@@ -112,7 +114,7 @@ export async function authorityOf(
     clock,
     random,
     events,
-    guard: guardOf(reference, authority, journal, config, context),
+    guard: guardOf(reference, { ...authority, roots }, journal, config, context),
     ...budget,
   });
 }
@@ -124,7 +126,9 @@ function guardOf(
   config: Config,
   context: ServiceContext,
 ): RefusalGuard {
-  const { definition: _code, roots: _trusted, lateRootFiles: _made, ...settings } = authority;
+  const { definition: _code, lateRootFiles: _among, ...configured } = authority;
+  // Another version may check what is issued in another way.
+  const settings = { ...configured, version: manifest.version };
   const { resolvePath, readSecret } = connectContext(reference, config, context);
   const mark = configurationMark({ settings, resolvePath, readSecret });
   const book = new StandingBook({ reference, store: journal, mark });

@@ -146,7 +146,7 @@ export const errorTable = {
     disposition: 'refuse',
     deviceText: 'The device answered too late for this certificate authority. It will try again.',
     meaning:
-      'What the authority wanted inside the request (a one-time challenge) had run out when the device signed. Prefer a credential that does not expire.',
+      'What the authority wanted inside the request (a one-time challenge) had run out when the device signed, or while orders waited; a device signs only once. Prefer a credential that does not expire.',
   },
   'ca-unavailable': {
     disposition: 'hold',

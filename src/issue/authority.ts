@@ -19,7 +19,8 @@ import type {
   RequestedCertificate,
   RevocationReason,
 } from './certificate-authority.ts';
-import type { GuardedOrder, RefusalGuard } from './refusal-guard.ts';
+import type { HeldError } from './held.ts';
+import type { FailedCheck, GuardedOrder, RefusalGuard } from './refusal-guard.ts';
 import { Slots } from './slots.ts';
 
 /*
@@ -136,6 +137,18 @@ export class Authority {
   /** It issued a certificate for the profile that passed its check. */
   proven(profile: string): void {
     this.#note(this.#options.guard.proven(profile));
+  }
+
+  /** A certificate of it failed its check: why that is not believed, and it is kept; undefined: it is believed. */
+  async failed(check: FailedCheck, error: ProvisioningError): Promise<HeldError | undefined> {
+    const held = await this.#options.guard.failed(check, error);
+    this.#tell();
+    return held;
+  }
+
+  /** Whether a failing certificate that is kept is to be given up all the same, for nobody else orders. */
+  missesTries(profile: string): Promise<boolean> {
+    return this.#options.guard.missesTries(profile);
   }
 
   /** Revokes a certificate (DER). False: this kind cannot. Throws when the authority could not be asked now. */
@@ -308,6 +321,7 @@ export class Authority {
   }
 }
 
-function heldReason({ code }: ProvisioningError): 'rejected' | 'unanswered' {
-  return code === 'ca-rejecting' ? 'rejected' : 'unanswered';
+function heldReason({ code }: ProvisioningError): 'rejected' | 'unanswered' | 'failing' {
+  if (code === 'ca-rejecting') return 'rejected';
+  return code === 'ca-bad-answer' ? 'unanswered' : 'failing';
 }

@@ -8,8 +8,14 @@ import type { Authority } from './authority.ts';
 import type { Collected } from './certificate-authority.ts';
 import { checkCertificate } from './check-certificate.ts';
 import { disown, disownOrReport, type Party, reportLost, reportUnanswered } from './disown.ts';
-import { authorityOf, issueRequest, profileOf, requestIdOf } from './issue-request.ts';
-import { DoubtedRejectionError } from './refusal-guard.ts';
+import { DoubtedRejectionError } from './held.ts';
+import {
+  authorityOf,
+  issueRequest,
+  prepareRequest,
+  profileOf,
+  requestIdOf,
+} from './issue-request.ts';
 
 /*
  * From a verified CSR to a certificate that may be uploaded. The order's intention is written with its
@@ -38,7 +44,12 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
   const authority = authorityOf(record, house);
   const preparedUntil = record.signing?.preparedUntil;
   if (preparedUntil !== undefined && house.clock.now() > preparedUntil) {
-    throw new ProvisioningError('preparation-expired', 'What prepare() returned has expired.');
+    const { problem } = authority;
+    const why = problem === undefined ? '' : ` It ran out while orders waited: ${problem.message}`;
+    throw new ProvisioningError(
+      'preparation-expired',
+      `What prepare() returned has expired, and a device signs only once.${why}`,
+    );
   }
   const number = record.order?.number ?? 1;
   const now = house.clock.now();
@@ -181,7 +192,7 @@ async function keep(visit: Visit, received: ProcessRecord, house: House) {
 /**
  * Checks what was issued. A certificate that fails is kept for a while, so that a corrected configuration
  * can accept it; then it is revoked and ordered anew, a few times, since the fault is the authority's and a
- * refusal would cost the person at the device a day.
+ * refusal would cost the person at the device a day. As long as every certificate fails it is kept.
  */
 export async function accept(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
   const { record } = visit;
@@ -194,17 +205,53 @@ export async function accept(visit: Visit, house: House, signal: AbortSignal): P
     return { kind: 'onward', record };
   } catch (error) {
     if (!(error instanceof ProvisioningError)) throw error;
-    if (issued.faultCode === undefined) {
-      await visit.save({ ...record, issued: { ...issued, faultCode: error.code } });
-      throw new ProvisioningError(error.code, error.message, { retryAfterMs: faultPauseMs });
-    }
-    const { number, doubted: notBelieved = 0, lost = 0 } = placed;
-    if (number - notBelieved - lost >= mostOrders) {
-      return { kind: 'onward', record: withRefusal(record, error, house.clock.now()) };
-    }
-    await disown(partyOf(visit, record, house), record, 'superseded', signal);
-    return { kind: 'onward', record: reordered(record, placed, visit.entry.processId) };
+    return keepOrRenew(visit, { issued, placed, error }, house, signal);
   }
+}
+
+interface Fault {
+  readonly issued: IssuedFacts;
+  readonly placed: OrderFacts;
+  readonly error: ProvisioningError;
+}
+
+async function keepOrRenew(visit: Visit, fault: Fault, house: House, signal: AbortSignal) {
+  const { record, entry } = visit;
+  const { issued, placed, error } = fault;
+  const authority = authorityOf(record, house);
+  const profile = profileOf(record);
+  const request = prepareRequest(record, entry, placed.number);
+  const isNew = issued.faultCode === undefined;
+  const held = await authority.failed({ request, profile, isNew }, error);
+  const noted = withFault(record, fault, held !== undefined);
+  if (noted !== record) await visit.save(noted);
+  if (held !== undefined) {
+    if (isNew || !(await authority.missesTries(profile))) throw held;
+  } else if (isNew) {
+    throw new ProvisioningError(error.code, error.message, { retryAfterMs: faultPauseMs });
+  }
+  const { number, doubted: notBelieved = 0, lost = 0 } = noted.order ?? placed;
+  if (held === undefined && number - notBelieved - lost >= mostOrders) {
+    return { kind: 'onward', record: withRefusal(noted, error, house.clock.now()) } as const;
+  }
+  await disown(partyOf(visit, noted, house), noted, 'superseded', signal);
+  return {
+    kind: 'onward',
+    record: reordered(noted, noted.order ?? placed, entry.processId),
+  } as const;
+}
+
+/** That its certificate fails, and once that this is not believed; the same record when that is known. */
+function withFault(record: ProcessRecord, { issued, placed, error }: Fault, isDoubted: boolean) {
+  const isToCount = isDoubted && issued.doubted === undefined;
+  if (issued.faultCode !== undefined && !isToCount) return record;
+  const faultCode = issued.faultCode ?? error.code;
+  if (!isToCount) return { ...record, issued: { ...issued, faultCode } };
+  return {
+    ...record,
+    issued: { ...issued, faultCode, doubted: true as const },
+    order: { ...placed, doubted: (placed.doubted ?? 0) + 1 },
+  };
 }
 
 function check(record: ProcessRecord, issued: IssuedFacts, authority: Authority, now: number) {

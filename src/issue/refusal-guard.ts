@@ -1,10 +1,17 @@
 import { hash } from 'node:crypto';
 import type { Clock, Random } from '../clock.ts';
-import { type ErrorCode, mayHaveIssued, ProvisioningError } from '../errors.ts';
+import { mayHaveIssued, ProvisioningError } from '../errors.ts';
 import { oneLine } from '../google/one-line.ts';
 import type { AuthorityStanding, Hold } from '../journal/authority-standing.ts';
 import { scrub } from '../telemetry/scrub.ts';
 import type { PrepareRequest } from './certificate-authority.ts';
+import {
+  DoubtedRejectionError,
+  HeldError,
+  nameOfProfile,
+  problemOfAuthority,
+  problemOfProfile,
+} from './held.ts';
 import {
   accepted,
   holdsOf,
@@ -13,6 +20,7 @@ import {
   proven,
   rejected,
   scoutSent,
+  tryMissed,
   tryTaken,
   unanswered,
 } from './standing.ts';
@@ -20,7 +28,7 @@ import type { StandingBook } from './standing-book.ts';
 
 /*
  * Stands between an authority's answers and what follows from them: it decides, by the authority's standing, whether a
- * rejection is believed and whether an order may be sent at all.
+ * rejection or a failed check is believed, and whether an order may be sent at all.
  */
 
 export interface RefusalGuardOptions {
@@ -40,6 +48,14 @@ export interface GuardedOrder {
   readonly profile: string;
 }
 
+/** A certificate that failed its check. */
+export interface FailedCheck {
+  readonly request: PrepareRequest;
+  readonly profile: string;
+  /** It was not looked at before. */
+  readonly isNew: boolean;
+}
+
 type GuardedCall = Hold['call'];
 
 /** Their words are for one line of a log, in characters. */
@@ -50,20 +66,6 @@ const heldPauseMs = { least: 20_000, most: 80_000 };
 const scoutPauseMs = { least: 2_000, most: 6_000 };
 /** No process waits longer: the configuration may have been changed meanwhile. */
 const longestPauseMs = 5 * 60_000;
-
-/** Whoever gets it only has to look again after its pause, however often it was so before. */
-export class HeldError extends ProvisioningError {
-  override readonly name: string = 'HeldError';
-
-  constructor(code: ErrorCode, message: string, retryAfterMs: number) {
-    super(code, message, { retryAfterMs, unanswered: false });
-  }
-}
-
-/** A rejection that is not believed: the order is placed again, as another one. */
-export class DoubtedRejectionError extends HeldError {
-  override readonly name = 'DoubtedRejectionError';
-}
 
 export class RefusalGuard {
   readonly #options: RefusalGuardOptions;
@@ -76,9 +78,10 @@ export class RefusalGuard {
   get problem(): ProvisioningError | undefined {
     const standing = this.#options.book.seen;
     if (standing === undefined) return undefined;
-    if (standing.hold !== undefined) return this.#unanswered(standing.hold);
+    if (standing.hold !== undefined)
+      return problemOfAuthority(this.#options.reference, standing.hold);
     for (const [profile, { hold }] of Object.entries(standing.profiles)) {
-      if (hold !== undefined) return this.#rejecting(profile, hold);
+      if (hold !== undefined) return problemOfProfile(this.#options.reference, profile, hold);
     }
     return undefined;
   }
@@ -127,8 +130,10 @@ export class RefusalGuard {
 
   #awaitingScout(profile: string): HeldError {
     const { book, random, reference } = this.#options;
-    const hold = book.seen?.profiles[profile]?.hold;
-    if (hold !== undefined) return this.#heldBy(this.#rejecting(profile, hold), hold);
+    const { hold: whole, profiles = {} } = book.seen ?? {};
+    const hold = profiles[profile]?.hold;
+    if (hold !== undefined) return this.#heldBy(problemOfProfile(reference, profile, hold), hold);
+    if (whole !== undefined) return this.#heldBy(problemOfAuthority(reference, whole), whole);
     const { least, most } = scoutPauseMs;
     return new HeldError(
       'ca-throttled',
@@ -179,7 +184,7 @@ export class RefusalGuard {
     } catch (error) {
       if (!(error instanceof ProvisioningError)) throw error;
       if (isRejection(error)) await this.#judge(order, error.message);
-      if (order.call === 'issue') await this.#failed(error, isDown(error));
+      if (order.call === 'issue') await this.#unheard(error, isDown(error));
       throw error;
     }
     const words = rejectionOf(answer);
@@ -188,14 +193,58 @@ export class RefusalGuard {
   }
 
   async #judge(order: GuardedOrder, words: string): Promise<void> {
-    const { request, profile } = order;
+    const hold = await this.#rejected(order, words);
+    if (hold === undefined) return;
+    const { profile } = order;
+    const {
+      code,
+      message,
+      retryAfterMs = 0,
+    } = this.#heldBy(problemOfProfile(this.#options.reference, profile, hold), hold);
+    throw new DoubtedRejectionError(code, message, retryAfterMs);
+  }
+
+  /**
+   * Judges a certificate that failed its check, when it comes and whenever it is looked at again. The answer says that the
+   * fault is not believed to be the device's, or this certificate's alone, and until when to keep it; undefined: it is believed.
+   */
+  async failed(
+    { profile, request, isNew }: FailedCheck,
+    { code, message }: ProvisioningError,
+  ): Promise<HeldError | undefined> {
+    const known = this.#options.book.seen?.profiles[profile];
+    const order = { call: 'issue', profile, request } as const;
+    // Looked at again it is believed or held as the last new one was.
+    const isJudged = !isNew && (known?.proven === true || known?.hold?.fault !== undefined);
+    const hold = isJudged ? known?.hold : await this.#rejected(order, message, code);
+    return hold?.fault === undefined
+      ? undefined
+      : this.#heldBy(problemOfProfile(this.#options.reference, profile, hold), hold);
+  }
+
+  /** Whether one that holds a failing certificate is to give it up and order anew, since nobody else tries. */
+  async missesTries(profile: string): Promise<boolean> {
+    const { book, clock } = this.#options;
+    const { seen } = book;
+    const take = (newest: AuthorityStanding) => tryMissed(newest, profile, clock.now());
+    if (seen === undefined || take(seen) === seen) return false;
+    return (await this.#take(take)).isTaken;
+  }
+
+  /** What holds back, afterwards, what was rejected, or failed its check with the code `fault`. */
+  async #rejected(
+    { call: made, request, profile }: GuardedOrder,
+    words: string,
+    fault?: string,
+  ): Promise<Hold | undefined> {
     // A rejection of what was pending is one of the order.
-    const call = order.call === 'prepare' ? 'prepare' : 'issue';
+    const call = made === 'prepare' ? 'prepare' : 'issue';
     const { book, clock, rejectedDevices } = this.#options;
     const standing = await book.change((newest) =>
       rejected(newest, {
         profile,
         call,
+        ...(fault === undefined ? {} : { fault }),
         device: deviceOf(request),
         words: fitForALine(words),
         at: clock.now(),
@@ -203,12 +252,10 @@ export class RefusalGuard {
       }),
     );
     const hold = standing.profiles[profile]?.hold;
-    if (hold?.call !== call) return;
-    const { message, retryAfterMs = 0 } = this.#heldBy(this.#rejecting(profile, hold), hold);
-    throw new DoubtedRejectionError('ca-rejecting', message, retryAfterMs);
+    return hold?.call === call ? hold : undefined;
   }
 
-  async #failed(error: ProvisioningError, isDown: boolean): Promise<void> {
+  async #unheard(error: ProvisioningError, isDown: boolean): Promise<void> {
     if (!mayHaveIssued(error)) return;
     const how = error.code === 'ca-bad-answer' ? 'unread' : isDown ? 'silent' : 'once';
     const { book, clock } = this.#options;
@@ -230,10 +277,11 @@ export class RefusalGuard {
 
   #held(standing: AuthorityStanding, call: GuardedCall, profile: string): ProvisioningError {
     const { hold } = standing;
-    if (hold?.call === call) return this.#heldBy(this.#unanswered(hold), hold);
+    if (hold?.call === call)
+      return this.#heldBy(problemOfAuthority(this.#options.reference, hold), hold);
     const own = standing.profiles[profile]?.hold;
     if (own === undefined) throw new Error('Nothing is held.');
-    return this.#heldBy(this.#rejecting(profile, own), own);
+    return this.#heldBy(problemOfProfile(this.#options.reference, profile, own), own);
   }
 
   #heldBy({ code, message }: ProvisioningError, { nextTryAt }: Hold): HeldError {
@@ -243,21 +291,6 @@ export class RefusalGuard {
     const restMs = least + random() * (most - least);
     const retryAfterMs = code === 'ca-rejecting' ? restMs : untilTryMs + restMs;
     return new HeldError(code, message, retryAfterMs);
-  }
-
-  #rejecting(profile: string, { words }: Hold): ProvisioningError {
-    const name = nameOfProfile(profile);
-    return problemOf(
-      'ca-rejecting',
-      `every order is rejected: ${words} (authority ${this.#options.reference}, profile ${name}; nothing is refused until limits.issuingHours, one a minute is tried)`,
-    );
-  }
-
-  #unanswered({ words }: Hold): ProvisioningError {
-    return problemOf(
-      'ca-bad-answer',
-      `its answers to orders are not understood: ${words} (authority ${this.#options.reference}; each order may make a certificate that nobody knows, so one is tried now and then)`,
-    );
   }
 }
 
@@ -273,10 +306,6 @@ function rejectionOf(answer: unknown): string | undefined {
   return isRejected && 'reason' in answer ? String(answer.reason) : undefined;
 }
 
-function problemOf(code: ErrorCode, message: string): ProvisioningError {
-  return new ProvisioningError(code, message);
-}
-
 function fitForALine(words: string): string {
   return oneLine(scrub(words), longestWords);
 }
@@ -288,9 +317,4 @@ function deviceOf({ subject, subjectPublicKeyInfo }: PrepareRequest): string {
   const name =
     user?.userDirectoryApiId ?? user?.userPrimaryEmail ?? deviceDirectoryApiId ?? serialNumber;
   return hash('sha256', name ?? Buffer.from(subjectPublicKeyInfo), 'hex').slice(0, 16);
-}
-
-/** Without the hash that tells its versions apart. */
-function nameOfProfile(profile: string): string {
-  return profile.replace(/#[^#]*$/, '');
 }

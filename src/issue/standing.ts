@@ -6,13 +6,18 @@ import type { AuthorityStanding, Hold, ProfileStanding } from '../journal/author
  *
  * A rejection ends a person's day, so it is believed from an authority that has shown, since its configuration last
  * changed, that it issues for this profile. Until then, and when several devices in a row are rejected, the fault is
- * more likely an administrator's than theirs: the profile is held, and one order a minute is tried. Likewise an answer
- * that cannot be read may be a certificate that nobody knows: after the second in a row a single order is tried,
- * more and more rarely.
+ * more likely an administrator's than theirs: the profile is held, and one order a minute is tried. A certificate that fails
+ * its check is judged like a rejection, but each order makes one more to revoke: one is tried, more and more rarely. Likewise
+ * an answer that cannot be read may be a certificate that nobody knows, from the second in a row.
  */
 
 /** While every order is rejected one is tried this often, over all instances together. */
 const tryRejectedEveryMs = 60_000;
+
+/** While every certificate fails its check: each try makes one more. The pause doubles. */
+const tryFailingAfterMs = { least: 60_000, most: 60 * 60_000 };
+/** Whoever holds such a certificate keeps it for a corrected configuration, unless for so long nobody else has tried. */
+const nobodyTriedMs = 10 * 60_000;
 
 /** An order whose answer is not understood may make a certificate each time: the pause doubles from one to the other. */
 const tryUnansweredAfterMs = { least: 5 * 60_000, most: 6 * 60 * 60_000 };
@@ -39,13 +44,13 @@ export function freshStanding(mark: string): AuthorityStanding {
 /** It issued a certificate for the profile that passed its check. */
 export function proven(standing: AuthorityStanding, profile: string): AuthorityStanding {
   const before = standing.profiles[profile];
-  const isSettled = before?.proven === true && before.rejected.length === 0;
   const after = understood(standing);
-  if (isSettled && before.hold === undefined) return after;
+  const isClean = before?.rejected.length === 0 && before.scouts === undefined;
+  if (isClean && before.proven && before.hold === undefined) return after;
   return withProfile(after, profile, { proven: true, rejected: [] });
 }
 
-/** It took a request of the profile without rejecting it. */
+/** It took a request of the profile without rejecting it. That says nothing of the certificate that comes of it. */
 export function accepted(
   standing: AuthorityStanding,
   profile: string,
@@ -53,7 +58,7 @@ export function accepted(
 ): AuthorityStanding {
   const after = call === 'issue' ? understood(standing) : standing;
   const before = after.profiles[profile];
-  if (before?.hold?.call !== call) return after;
+  if (before?.hold?.call !== call || before.hold.fault !== undefined) return after;
   const { hold: _lifted, ...rest } = before;
   return withProfile(after, profile, rest);
 }
@@ -68,6 +73,8 @@ function understood(standing: AuthorityStanding): AuthorityStanding {
 export interface Rejection {
   readonly profile: string;
   readonly call: Hold['call'];
+  /** It issued a certificate, which failed its check with this code. */
+  readonly fault?: string;
   /** A hash of who asked. */
   readonly device: string;
   readonly words: string;
@@ -76,13 +83,13 @@ export interface Rejection {
   readonly mostInARow: number;
 }
 
-/** It rejected a request. Held afterwards: the rejection is not to be believed. */
+/** It rejected a request, or issued what failed its check. Held afterwards: that is not to be believed. */
 export function rejected(standing: AuthorityStanding, rejection: Rejection): AuthorityStanding {
-  const { profile, call, device, words, at, mostInARow } = rejection;
+  const { profile, call, fault, device, words, at, mostInARow } = rejection;
   const after = call === 'issue' ? understood(standing) : standing;
   const before = after.profiles[profile] ?? unknownProfile;
   const { hold } = before;
-  if (hold?.call === call && hold.words === words) return after;
+  if (hold?.call === call && hold.fault === fault && hold.words === words) return after;
   const row = [...new Set([...before.rejected, device])].slice(0, mostInARow);
   const isBelieved = hold === undefined && before.proven && row.length < mostInARow;
   if (isBelieved) {
@@ -91,6 +98,7 @@ export function rejected(standing: AuthorityStanding, rejection: Rejection): Aut
   }
   const held: Hold = {
     call,
+    ...(fault === undefined ? {} : { fault }),
     words,
     since: hold?.since ?? at,
     nextTryAt: hold?.nextTryAt ?? at + tryRejectedEveryMs,
@@ -155,14 +163,35 @@ export function tryTaken(
       ? standing
       : {
           ...standing,
-          hold: tried(hold, now + Math.min(most, least * 2 ** Math.min(30, hold.tries + 1))),
+          hold: tried(hold, now + doubled(least, most, hold.tries + 1)),
         };
   const before = next.profiles[profile];
   if (before?.hold?.call !== call) return next;
   return withProfile(next, profile, {
     ...before,
-    hold: tried(before.hold, now + tryRejectedEveryMs),
+    hold: tried(before.hold, now + pauseOf(before.hold)),
   });
+}
+
+function pauseOf({ fault, tries }: Hold): number {
+  const { least, most } = tryFailingAfterMs;
+  return fault === undefined ? tryRejectedEveryMs : doubled(least, most, tries + 1);
+}
+
+function doubled(least: number, most: number, times: number): number {
+  return Math.min(most, least * 2 ** Math.min(30, times));
+}
+
+/** Whoever finds that nobody has tried gives up a failing certificate of its own, and tries next. */
+export function tryMissed(
+  standing: AuthorityStanding,
+  profile: string,
+  now: number,
+): AuthorityStanding {
+  const before = standing.profiles[profile];
+  if (before?.hold?.fault === undefined || now < before.hold.nextTryAt + nobodyTriedMs)
+    return standing;
+  return withProfile(standing, profile, { ...before, hold: { ...before.hold, nextTryAt: now } });
 }
 
 /** Whether it may be tried again. A time that lies further ahead than any pause was written by a clock that was wrong. */
@@ -172,14 +201,18 @@ export function isDue({ nextTryAt }: Hold, now: number): boolean {
 
 /**
  * Whether another device may be asked to sign what the authority wanted inside the request. A device signs once, so a wrong
- * challenge spoils the process of each that has: until it is proven one after the other is asked, and hardly any while
- * every order is rejected.
+ * challenge, or one that runs out while orders wait, spoils the process of each that has: until it is proven one after the
+ * other is asked, and hardly any while orders are held.
  */
 export function mayScout(standing: AuthorityStanding, profile: string, now: number): boolean {
   const known = standing.profiles[profile];
-  if (known?.proven === true && known.hold === undefined) return true;
+  if (isOpen(standing, known)) return true;
   const { nextAt = 0 } = known?.scouts ?? {};
   return now >= nextAt || nextAt - now > scoutHeldAfterMs.most;
+}
+
+function isOpen({ hold }: AuthorityStanding, known: ProfileStanding | undefined): boolean {
+  return hold === undefined && known?.proven === true && known.hold === undefined;
 }
 
 /** Notes that a device is asked; the same standing where any may be asked, or none now. */
@@ -189,12 +222,11 @@ export function scoutSent(
   now: number,
 ): AuthorityStanding {
   const before = standing.profiles[profile] ?? unknownProfile;
-  const isFree = before.proven && before.hold === undefined;
-  if (isFree || !mayScout(standing, profile, now)) return standing;
+  if (isOpen(standing, before) || !mayScout(standing, profile, now)) return standing;
   const { asked = 0 } = before.scouts ?? {};
   const { least, most } = scoutHeldAfterMs;
   const pauseMs =
-    before.hold === undefined ? scoutEveryMs : Math.min(most, least * 2 ** Math.min(30, asked));
+    (before.hold ?? standing.hold) === undefined ? scoutEveryMs : doubled(least, most, asked);
   return withProfile(standing, profile, {
     ...before,
     scouts: { asked: asked + 1, nextAt: now + pauseMs },

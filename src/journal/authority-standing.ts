@@ -23,9 +23,9 @@ export interface AuthorityStanding {
 export interface ProfileStanding {
   /** It has issued a certificate for this profile that passed its check. */
   readonly proven: boolean;
-  /** Devices in a row that were rejected, as hashes. */
+  /** Devices in a row that were rejected, or whose certificates failed their check, as hashes. */
   readonly rejected: readonly string[];
-  /** Every order for this profile is rejected. */
+  /** Every order for this profile is rejected, or every certificate of it fails its check. */
   readonly hold?: Hold;
   /** Devices that were asked to sign before it was proven, or while it is held. */
   readonly scouts?: { readonly asked: number; readonly nextAt: number };
@@ -34,6 +34,8 @@ export interface ProfileStanding {
 export interface Hold {
   /** The call that it answers so. */
   readonly call: 'prepare' | 'issue';
+  /** Certificates are issued, and fail their check with this code. */
+  readonly fault?: string;
   readonly since: number;
   /** The other side's words: one line, bounded, without secrets. */
   readonly words: string;

@@ -118,7 +118,7 @@ export interface SigningFacts {
 export interface OrderFacts {
   /** 1 for the first; more only after a certificate was thrown away, a rejection not believed, or an order lost. */
   readonly number: number;
-  /** How many orders were rejected and not believed to be. */
+  /** How many orders were rejected, or brought a certificate that failed its check, and were not believed to. */
   readonly doubted?: number;
   /** How many orders the authority did not know any more. */
   readonly lost?: number;
@@ -151,6 +151,8 @@ export interface IssuedFacts {
   readonly mayBeInUse?: true;
   /** The code of the check it failed, when it was first seen to fail. */
   readonly faultCode?: string;
+  /** That was not believed to be the device's or this certificate's own fault; it is in the order's `doubted`. */
+  readonly doubted?: true;
 }
 
 interface RefusalFacts {

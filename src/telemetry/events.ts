@@ -97,8 +97,8 @@ export interface EventMap {
   authority: {
     readonly authority: string;
     readonly up: boolean;
-    /** It answers, but its rejections are not believed, or its answers not understood: orders wait. */
-    readonly held?: 'rejected' | 'unanswered';
+    /** It answers, but its rejections are not believed, its answers not understood, or its certificates fail: orders wait. */
+    readonly held?: 'rejected' | 'unanswered' | 'failing';
     readonly code?: ErrorCode;
     readonly message?: string;
   };

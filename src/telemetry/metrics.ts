@@ -139,7 +139,7 @@ function countAuthorities(events: Events, registry: Registry): void {
   });
   const held = new Gauge({
     name: 'certprov_authority_held',
-    help: '1 while orders wait because the authority’s rejections are not believed (rejected) or its answers not understood (unanswered).',
+    help: '1 while orders wait because the authority’s rejections are not believed (rejected), its answers not understood (unanswered), or its certificates fail their check (failing).',
     labelNames: ['authority', 'reason'],
     registers,
   });
@@ -167,7 +167,7 @@ function countAuthorities(events: Events, registry: Registry): void {
   events.on('authority', (state) => {
     const authority = authorityLabel(state.authority);
     tellState(authority, state.up);
-    for (const reason of ['rejected', 'unanswered']) {
+    for (const reason of ['rejected', 'unanswered', 'failing']) {
       held.set({ authority, reason }, state.held === reason ? 1 : 0);
     }
   });

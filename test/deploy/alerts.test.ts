@@ -110,7 +110,7 @@ function possible(label: string, value: string): boolean {
     outcome: ['delivered', 'refused', 'yielded', 'gone'],
     stage: ['claim', 'possession', 'issue', 'deliver'],
     revoked: ['true', 'false'],
-    reason: ['rejected', 'unanswered'],
+    reason: ['rejected', 'unanswered', 'failing'],
   };
   return label === 'code' ? isErrorCode(value) : (values[label]?.includes(value) ?? false);
 }

@@ -34,7 +34,9 @@ describe('a certificate that must not be uploaded', () => {
   it.each(cuts)(
     '(%s) is held, ordered anew at most three times, revoked, and then refused as %s',
     async (cut, code) => {
-      const { world, process, observer } = worldWith(() => ({ kind: 'issue', cut }));
+      const { world, process, observer } = worldWith(() => ({ kind: 'issue', cut }), {
+        proven: true,
+      });
       await world.untilClosed();
       if (cut !== 'chain-first') expect(observer.finish()).toEqual([]);
       // A chain in the wrong order may be read as the CA's own certificate, too.

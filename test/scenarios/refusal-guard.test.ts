@@ -3,10 +3,12 @@ import { ProvisioningError } from '../../src/errors.ts';
 import { hourMs, World, type WorldOptions } from '../support/world.ts';
 import type { Decision } from '../support/world-ca.ts';
 import { Observer } from '../support/world-invariants.ts';
+import { makeCa } from '../x509/test-certificates.ts';
 
 const minuteMs = 60_000;
 const rejects: Decision = { kind: 'reject' };
 const issues: Decision = { kind: 'issue' };
+const issuesWrongNames: Decision = { kind: 'issue', cut: 'wrong-names' };
 
 /** A CA that decides as `decide` says at the moment, and so many devices. */
 function fleet(count: number, options: WorldOptions & { readonly idempotent?: boolean } = {}) {
@@ -252,6 +254,126 @@ describe('an authority that has issued', () => {
   });
 });
 
+describe('an authority whose certificates fail their check', () => {
+  const restartWithRoots = async (fleetOf: ReturnType<typeof fleet>) => {
+    fleetOf.world.roots = [fleetOf.world.ca().root];
+    await fleetOf.restart('with its roots');
+  };
+
+  it('by wrong roots refuses 0 of 50, is red within a minute, makes few certificates, and delivers 50 of 50 once they are corrected', async () => {
+    const all = fleet(50);
+    const { world, observer, devices, outcomes, problem } = all;
+    world.roots = [(await makeCa()).der];
+    world.start();
+    await world.pass(minuteMs);
+    const { code, message } = problem() ?? {};
+    expect(code).toBe('certificate-untrusted');
+    expect(message).toMatch(
+      /^every certificate of it is held back: The certificate does not chain to the authority’s roots/,
+    );
+    expect(world.heardOf('authority')).toMatchObject([{ up: false, held: 'failing' }]);
+    const first = world.ca().ledger.length;
+    expect(first).toBeLessThanOrEqual(16);
+    await world.pass(2 * hourMs);
+    // After 1 minute, then 2, 4, … and an hour at most.
+    expect(world.ca().ledger.length - first).toBeLessThanOrEqual(8);
+    expect(world.ca().ledger.length - first).toBeGreaterThan(4);
+
+    // Each is kept for the corrected configuration.
+    expect(world.heardOf('orphan')).toEqual([]);
+    expect(outcomes()).toEqual(devices.map(() => 'open'));
+    const correctedAt = world.now;
+    await restartWithRoots(all);
+    await world.untilClosed();
+    expect(outcomes()).toEqual(devices.map(() => 'delivered'));
+    expect(world.now - correctedAt).toBeLessThan(7 * minuteMs);
+    expect(world.ca().ledger).toHaveLength(50);
+    expect(problem()).toBeUndefined();
+    expect(observer.finish()).toEqual([]);
+  });
+
+  it.each([1, 20])(
+    'is freed when the CA is mended, without a restart (%i devices)',
+    async (count) => {
+      const { world, ca, observer, outcomes } = fleet(count);
+      ca.decide = () => issuesWrongNames;
+      world.start();
+      world.start();
+      await world.pass(5 * hourMs);
+      expect(new Set(outcomes())).toEqual(new Set(['open']));
+      const before = world.ca().ledger.length;
+      expect(before).toBeLessThanOrEqual(16 + 11);
+
+      ca.decide = () => issues;
+      const mendedAt = world.now;
+      await world.untilClosed();
+      expect(outcomes()).toEqual(Array(count).fill('delivered'));
+
+      expect(world.now - mendedAt).toBeLessThan(2 * hourMs);
+      expect(observer.finish()).toEqual([]);
+    },
+  );
+
+  it('refuses when limits.issuingHours has passed, not before, and revokes then', async () => {
+    const { world, ca, outcomes, devices } = fleet(3, { issuingHours: 6 });
+    ca.decide = () => issuesWrongNames;
+    world.start();
+    await world.pass(5.8 * hourMs);
+    expect(outcomes()).toEqual(devices.map(() => 'open'));
+    await world.untilClosed(hourMs);
+    expect(outcomes()).toEqual(devices.map(() => 'refused certificate-wrong-names'));
+    expect(world.ca().ledger.every(({ revokedAt }) => revokedAt !== undefined)).toBe(true);
+  });
+
+  it('is held, once it has issued, after five devices in a row and not for one', async () => {
+    const { world, ca, add, problem } = fleet(0, { proven: true });
+    ca.decide = () => issuesWrongNames;
+    world.start();
+    const [bad] = add(1);
+    if (bad === undefined) throw new Error('There is a device.');
+    await world.pass(2 * hourMs);
+    expect(world.outcome(bad)).toBe('refused certificate-wrong-names');
+    expect(problem()).toBeUndefined();
+    const late = add(20);
+    await world.pass(2 * hourMs);
+    expect(late.map((each) => world.outcome(each))).toEqual(late.map(() => 'open'));
+    expect(problem()?.code).toBe('certificate-wrong-names');
+    ca.decide = () => issues;
+    await world.untilClosed(2 * hourMs);
+    expect(late.map((each) => world.outcome(each))).toEqual(late.map(() => 'delivered'));
+  });
+
+  it('asks hardly any device to sign meanwhile, where it wants something inside', async () => {
+    const { world, ca, devices } = fleet(30);
+    ca.decide = () => issuesWrongNames;
+    world.start((inner) => ({
+      ...inner,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+      prepare: () => Promise.resolve({ state: 'one-time', expiresAt: world.now + 10 * minuteMs }),
+    }));
+    await world.pass(30 * minuteMs);
+    expect(devices.filter(({ calls }) => calls.signData > 0).length).toBeLessThanOrEqual(7);
+  });
+});
+
+describe('a one-time challenge that ran out while orders waited', () => {
+  it('costs its device this attempt, since it signs only once, and says why', async () => {
+    const { world, ca, devices, outcomes } = fleet(1);
+    ca.decide = () => rejects;
+    world.start((inner) => ({
+      ...inner,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+      prepare: () => Promise.resolve({ state: 'one-time', expiresAt: world.now + 10 * minuteMs }),
+    }));
+    await world.untilClosed(hourMs);
+    expect(outcomes()).toEqual(['refused preparation-expired']);
+    const { record } = world.journal.kept.get(devices[0]?.id ?? '') ?? {};
+    expect(record?.refusal?.message).toMatch(
+      /ran out while orders waited: every order is rejected/,
+    );
+  });
+});
+
 describe('an order whose answer is not understood', () => {
   const unread = (): Decision => ({
     kind: 'fail',
@@ -303,6 +425,29 @@ describe('an order whose answer is not understood', () => {
     ca.decide = () => issues;
     await world.untilClosed();
     expect(outcomes()).toEqual(Array(8).fill('delivered'));
+  });
+
+  it('lets hardly any more device sign what runs out meanwhile, though it has issued before', async () => {
+    const { world, ca, devices, outcomes } = fleet(30, { idempotent: false, proven: true });
+    ca.decide = unread;
+    let prepared = 0;
+    world.start((inner) => ({
+      ...inner,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+      prepare: async () => {
+        prepared += 1;
+        return { state: 'a one-time challenge' };
+      },
+    }));
+    await world.pass(minuteMs);
+    const before = prepared;
+    const late = Array.from({ length: 30 }, () => world.add());
+    await world.pass(30 * minuteMs);
+    expect(prepared - before).toBeLessThanOrEqual(6);
+    ca.decide = () => issues;
+    await world.untilClosed();
+    expect(outcomes()).toEqual(devices.map(() => 'delivered'));
+    expect(late.map((each) => world.outcome(each))).toEqual(late.map(() => 'delivered'));
   });
 
   it('that never left is no reason to tell of it or to hold anything', async () => {
