@@ -10,8 +10,11 @@ import type { Events } from './telemetry/events.ts';
 /** Whose time it is compared with. Where both have spoken, Google's counts. */
 export type Witness = 'google' | 'journal';
 
-/** Takes the time that a witness said, in milliseconds since the epoch, and how fine it is. */
-export type Testimony = (at: number, resolutionMs: number) => void;
+/**
+ * Takes the time that a witness said, in milliseconds since the epoch, and how fine it is. Hearsay is the time of
+ * somebody on the way to the witness: it is right about a clock that it agrees with, and accuses none.
+ */
+export type Testimony = (at: number, resolutionMs: number, isHearsay?: boolean) => void;
 
 /** Whether the time of day can be relied on. */
 export interface ClockTrust {
@@ -129,7 +132,7 @@ export class ClockWatch implements Clock, ClockTrust {
     this.#look();
     const asked = this.#last.monotonic;
     const epoch = this.#epoch;
-    return (at, resolutionMs) => {
+    return (at, resolutionMs, isHearsay = false) => {
       this.#look();
       if (this.#epoch !== epoch) return;
       const { wall, monotonic } = this.#last;
@@ -137,7 +140,9 @@ export class ClockWatch implements Clock, ClockTrust {
       // Its time now is between these two.
       const earliest = at;
       const latest = at + resolutionMs + (monotonic - asked);
-      this.#offBy.set(witness, wall > latest ? wall - latest : Math.min(0, wall - earliest));
+      const offBy = wall > latest ? wall - latest : Math.min(0, wall - earliest);
+      if (isHearsay && Math.abs(offBy) > toleranceMs) return;
+      this.#offBy.set(witness, offBy);
       this.#judge();
     };
   }
@@ -182,9 +187,9 @@ export class ClockWatch implements Clock, ClockTrust {
     try {
       const testify = this.asking(witness);
       let hasSpoken = false;
-      await ask((at, resolutionMs) => {
+      await ask((at, resolutionMs, isHearsay) => {
         hasSpoken = true;
-        testify(at, resolutionMs);
+        testify(at, resolutionMs, isHearsay);
       }, signal);
       if (witness === 'google') this.#reached(hasSpoken);
     } catch (error) {

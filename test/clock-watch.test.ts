@@ -67,6 +67,21 @@ describe('a clock', () => {
     machine.stop();
   });
 
+  it.each([
+    ['confirmed by', 0, undefined],
+    ['not accused by', -hour, /nobody has confirmed it yet, and Google cannot be asked: a portal/],
+  ])('is %s the Date of somebody on the way', async (_what, aheadMs, problem) => {
+    const machine = new Machine();
+    await machine.run(async (testify) => {
+      testify(machine.truth.now() + aheadMs, 1_000, true);
+      throw new Error('a portal');
+    });
+    if (problem === undefined) expect(machine.watch.problem).toBeUndefined();
+    else expect(machine.watch.problem).toMatch(problem);
+    expect(machine.watch.isContradicted).toBe(false);
+    machine.stop();
+  });
+
   it('goes on as before while it is set wrong, and knows it at once', async () => {
     const machine = new Machine();
     await machine.run(machine.says());

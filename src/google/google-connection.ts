@@ -111,14 +111,15 @@ export class GoogleConnection {
 
   /**
    * One request without credentials, for nothing but the Date of its answer. Rejects when Google itself did not
-   * answer.
+   * answer, or in words that are not known to be its own; a Date that agrees with our clock counts even then.
    */
   async askTime(path: string, testify: Testimony, signal: AbortSignal): Promise<void> {
     const { get: headers } = requestHeaders(undefined);
     const request = { origin: this.#origin, path, method: 'GET', headers } as const;
     const answer = await exchange(this.#dispatcher, request, this.#deadlineMs, undefined, signal);
-    if (!isGoogles('get', answer)) throw errorOfAnswer('get', answer, this.#options.clock.now());
-    tellDate(answer, testify);
+    const isOwn = isGoogles('get', answer);
+    tellDate(answer, (at, resolutionMs) => testify(at, resolutionMs, !isOwn));
+    if (!isOwn) throw errorOfAnswer('get', answer, this.#options.clock.now());
   }
 
   async close(): Promise<void> {
