@@ -160,6 +160,30 @@ describe('a clock', () => {
     alone.stop();
   });
 
+  it('of a machine that has its database on it is not confirmed by that while Google’s certificate contradicts', async () => {
+    const expired = Object.assign(new Error('certificate has expired'), {
+      code: 'CERT_HAS_EXPIRED',
+    });
+    const machine = new Machine(8_760 * hour);
+    const google: Question = async (testify, signal) => {
+      await machine.truth.sleep(200, signal);
+      if (machine.offMs !== 0) throw new Error('no answer', { cause: expired });
+      await machine.says()(testify, signal);
+    };
+    const own: Question = async (testify) => testify(machine.truth.now() + machine.offMs, 1);
+    await machine.run(google, own);
+    for (let times = 0; times < 10; times += 1) {
+      await machine.truth.advance(second);
+      expect(machine.watch.problem).toBeDefined();
+    }
+    expect(machine.watch.problem).toMatch(/Google’s certificate is not valid: no answer/);
+    expect([machine.watch.isContradicted, machine.told.includes(undefined)]).toEqual([true, false]);
+    machine.offMs = 0;
+    await machine.truth.advance(4 * second);
+    expect(machine.watch.problem).toBeUndefined();
+    machine.stop();
+  });
+
   it('that nobody can be asked about stays in doubt, a Google without Date is taken as it is', async () => {
     const machine = new Machine();
     await machine.run(silent);

@@ -170,7 +170,8 @@ class PostgresJournal implements Journal {
 
   async prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number> {
     const ageMs = Math.floor(this.#clock.now() - closedBefore);
-    return this.#change('prune', statements.prune, [ageMs, limit], signal);
+    const parameters = [ageMs, limit, Math.floor(closedBefore)];
+    return this.#change('prune', statements.prune, parameters, signal);
   }
 
   async hasten(room: Room, signal: AbortSignal): Promise<void> {

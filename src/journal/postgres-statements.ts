@@ -123,11 +123,15 @@ export const writeStanding = `
   WHERE s.version = $3::bigint
   RETURNING authority`;
 
-/** $1 age in ms, $2 limit. */
+/**
+ * $1 age in ms, $2 limit, $3 what lies that far back by the instance's clock. Both clocks must say that it is old: to a
+ * server whose clock is a year ahead everything is.
+ */
 export const prune = `
   DELETE FROM certprov_process WHERE seq IN (
     SELECT seq FROM certprov_process
-    WHERE closed_at IS NOT NULL AND closed_at < (SELECT certprov_now()) - $1::bigint
+    WHERE closed_at IS NOT NULL
+      AND closed_at < (SELECT least(certprov_now() - $1::bigint, $3::bigint))
     ORDER BY closed_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED)`;
 
 /** Takes the lock of every write and a transaction's number, which only a server that can write gives; changes nothing. */

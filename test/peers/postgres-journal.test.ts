@@ -99,6 +99,22 @@ describe.skipIf(!there)('PostgreSQL', () => {
     }
 
     describeJournal('The PostgreSQL journal', startStopped, { propertyRuns: 50 });
+
+    it('forgets nothing because its own clock is a year ahead or behind', async () => {
+      await using test = await startStopped();
+      const { journal, clock } = test;
+      await journal.open(notified('a'), signal);
+      const [entry] = await journal.takeDue('one', 1, 1_000, signal);
+      if (entry === undefined) throw new Error('Nothing was due.');
+      await journal.close(entry, { outcome: 'delivered', record: {} }, signal);
+      const day = 86_400_000;
+      for (const days of [365, -365]) {
+        await sql(`UPDATE stopped_clock SET now = ${clock.now() + days * day}`, database);
+        expect(await journal.prune(clock.now() - 90 * day, 10, signal)).toBe(0);
+      }
+      await test.advance(91 * day);
+      expect(await journal.prune(clock.now() - 90 * day, 10, signal)).toBe(1);
+    });
   });
 
   describe('shared by several instances', () => {
