@@ -62,6 +62,8 @@ const downPauseMs = { least: 20_000, most: 80_000 };
 export interface Ordering {
   /** The name that the guard knows the order's profile by. */
   readonly profile: string;
+  /** An order of this process was rejected before, and that was not believed. */
+  readonly isAgain?: boolean;
   /** Awaited when nothing but the adapter's own connection is left to be waited for. */
   writeDown(): Promise<void>;
 }
@@ -111,12 +113,12 @@ export class Authority {
 
   issue(
     request: IssueRequest,
-    { profile, writeDown }: Ordering,
+    { profile, isAgain = false, writeDown }: Ordering,
     signal: AbortSignal,
   ): Promise<Issuance> {
     const { adapter } = this.#options;
     return this.#believed(
-      { call: 'issue', request, profile },
+      { call: 'issue', request, profile, isAgain },
       signal,
       (inner) => adapter.issue(request, inner),
       writeDown,

@@ -68,8 +68,10 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
     visit.guard();
     return visit.save(intended);
   };
+  const isAgain = (placed.doubted ?? 0) > 0;
+  const ordering = { profile: profileOf(record), isAgain, writeDown };
   const issuance = await authority
-    .issue(issueRequest(intended, entry), { profile: profileOf(record), writeDown }, signal)
+    .issue(issueRequest(intended, entry), ordering, signal)
     .catch((error: unknown) => {
       if (error instanceof ProvisioningError && mayHaveIssued(error)) {
         reportUnanswered(party, placed.requestId, error);

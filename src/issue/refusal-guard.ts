@@ -12,6 +12,7 @@ import {
   problemOfAuthority,
   problemOfProfile,
 } from './held.ts';
+import { Newcomers } from './newcomers.ts';
 import {
   accepted,
   holdsOf,
@@ -46,6 +47,8 @@ export interface GuardedOrder {
   readonly request: PrepareRequest;
   /** The profile's name and a hash of what it says. */
   readonly profile: string;
+  /** It was rejected before, or its certificate failed, and that was not believed. */
+  readonly isAgain?: boolean;
 }
 
 /** A certificate that failed its check. */
@@ -56,19 +59,20 @@ export interface FailedCheck {
   readonly isNew: boolean;
 }
 
-type GuardedCall = Hold['call'];
-
 /** Their words are for one line of a log, in characters. */
 const longestWords = 300;
 /** While it is held a process comes back after this long, spread so that the end of it is no storm. */
 const heldPauseMs = { least: 20_000, most: 80_000 };
 /** The same for those that wait for the first device's certificate. */
 const scoutPauseMs = { least: 2_000, most: 6_000 };
+/** It grows with the devices that were asked in vain, so many times: thousands that wait are not looked at every few seconds. */
+const mostScoutPauses = 10;
 /** No process waits longer: the configuration may have been changed meanwhile. */
 const longestPauseMs = 5 * 60_000;
 
 export class RefusalGuard {
   readonly #options: RefusalGuardOptions;
+  readonly #newcomers = new Newcomers(heldPauseMs.most);
 
   constructor(options: RefusalGuardOptions) {
     this.#options = options;
@@ -92,20 +96,20 @@ export class RefusalGuard {
   }
 
   /** Throws when it is known here that the call is not to be made now. */
-  checkHeld({ call, profile }: GuardedOrder): void {
-    if (call === 'collect') return;
+  checkHeld(order: GuardedOrder): void {
     const standing = this.#options.book.seen;
-    if (standing !== undefined) this.#throwIfHeld(standing, call, profile);
+    if (standing !== undefined) this.#throwIfHeld(standing, order);
   }
 
   /** The same as {@link checkHeld}, after a look, and takes the try that is due. Right before the call. */
-  async enter({ call, profile }: GuardedOrder): Promise<void> {
+  async enter(order: GuardedOrder): Promise<void> {
+    const { call, profile } = order;
     if (call === 'collect') return;
     if (call === 'prepare') await this.#scout(profile);
     const { book, clock } = this.#options;
     const seen = book.seen ?? (await book.look());
     if (holdsOf(seen, profile, call).length === 0) return;
-    this.#throwIfHeld(seen, call, profile);
+    this.#throwIfHeld(seen, order);
     const take = (newest: AuthorityStanding) => tryTaken(newest, profile, call, clock.now());
     const { standing, isTaken } = await this.#take(take);
     if (!isTaken && holdsOf(standing, profile, call).length > 0) {
@@ -131,14 +135,15 @@ export class RefusalGuard {
   #awaitingScout(profile: string): HeldError {
     const { book, random, reference } = this.#options;
     const { hold: whole, profiles = {} } = book.seen ?? {};
-    const hold = profiles[profile]?.hold;
+    const { hold, scouts } = profiles[profile] ?? {};
     if (hold !== undefined) return this.#heldBy(problemOfProfile(reference, profile, hold), hold);
     if (whole !== undefined) return this.#heldBy(problemOfAuthority(reference, whole), whole);
     const { least, most } = scoutPauseMs;
+    const pauses = Math.min(mostScoutPauses, Math.max(1, scouts?.asked ?? 0));
     return new HeldError(
       'ca-throttled',
       `The authority ${reference} has not issued for the profile ${nameOfProfile(profile)} since its configuration changed: until it has, one device after the other is asked to sign.`,
-      least + random() * (most - least),
+      pauses * (least + random() * (most - least)),
     );
   }
 
@@ -245,6 +250,7 @@ export class RefusalGuard {
         profile,
         call,
         ...(fault === undefined ? {} : { fault }),
+        isLate: made === 'collect',
         device: deviceOf(request),
         words: fitForALine(words),
         at: clock.now(),
@@ -269,13 +275,18 @@ export class RefusalGuard {
     if (seen === undefined || rule(seen) !== seen) await book.change(rule);
   }
 
-  #throwIfHeld(standing: AuthorityStanding, call: GuardedCall, profile: string): void {
+  #throwIfHeld(standing: AuthorityStanding, { call, profile, isAgain }: GuardedOrder): void {
+    if (call === 'collect') return;
     const holds = holdsOf(standing, profile, call);
+    if (holds.length === 0) return;
     const now = this.#options.clock.now();
-    if (!holds.every((each) => isDue(each, now))) throw this.#held(standing, call, profile);
+    const yields = isAgain === true && this.#newcomers.areAwaited(profile, now);
+    if (!yields && holds.every((each) => isDue(each, now))) return;
+    if (isAgain !== true) this.#newcomers.turnedAway(profile, now);
+    throw this.#held(standing, call, profile);
   }
 
-  #held(standing: AuthorityStanding, call: GuardedCall, profile: string): ProvisioningError {
+  #held(standing: AuthorityStanding, call: Hold['call'], profile: string): ProvisioningError {
     const { hold } = standing;
     if (hold?.call === call)
       return this.#heldBy(problemOfAuthority(this.#options.reference, hold), hold);

@@ -50,7 +50,10 @@ export function proven(standing: AuthorityStanding, profile: string): AuthorityS
   return withProfile(after, profile, { proven: true, rejected: [] });
 }
 
-/** It took a request of the profile without rejecting it. That says nothing of the certificate that comes of it. */
+/**
+ * It took a request of the profile without rejecting it. That says nothing of the certificate that comes of it, nor of what
+ * it decides later where it took the rejected ones, too.
+ */
 export function accepted(
   standing: AuthorityStanding,
   profile: string,
@@ -58,7 +61,8 @@ export function accepted(
 ): AuthorityStanding {
   const after = call === 'issue' ? understood(standing) : standing;
   const before = after.profiles[profile];
-  if (before?.hold?.call !== call || before.hold.fault !== undefined) return after;
+  if (before?.hold?.call !== call) return after;
+  if (before.hold.fault !== undefined || before.hold.isLate === true) return after;
   const { hold: _lifted, ...rest } = before;
   return withProfile(after, profile, rest);
 }
@@ -75,6 +79,8 @@ export interface Rejection {
   readonly call: Hold['call'];
   /** It issued a certificate, which failed its check with this code. */
   readonly fault?: string;
+  /** It had taken the order, and rejected it when it was asked after. */
+  readonly isLate: boolean;
   /** A hash of who asked. */
   readonly device: string;
   readonly words: string;
@@ -85,11 +91,13 @@ export interface Rejection {
 
 /** It rejected a request, or issued what failed its check. Held afterwards: that is not to be believed. */
 export function rejected(standing: AuthorityStanding, rejection: Rejection): AuthorityStanding {
-  const { profile, call, fault, device, words, at, mostInARow } = rejection;
+  const { profile, call, fault, isLate, device, words, at, mostInARow } = rejection;
   const after = call === 'issue' ? understood(standing) : standing;
   const before = after.profiles[profile] ?? unknownProfile;
   const { hold } = before;
-  if (hold?.call === call && hold.fault === fault && hold.words === words) return after;
+  const isLateNow = isLate || hold?.isLate === true;
+  const isKnown = hold?.call === call && hold.fault === fault && hold.words === words;
+  if (isKnown && (hold.isLate === true) === isLateNow) return after;
   const row = [...new Set([...before.rejected, device])].slice(0, mostInARow);
   const isBelieved = hold === undefined && before.proven && row.length < mostInARow;
   if (isBelieved) {
@@ -99,6 +107,7 @@ export function rejected(standing: AuthorityStanding, rejection: Rejection): Aut
   const held: Hold = {
     call,
     ...(fault === undefined ? {} : { fault }),
+    ...(isLateNow ? { isLate: true } : {}),
     words,
     since: hold?.since ?? at,
     nextTryAt: hold?.nextTryAt ?? at + tryRejectedEveryMs,

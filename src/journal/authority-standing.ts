@@ -36,6 +36,8 @@ export interface Hold {
   readonly call: 'prepare' | 'issue';
   /** Certificates are issued, and fail their check with this code. */
   readonly fault?: string;
+  /** Orders are taken, and rejected when they are asked after. */
+  readonly isLate?: true;
   readonly since: number;
   /** The other side's words: one line, bounded, without secrets. */
   readonly words: string;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { IssueRequest } from '../../src/issue/certificate-authority.ts';
 import { hourMs, World, type WorldOptions } from '../support/world.ts';
 import type { Decision } from '../support/world-ca.ts';
 import { Observer } from '../support/world-invariants.ts';
@@ -13,10 +14,13 @@ const issuesWrongNames: Decision = { kind: 'issue', cut: 'wrong-names' };
 /** A CA that decides as `decide` says at the moment, and so many devices. */
 function fleet(count: number, options: WorldOptions & { readonly idempotent?: boolean } = {}) {
   const { idempotent = true, ...rest } = options;
-  const ca = { decide: (_device: string): Decision => issues };
+  const ca = {
+    decide: (_device: string): Decision => issues,
+    decideOrder: ({ processId }: IssueRequest): Decision => ca.decide(processId),
+  };
   const world = new World({
     ...rest,
-    cas: { default_ca_config: { idempotent, decide: (order) => ca.decide(order.processId) } },
+    cas: { default_ca_config: { idempotent, decide: (order) => ca.decideOrder(order) } },
   });
   const observer = new Observer(world);
   const add = (more: number) => Array.from({ length: more }, () => world.add());
@@ -75,6 +79,28 @@ describe('an authority that has not issued since its configuration changed', () 
     await world.untilClosed();
     expect(new Set(outcomes())).toEqual(new Set(['delivered']));
     expect(world.now - mendedAt).toBeLessThan(4 * minuteMs);
+  });
+
+  it('is tried once a minute too, and told once, where it takes orders and rejects them later', async () => {
+    const { world, ca, outcomes, orders } = fleet(30);
+    const seen = new Set<string>();
+    let isMended = false;
+    ca.decideOrder = ({ requestId }) => {
+      if (isMended) return issues;
+      if (seen.has(requestId)) return rejects;
+      seen.add(requestId);
+      return { kind: 'pending', pollAfterMs: 5_000 };
+    };
+    world.start();
+    await world.pass(2 * minuteMs);
+    const first = orders();
+    await world.pass(20 * minuteMs);
+    expect(orders() - first).toBeLessThanOrEqual(20);
+    expect(orders() - first).toBeGreaterThan(14);
+    expect(world.heardOf('authority')).toMatchObject([{ up: false, held: 'rejected' }]);
+    isMended = true;
+    await world.untilClosed(10 * minuteMs);
+    expect(outcomes()).toEqual(Array(30).fill('delivered'));
   });
 
   it('refuses when limits.issuingHours has passed, and not before', async () => {
@@ -174,6 +200,21 @@ describe('a wrong challenge inside what devices sign', () => {
     expect(ends).toEqual(['refused ca-rejected', ...Array(19).fill('delivered')]);
   });
 
+  it('does not have all others looked at every few seconds when the first are long in signing', async () => {
+    const world = new World();
+    for (let count = 0; count < 100; count += 1) world.add({ signAfterMs: hourMs });
+    world.start((ca) => ({
+      ...ca,
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+      prepare: () => Promise.resolve({ state: 'right' }),
+    }));
+    await world.pass(2 * minuteMs);
+    const before = world.heardOf('trouble').length;
+    await world.pass(minuteMs);
+    // Each about every 40 seconds; it was every 4.
+    expect(world.heardOf('trouble').length - before).toBeLessThan(250);
+  });
+
   it('costs the first devices of a right one a few seconds', async () => {
     const world = new World();
     const devices = Array.from({ length: 50 }, () => world.add());
@@ -210,6 +251,21 @@ describe('an authority that has issued', () => {
     await world.untilClosed(hourMs);
     expect(ends().filter((end) => end === 'delivered').length).toBe(16);
     expect(outcomes()).toEqual([]);
+  });
+
+  it('and goes on to reject many lets a good device through at once, before those that were rejected', async () => {
+    const { world, ca, devices } = fleet(25, { proven: true });
+    const blocked = new Set(devices.map(({ id }) => id));
+    ca.decide = (device) => (blocked.has(device) ? rejects : issues);
+    world.start();
+    await world.pass(45 * minuteMs);
+    for (let count = 0; count < 3; count += 1) {
+      const good = world.add();
+      const { now } = world;
+      await world.until(() => good.accepted, 4 * hourMs);
+      expect(world.now - now).toBeLessThan(3 * minuteMs);
+      await world.pass(5 * minuteMs);
+    }
   });
 
   it('is asked to prove itself again when its configuration or the profile was changed', async () => {
