@@ -59,7 +59,7 @@ export async function runCommand(
   loadAdapter: LoadAdapter,
 ): Promise<number> {
   const tell = (error: unknown) => process.stderr.write(`${described(error)}\n`);
-  using stray = new StrayErrors(systemClock, ({ error }) => tell(error));
+  using stray = new StrayErrors({ now: () => performance.now() }, ({ error }) => tell(error));
   try {
     const task = readArguments(args);
     if (typeof task !== 'string') {

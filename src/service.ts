@@ -81,7 +81,7 @@ const lifelessAfterMs = 60_000;
 export async function openService(config: Config, outer: ServiceContext): Promise<Service> {
   const { events, monotonic = () => performance.now(), decorate = undecorated } = outer;
   await using opened = new AsyncDisposableStack();
-  const state = new ServiceState(events, () => outer.clock.now());
+  const state = new ServiceState(events, monotonic);
   events.emit('service', { state: 'starting' });
   const clock = new ClockWatch({ clock: outer.clock, monotonic, events });
   const context = { ...outer, clock };
@@ -98,7 +98,8 @@ export async function openService(config: Config, outer: ServiceContext): Promis
     readiness: () => state.readiness(authorities),
     livez: () => {
       if (worker === undefined) return { ok: true, detail: 'starting' };
-      const silentMs = clock.now() - worker.turnedAt;
+      // A clock that was set back says as little of a worker that hangs as one that was set forward.
+      const silentMs = Math.abs(clock.now() - worker.turnedAt);
       return { ok: silentMs < lifelessAfterMs, detail: `last turn ${Math.round(silentMs)} ms ago` };
     },
   });

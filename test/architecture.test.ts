@@ -97,6 +97,15 @@ describe('the arrows of the house', () => {
     expect(described(between(ports, implementations))).toEqual([]);
   });
 
+  it('reads the time of day in clock.ts alone: pauses by a clock that can be set last for ever', () => {
+    const reads = files.filter((file) =>
+      /\bDate\.now\b(?!\(\)')/.test(readFileSync(join(root, file), 'utf8')),
+    );
+    // Whose runs last minutes may ask the machine.
+    const ours = reads.filter((file) => !/^(simulator|src\/conformance)\//.test(file));
+    expect(ours).toEqual(['src/clock.ts']);
+  });
+
   it('has no barrels, no utils.ts and no types.ts', () => {
     const named = files.filter((file) => /(^|\/)(utils?|types|helpers)\.ts$/.test(file));
     const barrels = files.filter(

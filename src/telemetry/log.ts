@@ -43,7 +43,7 @@ const repeatsAreQuietMs = 10_000;
 export function logEvents(
   events: Events,
   log: Log,
-  now: () => number = Date.now,
+  now: () => number = () => performance.now(),
   subjects = true,
 ): void {
   logProcesses(events, log, now, subjects);

@@ -7,6 +7,7 @@ import type { Events } from './events.ts';
 export interface MetricsOptions {
   /** Counts what is open; asked when somebody scrapes, at most once a second. */
   readonly summary: (signal: AbortSignal) => Promise<JournalSummary>;
+  /** Milliseconds since whenever, by a clock that is never set. */
   readonly now?: () => number;
 }
 
@@ -200,7 +201,7 @@ function countService(events: Events, registry: Registry): void {
 }
 
 function measureOpenProcesses(registry: Registry, options: MetricsOptions): void {
-  const now = options.now ?? Date.now;
+  const now = options.now ?? (() => performance.now());
   let countedAt = Number.NEGATIVE_INFINITY;
   new Gauge({
     name: 'certprov_open_processes',

@@ -23,7 +23,7 @@ export class ServiceState {
   readonly #unmatched = new Map<string, { readonly message: string; readonly at: number }>();
   readonly #now: () => number;
 
-  constructor(events: Events, now: () => number = Date.now) {
+  constructor(events: Events, now: () => number = () => performance.now()) {
     this.#now = now;
     events.on('unmatched', ({ reference, message }) => {
       if (!this.#unmatched.has(reference) && this.#unmatched.size >= mostWarnings) return;
