@@ -131,8 +131,8 @@ function guardOf(
   const settings = { ...configured, version: manifest.version };
   const { resolvePath, readSecret } = connectContext(reference, config, context);
   const mark = configurationMark({ settings, resolvePath, readSecret });
-  const book = new StandingBook({ reference, store: journal, mark });
   const { rejectedDevices } = config.limits;
   const { clock, random } = context;
+  const book = new StandingBook({ reference, store: journal, mark, clock });
   return new RefusalGuard({ reference, book, rejectedDevices, clock, random });
 }

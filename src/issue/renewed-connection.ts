@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Events } from '../telemetry/events.ts';
 import { WatchedFiles } from '../watched-files.ts';
 import type { CertificateAuthority, ConnectContext } from './certificate-authority.ts';
+import { Pace } from './pace.ts';
 
 /*
  * An adapter reads certificates, keys, passwords and tokens when it connects. When one of these files has changed, it is connected
@@ -20,34 +21,7 @@ export interface Renewal {
   connect(context: ConnectContext): Promise<CertificateAuthority>;
 }
 
-/**
- * A file may be what the adapter itself writes, at each order say. So after each renewal the files are left alone for twice as
- * long as before; who changes them seldom is read soon.
- */
-class Pace {
-  readonly #clock: Clock;
-  #renewedAt = Number.NEGATIVE_INFINITY;
-  #restMs = shortestRestMs;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  get rests(): boolean {
-    // A clock that was set back must not end the renewals.
-    return Math.abs(this.#clock.now() - this.#renewedAt) < this.#restMs;
-  }
-
-  renewed(): void {
-    const now = this.#clock.now();
-    const isSeldom = Math.abs(now - this.#renewedAt) > 2 * longestRestMs;
-    this.#restMs = isSeldom ? shortestRestMs : Math.min(longestRestMs, 2 * this.#restMs);
-    this.#renewedAt = now;
-  }
-}
-
-const shortestRestMs = 4_000;
-const longestRestMs = 10 * 60_000;
+const restMs = { least: 4_000, most: 10 * 60_000 };
 
 interface Connection {
   readonly adapter: CertificateAuthority;
@@ -64,7 +38,7 @@ export async function connectRenewed(
 ): Promise<CertificateAuthority> {
   let serving = await connection(renewal, context);
   let renewing: Promise<void> | undefined;
-  const pace = new Pace(renewal.clock);
+  const pace = new Pace(renewal.clock, restMs);
   let isClosed = false;
   const retiring = new Set<Promise<void>>();
 
@@ -80,7 +54,7 @@ export async function connectRenewed(
       const old = serving;
       serving = next;
       old.retired = true;
-      pace.renewed();
+      pace.takenUp();
       letGo(old);
       events.emit('reread', { authority: reference });
     } catch (error) {

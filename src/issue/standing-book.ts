@@ -1,5 +1,7 @@
+import type { Clock } from '../clock.ts';
 import type { AuthorityStanding, KeptStanding } from '../journal/authority-standing.ts';
 import { type Journal, JournalError } from '../journal/journal.ts';
+import { Pace } from './pace.ts';
 import { freshStanding } from './standing.ts';
 
 /** A configuration's mark: opaque, kept in the journal, and told from that of another configuration. */
@@ -15,12 +17,15 @@ export interface StandingBookOptions {
   readonly reference: string;
   readonly store: Pick<Journal, 'standing' | 'writeStanding'>;
   readonly mark: ConfigurationMark;
+  readonly clock: Clock;
 }
 
 type Rule = (standing: AuthorityStanding) => AuthorityStanding;
 
 /** How often a change is tried while other instances write, too. */
 const mostAttempts = 10;
+/** An option may name a file that each order changes, such as a script's list of serial numbers: that frees no authority each time. */
+const changeRestMs = { least: 60_000, most: 6 * 60 * 60_000 };
 
 /**
  * An authority's standing as one instance knows it. The journal's counts; it is read when something is to change, and now
@@ -33,11 +38,13 @@ export class StandingBook {
   /** The mark under which this instance last worked. */
   #mine: string | undefined;
   #kept: KeptStanding | undefined;
+  readonly #changes: Pace;
   /** Whether it is the journal's, or only this instance's. */
   #isShared = true;
 
   constructor(options: StandingBookOptions) {
     this.#options = options;
+    this.#changes = new Pace(options.clock, changeRestMs);
   }
 
   /** As it was last seen; undefined before that. */
@@ -89,8 +96,10 @@ export class StandingBook {
       this.#isShared = true;
       return { ...kept, isWritten: true };
     }
-    const isChanged = this.#mine === undefined || !(await mark.matches(this.#mine));
+    const isStart = this.#mine === undefined;
+    const isChanged = isStart || !(this.#changes.rests || (await mark.matches(this.#mine ?? '')));
     if (isChanged) {
+      if (!isStart) this.#changes.takenUp();
       this.#mine = await mark.make();
       this.#isShared = true;
       const version = kept?.version ?? 0;

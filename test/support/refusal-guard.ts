@@ -17,7 +17,7 @@ interface GuardOptions {
 export function refusalGuard(options: GuardOptions): RefusalGuard {
   const { clock, random, reference = 'ca', rejectedDevices = 5 } = options;
   const { store = new MemoryJournal(clock), mark = markOf(() => 'the configuration') } = options;
-  const book = new StandingBook({ reference, store, mark });
+  const book = new StandingBook({ reference, store, mark, clock });
   return new RefusalGuard({ reference, book, rejectedDevices, clock, random });
 }
 
