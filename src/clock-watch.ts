@@ -75,6 +75,8 @@ export class ClockWatch implements Clock, ClockTrust {
   #unreached: string | undefined;
   /** Google's certificate is of another time than the machine's clock. */
   #datesAreOff = false;
+  /** Google answers, and never says what time it is. */
+  #isUndated = false;
   #epoch = 0;
   /** The database's time less the monotonic clock's. */
   #databaseBase: number | undefined;
@@ -165,6 +167,7 @@ export class ClockWatch implements Clock, ClockTrust {
         // A database on this very machine has its clock: it confirms nothing before Google had time to contradict.
         await this.#ask('google', questions.google, signal);
         await this.#ask('journal', questions.journal, signal);
+        if (this.#isUndated && this.#offBy.size === 0) this.#takeAsItIs();
         this.#judge();
       } else if (monotonic >= databaseDueAt) {
         databaseDueAt = monotonic + askDatabaseMs;
@@ -202,11 +205,17 @@ export class ClockWatch implements Clock, ClockTrust {
   #reached(hasSpoken: boolean): void {
     this.#unreached = undefined;
     this.#datesAreOff = false;
-    // One that never says what time it is: then nobody is there to be compared with.
-    if (!hasSpoken && this.#offBy.size === 0) this.#confirmed = true;
+    this.#isUndated = !hasSpoken;
+  }
+
+  /** Nobody is there to be compared with, neither at the start nor after it was set. */
+  #takeAsItIs(): void {
+    this.#confirmed = true;
+    this.#base = this.#last;
   }
 
   #unreachable(error: unknown): void {
+    this.#isUndated = false;
     this.#unreached = error instanceof Error ? error.message : 'an unknown error';
     this.#datesAreOff = isAboutDates(error);
   }

@@ -192,6 +192,22 @@ describe('a clock', () => {
     const undated = new Machine();
     await undated.run(() => Promise.resolve());
     expect(undated.watch.problem).toBeUndefined();
+    // Set later, too: a machine that was suspended for the night would else wait for ever.
+    undated.offMs = 8 * hour;
+    expect(undated.watch.problem).toMatch(/set forward/);
+    await undated.truth.advance(4 * second);
+    expect([undated.watch.problem, undated.watch.now()]).toEqual([
+      undefined,
+      undated.truth.now() + 8 * hour,
+    ]);
+    // With a database there is somebody to be compared with.
+    const compared = new Machine();
+    await compared.run(() => Promise.resolve(), compared.says(0, 1));
+    compared.offMs = hour;
+    await compared.truth.advance(10 * second);
+    expect(compared.watch.problem).toMatch(/ahead of the database’s/);
+    expect(compared.watch.now()).toBe(compared.truth.now());
+    compared.stop();
     const expired = Object.assign(new Error('certificate has expired'), {
       code: 'CERT_HAS_EXPIRED',
     });

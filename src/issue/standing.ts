@@ -33,7 +33,7 @@ const mostUnread = 2;
 const mostSilent = 3;
 
 /** A profile that is changed gets a new name: the oldest go. */
-const mostProfiles = 100;
+const mostProfiles = 1_000;
 
 const unknownProfile: ProfileStanding = { proven: false, rejected: [] };
 

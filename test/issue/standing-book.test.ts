@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { GuardedOrder } from '../../src/issue/refusal-guard.ts';
+import { freshStanding, proven } from '../../src/issue/standing.ts';
 import { markOf, refusalGuard } from '../support/refusal-guard.ts';
 import { ScheduledClock } from '../support/scheduled-clock.ts';
 
@@ -41,6 +42,13 @@ function unreadable(configuration: { text: string }, eachOrder: () => void) {
 }
 
 describe('the standing of an authority', () => {
+  it('knows hundreds of profiles, so that none has to prove itself again and again', () => {
+    const names = Array.from({ length: 500 }, (_, index) => `p${index}#0`);
+    const all = names.reduce(proven, freshStanding('mark'));
+    expect(names.every((name) => all.profiles[name]?.proven === true)).toBe(true);
+    expect(proven(all, 'p0#0')).toBe(all);
+  });
+
   it('is not begun anew by a file among its options that each order changes', async () => {
     const configuration = { text: 'serial 0' };
     const authority = unreadable(configuration, () => {
