@@ -101,6 +101,23 @@ describe('an authority', () => {
     await failed;
   });
 
+  it('tells how long a call took, also when the clock was set meanwhile', async () => {
+    let now = 0;
+    const clock = { now: () => now, sleep: hanging };
+    const { authority, adapter, events } = authorityOf({ clock });
+    const took: number[] = [];
+    events.on('caRequest', ({ seconds }) => took.push(seconds));
+    for (const setBy of [-3_600_000, 8 * 3_600_000]) {
+      adapter.answer = async () => {
+        now += setBy;
+        return issued;
+      };
+      await authority.issue(request, how, never);
+    }
+    for (const seconds of took) expect(Math.abs(seconds - 1)).toBeLessThanOrEqual(1);
+    expect(took).toHaveLength(2);
+  });
+
   it('makes no more calls than it has places, and turns away beyond its line', async () => {
     const { authority, adapter, clock } = authorityOf();
     adapter.answer = hanging;
