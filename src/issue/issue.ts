@@ -64,9 +64,11 @@ export async function order(visit: Visit, house: House, signal: AbortSignal): Pr
   // An instance that ended in between left it so.
   if (record.order?.asking === true) reportUnanswered(party, placed.requestId);
   const intended: ProcessRecord = { ...record, order: { ...placed, asking: true } };
-  const writeDown = () => {
+  const writeDown = async () => {
     visit.guard();
-    return visit.save(intended);
+    await visit.save(intended);
+    // This visit may have stood still while it was written, and have been overtaken.
+    visit.guard();
   };
   const isAgain = (placed.doubted ?? 0) > 0;
   const ordering = { profile: profileOf(record), isAgain, writeDown };

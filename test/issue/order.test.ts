@@ -113,6 +113,21 @@ const proven: ProcessRecord = {
   csr: 'AA==',
 };
 
+describe('an order', () => {
+  it('does not leave when its visit was overtaken while the intention was written', async () => {
+    const { house, visit, written, orders } = bench(false);
+    const overtaken: Visit = {
+      ...visit(proven),
+      guard: () => {
+        if (written.length > 0) throw new LeaseLostError(processId);
+      },
+    };
+    await expect(order(overtaken, house, signal)).rejects.toThrow(LeaseLostError);
+    expect(written).toHaveLength(1);
+    expect(orders).toEqual([]);
+  });
+});
+
 describe('an order whose answer was lost', () => {
   it('is told to operators before it is repeated, where it may bring a second certificate', async () => {
     const { house, visit, written, orphans, orders } = bench(false);
