@@ -112,6 +112,7 @@ export async function sweepRequestDirectories(clock: Clock, signal: AbortSignal)
   for (const name of await namesIn(root)) {
     if (signal.aborted) return;
     const path = join(root, name);
+    // What cannot be removed now is looked at again at the next start, and keeps nobody waiting.
     if (await isDead(path, clock.now())) await removeDead(path, clock.now()).catch(() => undefined);
   }
   for (const name of await namesIn(everybodys)) {
