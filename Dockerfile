@@ -10,6 +10,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 COPY src ./src
+COPY conformance ./conformance
 COPY adapters ./adapters
 COPY config.yaml ./config.yaml
 # The journal and the local CA live on a volume; nothing else is written.

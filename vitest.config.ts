@@ -13,8 +13,8 @@ export default defineConfig({
   // By these names an author of a plug-in imports the project; `npm run build` makes what they get.
   resolve: {
     alias: [
-      { find: /^certprov$/, replacement: resolve('src/plug-in.ts') },
-      { find: /^certprov\/conformance$/, replacement: resolve('src/conformance/kit.ts') },
+      { find: /^certprov$/, replacement: resolve('src/plug-in/plug-in.ts') },
+      { find: /^certprov\/conformance$/, replacement: resolve('conformance/kit.ts') },
     ],
   },
   test: {

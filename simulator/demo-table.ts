@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { certificationRequest } from '../src/possession/certification-request.ts';
-import { algorithmOfKey } from '../src/possession/signature-algorithm.ts';
+import { algorithmOfKey } from '../src/request/signature-algorithm.ts';
 import { encodePem } from '../src/x509/pem.ts';
 import type { ProcessView } from './simulated-process.ts';
 

@@ -14,8 +14,9 @@ import {
 } from './demo-authority.ts';
 import { demoConfig } from './demo-config.ts';
 import { keepEvidence, printTable } from './demo-table.ts';
+import type { Simulator } from './outside-world.ts';
 import type { ProcessView } from './simulated-process.ts';
-import { type Simulator, startSimulator } from './simulator.ts';
+import { startSimulator } from './simulator.ts';
 
 /*
  * `npm run demo`: Google and the devices in this process, the service as a process of its own, exactly as an

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { loopbackHosts, type SimulatorOptions, startSimulator } from './simulator.ts';
+import type { SimulatorOptions } from './outside-world.ts';
+import { loopbackHosts, startSimulator } from './simulator.ts';
 
 const usage = `usage: npm run simulator -- [options]
 

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { DeviceSpecError } from './device-spec.ts';
 import { FaultError } from './faults.ts';
 import { BodyTooLarge, close, listen, readBody, sendJson } from './http.ts';
-import type { Simulator } from './simulator.ts';
+import type { Simulator } from './outside-world.ts';
 
 const bodyLimitBytes = 64 * 1024;
 

@@ -1,5 +1,5 @@
 /*
- * An error says who must act. The table below is the whole list: docs/errors.md is compared with it by a
+ * An error says who must act. The table below is the whole list: docs/run/errors.md is compared with it by a
  * test, metrics and logs use the codes as they stand here.
  */
 

@@ -22,12 +22,12 @@ if (major < 24 || (major === 24 && minor < 12)) {
 const { enableCompileCache } = await import('node:module');
 const { join } = await import('node:path');
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/certprov'));
-const { keepHeapSmall, sizeHeapForWork } = await import('./heap.ts');
+const { keepHeapSmall, sizeHeapForWork } = await import('./command/heap.ts');
 keepHeapSmall();
 const { adapters } = await import('../adapters/index.ts');
-const { runCommand } = await import('./command-line.ts');
-const { adapterLoader } = await import('./issue/adapter-loader.ts');
-const { settleProxyVariables } = await import('./proxy.ts');
+const { runCommand } = await import('./command/command-line.ts');
+const { adapterLoader } = await import('./plug-in/adapter-loader.ts');
+const { settleProxyVariables } = await import('./network/proxy.ts');
 sizeHeapForWork();
 settleProxyVariables(process.env);
 

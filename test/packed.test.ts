@@ -47,7 +47,7 @@ const node = (...args: string[]) => run(process.execPath, args, { cwd: home.path
 
 describe('the package that npm packs', { timeout: 60_000 }, () => {
   it('has the built sources with their types, the documentation, and nothing else', () => {
-    const sources = globSync('{src,adapters}/**/*.ts', { cwd: root });
+    const sources = globSync('{src,conformance,adapters}/**/*.ts', { cwd: root });
     const built = sources.flatMap((file) => [
       join('dist', file.replace(/ts$/, 'js')),
       join('dist', file.replace(/ts$/, 'd.ts')),

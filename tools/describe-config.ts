@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { AdapterDefinition } from '../src/issue/certificate-authority.ts';
+import type { AdapterDefinition } from '../src/plug-in/certificate-authority.ts';
 
 /*
- * Writes the reference part of docs/configuration.md from the schemas that check the configuration, so that
+ * Writes the reference part of docs/run/configuration.md from the schemas that check the configuration, so that
  * the two cannot differ. A test compares them; `npm test -- test/docs -u` writes the file anew.
  */
 

@@ -1,6 +1,6 @@
 import type { ErrorEntry } from '../src/errors.ts';
 
-/** The table of docs/errors.md, from the table that the code acts by. */
+/** The table of docs/run/errors.md, from the table that the code acts by. */
 export function describeErrors(table: Readonly<Record<string, ErrorEntry>>): string {
   const rows = Object.entries(table).map(
     ([code, { disposition, deviceText, meaning }]) =>

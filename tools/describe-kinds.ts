@@ -1,11 +1,8 @@
-import type {
-  AuthorityFeatures,
-  DroppablePart,
-  KeyType,
-} from '../src/issue/certificate-authority.ts';
+import type { AuthorityFeatures, DroppablePart } from '../src/plug-in/certificate-authority.ts';
+import type { KeyType } from '../src/request/requested-certificate.ts';
 
 /*
- * Writes the table of docs/choosing-a-ca.md from what the kinds of CA declare. A test compares the two;
+ * Writes the table of docs/authorities/choosing-a-ca.md from what the kinds of CA declare. A test compares the two;
  * `npm test -- test/docs -u` writes the file anew.
  */
 

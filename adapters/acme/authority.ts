@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import type {
   AuthorityFeatures,
@@ -8,8 +7,9 @@ import type {
   Issuance,
   IssueRequest,
   RevocationReason,
-} from '../../src/issue/certificate-authority.ts';
-import type { Opaque } from '../../src/journal/process-record.ts';
+} from '../../src/plug-in/certificate-authority.ts';
+import type { Opaque } from '../../src/plug-in/opaque.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import type { AdapterHttp } from '../shared/http.ts';
 import type { CommandRunner } from '../shared/run-command.ts';
 import { beforeOrder } from '../shared/status-problem.ts';

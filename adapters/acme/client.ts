@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { z } from 'zod';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
 import { readJson } from '../shared/json-answer.ts';
 import { AcmeProblem, problemDocument } from './problem.ts';

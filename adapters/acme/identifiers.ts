@@ -1,4 +1,5 @@
-import type { CsrNames, ProfileNames } from '../../src/issue/certificate-authority.ts';
+import type { ProfileNames } from '../../src/plug-in/certificate-authority.ts';
+import type { CsrNames } from '../../src/request/requested-certificate.ts';
 import { parseName } from '../../src/x509/distinguished-name.ts';
 
 const commonName = '2.5.4.3';

@@ -1,5 +1,5 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import type { Issuance, IssueRequest } from '../../src/issue/certificate-authority.ts';
+import type { Issuance, IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 

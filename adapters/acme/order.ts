@@ -1,5 +1,5 @@
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { quote } from '../shared/json-answer.ts';
 import type { AcmeClient, Authorization, Challenge, Order } from './client.ts';
 import { isProblem } from './client.ts';

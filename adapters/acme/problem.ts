@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
 import { quote } from '../shared/json-answer.ts';
 import { serverWords } from '../shared/server-words.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { readJson } from '../shared/json-answer.ts';
 import { asProvisioningError, problemOf } from './problem.ts';

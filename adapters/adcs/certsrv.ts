@@ -1,5 +1,5 @@
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { DerError } from '../../src/x509/der.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';

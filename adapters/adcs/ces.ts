@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { DerError } from '../../src/x509/der.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { serverWords } from '../shared/server-words.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { secretReference } from '../../src/issue/secret.ts';
+import { secretReference } from '../../src/plug-in/secret.ts';
 import { isOid } from '../../src/x509/encode-der.ts';
 import { connectionOptions, serverUrl } from '../shared/connection.ts';
 

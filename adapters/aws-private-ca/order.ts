@@ -7,8 +7,9 @@ import type {
   KeyUsage,
   SigningAlgorithm,
 } from '@aws-sdk/client-acm-pca';
-import type { IssueRequest, SubjectAltName } from '../../src/issue/certificate-authority.ts';
-import { readCertificationRequest } from '../../src/possession/certification-request.ts';
+import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
+import { readCertificationRequest } from '../../src/request/read-certification-request.ts';
+import type { SubjectAltName } from '../../src/x509/alt-name-form.ts';
 import { microsoftOid } from '../../src/x509/microsoft-extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { extendedKeyUsageOids } from '../../src/x509/usages.ts';

@@ -1,5 +1,5 @@
 import type { ACMPCAClientConfig } from '@aws-sdk/client-acm-pca';
-import type { Clock } from '../../src/clock.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { jsonBody } from '../shared/json-body.ts';
 import { serverWords } from '../shared/server-words.ts';

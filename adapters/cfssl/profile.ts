@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { RequestedCertificate } from '../../src/issue/certificate-authority.ts';
+import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
 import { extendedKeyUsageOids, formatExtendedKeyUsage } from '../../src/x509/usages.ts';
 
 /** What /info says about a profile (cfssl doc/api/endpoint_info.txt). */

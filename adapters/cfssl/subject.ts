@@ -1,5 +1,5 @@
-import type { DistinguishedName } from '../../src/issue/certificate-authority.ts';
 import { attributeType } from '../../src/x509/attribute-types.ts';
+import type { DistinguishedName } from '../../src/x509/distinguished-name.ts';
 
 /** What cfssl can say of a subject (signer/signer.go, Subject; csr/csr.go, Name). */
 const inNames = new Set(['C', 'ST', 'L', 'O', 'OU']);

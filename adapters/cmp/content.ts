@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RevocationReason } from '../../src/issue/certificate-authority.ts';
+import type { RevocationReason } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import {
   contextTag,

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
+import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { tag } from '../../src/x509/der.ts';
 import { encodeName, parseName } from '../../src/x509/distinguished-name.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { Opaque } from '../../src/journal/process-record.ts';
+import type { Opaque } from '../../src/plug-in/opaque.ts';
 
 /** Where a transaction stands: enough for another instance to go on with it. */
 export interface Ticket {

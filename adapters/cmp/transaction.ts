@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { DerError, tag } from '../../src/x509/der.ts';
 import { encode, encodeText } from '../../src/x509/encode-der.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
-import { certificateFile } from '../../src/issue/pem-file.ts';
-import { secretReference } from '../../src/issue/secret.ts';
-import { untilAborted } from '../../src/until-aborted.ts';
+import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
+import { certificateFile } from '../../src/plug-in/pem-file.ts';
+import { secretReference } from '../../src/plug-in/secret.ts';
+import { untilAborted } from '../../src/time/until-aborted.ts';
 import { type AdapterHttp, retryAfterOf } from '../shared/http.ts';
 import { jsonBody } from '../shared/json-body.ts';
 import { serverWords } from '../shared/server-words.ts';

@@ -1,9 +1,5 @@
-import type {
-  CsrAdditions,
-  KeyType,
-  KeyUsage,
-  PrepareRequest,
-} from '../../src/issue/certificate-authority.ts';
+import type { CsrAdditions, PrepareRequest } from '../../src/plug-in/certificate-authority.ts';
+import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { contextTag, DerError, DerReader, readOid, readSingle, tag } from '../../src/x509/der.ts';
 import {
   type AnyKeyUsage,
@@ -11,6 +7,7 @@ import {
   decodeKeyUsage,
   extensionOid,
 } from '../../src/x509/extensions.ts';
+import type { KeyUsage } from '../../src/x509/usages.ts';
 import { formatExtendedKeyUsage, keyUsageNames } from '../../src/x509/usages.ts';
 
 const oid = {

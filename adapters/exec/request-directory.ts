@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { identityOf, isGroupRunning, isRunning, signalGroup } from '../shared/process-group.ts';
 import type { HeldByCommand } from '../shared/run-command.ts';
 

@@ -1,4 +1,4 @@
-import type { IssueRequest } from '../../src/issue/certificate-authority.ts';
+import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 
 /** What a command is told. Names once given here stay: commands of others read them. */

@@ -3,7 +3,6 @@ import { constants, existsSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import type {
   AuthorityFeatures,
@@ -11,7 +10,8 @@ import type {
   Issuance,
   IssueRequest,
   RevocationReason,
-} from '../../src/issue/certificate-authority.ts';
+} from '../../src/plug-in/certificate-authority.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { DerError } from '../../src/x509/der.ts';
 import { encodeName, NameError } from '../../src/x509/distinguished-name.ts';
 import { encodePem } from '../../src/x509/pem.ts';

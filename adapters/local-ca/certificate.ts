@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { RequestedCertificate } from '../../src/issue/certificate-authority.ts';
+import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
 import { contextTag, tag } from '../../src/x509/der.ts';
 import { encode, encodeBitString, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import {

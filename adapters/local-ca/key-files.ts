@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject, type X509Certificate } from 'node:
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { KeyType } from '../../src/issue/certificate-authority.ts';
+import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { readPrivateKey } from '../../src/x509/private-key.ts';
 import { explained, writeDurably } from './durable-file.ts';
 import type { CaRole, KeyStore } from './key-store.ts';

@@ -2,8 +2,8 @@ import { chmodSync, closeSync, fdatasync, fdatasyncSync, openSync, statSync } fr
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { RevocationReason } from '../../src/issue/certificate-authority.ts';
-import { KeptFiles } from '../../src/kept-files.ts';
+import type { RevocationReason } from '../../src/plug-in/certificate-authority.ts';
+import { KeptFiles } from '../../src/watch/kept-files.ts';
 
 const schema = `
   CREATE TABLE certificate (

@@ -1,4 +1,4 @@
-import type { RevocationReason } from '../../src/issue/certificate-authority.ts';
+import type { RevocationReason } from '../../src/plug-in/certificate-authority.ts';
 import { contextTag, tag } from '../../src/x509/der.ts';
 import { encode, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import { encodeExtensions } from '../../src/x509/extensions.ts';

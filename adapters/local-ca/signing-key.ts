@@ -1,5 +1,5 @@
 import { createPublicKey, KeyObject, sign } from 'node:crypto';
-import type { KeyType } from '../../src/issue/certificate-authority.ts';
+import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { tag } from '../../src/x509/der.ts';
 import { encode, encodeOid } from '../../src/x509/encode-der.ts';
 

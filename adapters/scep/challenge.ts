@@ -1,5 +1,5 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import type { CsrAdditions } from '../../src/issue/certificate-authority.ts';
+import type { CsrAdditions } from '../../src/plug-in/certificate-authority.ts';
 import { tag } from '../../src/x509/der.ts';
 import { encodeText } from '../../src/x509/encode-der.ts';
 import type { AdapterHttp } from '../shared/http.ts';

@@ -1,5 +1,5 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import type { IssueRequest } from '../../src/issue/certificate-authority.ts';
+import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import type { CaCertificates } from './ca-certificates.ts';
 import { issuerAndSubject } from './issuer-and-subject.ts';
 import {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { certificateFile } from '../../src/issue/pem-file.ts';
-import { secretReference } from '../../src/issue/secret.ts';
+import { certificateFile } from '../../src/plug-in/pem-file.ts';
+import { secretReference } from '../../src/plug-in/secret.ts';
 import { connectionOptions } from '../shared/connection.ts';
 
 const httpUrl = z.url({ protocol: /^https?$/ });

@@ -1,6 +1,6 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import type { Issuance } from '../../src/issue/certificate-authority.ts';
-import type { Opaque } from '../../src/journal/process-record.ts';
+import type { Issuance } from '../../src/plug-in/certificate-authority.ts';
+import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { type CertificateFacts, readCertificate } from '../../src/x509/certificate.ts';
 import type { CertRep } from './message.ts';
 import { serverWords } from './server-words.ts';

@@ -1,5 +1,5 @@
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { statusProblem } from '../shared/status-problem.ts';
 import { type Manner, mannerOf } from './algorithms.ts';

@@ -8,8 +8,8 @@ import {
   X509Certificate,
 } from 'node:crypto';
 import { promisify } from 'node:util';
-import type { Clock } from '../../src/clock.ts';
-import type { Opaque } from '../../src/journal/process-record.ts';
+import type { Opaque } from '../../src/plug-in/opaque.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { type CertificateFacts, readCertificate } from '../../src/x509/certificate.ts';
 import { contextTag, tag } from '../../src/x509/der.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
-import { certificateFile } from '../../src/issue/pem-file.ts';
-import { secretReference } from '../../src/issue/secret.ts';
-import { isLoopback, readProxy } from '../../src/proxy.ts';
+import { isLoopback, readProxy } from '../../src/network/proxy.ts';
+import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
+import { certificateFile } from '../../src/plug-in/pem-file.ts';
+import { secretReference } from '../../src/plug-in/secret.ts';
 import { type AdapterHttp, adapterHttp } from './http.ts';
 import type { AdapterTls } from './tls.ts';
 

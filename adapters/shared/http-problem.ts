@@ -1,7 +1,7 @@
 import { errors } from 'undici';
-import { DeadlineError } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { ProxyError } from '../../src/proxy.ts';
+import { ProxyError } from '../../src/network/proxy.ts';
+import { DeadlineError } from '../../src/time/deadline.ts';
 import type { Progress } from './exchange.ts';
 import { codeOf, tlsTrouble } from './tls.ts';
 

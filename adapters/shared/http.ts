@@ -1,8 +1,8 @@
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { Clock } from '../../src/clock.ts';
-import { withDeadline } from '../../src/deadline.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
+import { withDeadline } from '../../src/time/deadline.ts';
 import { exchange, mostBodyBytes, type Progress, type RawAnswer } from './exchange.ts';
 import { problemOf } from './http-problem.ts';
 import type { AdapterTls } from './tls.ts';

@@ -1,4 +1,4 @@
-import type { IssueRequest } from '../../src/issue/certificate-authority.ts';
+import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import { DerError, DerReader, readBitString, tag } from '../../src/x509/der.ts';
 import { isSignedBy } from '../../src/x509/signed-by.ts';
 

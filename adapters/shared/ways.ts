@@ -7,7 +7,7 @@ import {
   proxyRefusal,
   readProxy,
   throughProxy,
-} from '../../src/proxy.ts';
+} from '../../src/network/proxy.ts';
 import { connector } from './connector.ts';
 import type { RawAnswer } from './exchange.ts';
 import { type AdapterTls, secureContext } from './tls.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Clock } from '../../src/clock.ts';
 import type { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import type { HttpAnswer } from '../shared/http.ts';
 import { quote } from '../shared/json-answer.ts';
 import { jsonBody } from '../shared/json-body.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { calculateJwkThumbprint, compactDecrypt, importJWK, type JWK, SignJWT } from 'jose';
 import { z } from 'zod';
-import type { Clock } from '../../src/clock.ts';
 import { ProvisioningError } from '../../src/errors.ts';
+import type { Clock } from '../../src/time/clock.ts';
 
 /** How long a token is good; smallstep's own tools use the same. */
 const tokenLifeMs = 5 * 60_000;

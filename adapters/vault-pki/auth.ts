@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
-import { secretReference } from '../../src/issue/secret.ts';
+import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
+import { secretReference } from '../../src/plug-in/secret.ts';
 
 const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 

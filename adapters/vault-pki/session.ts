@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
-import { untilAborted } from '../../src/until-aborted.ts';
+import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
+import { untilAborted } from '../../src/time/until-aborted.ts';
 import type { HttpAnswer } from '../shared/http.ts';
 import { beforeOrder } from '../shared/status-problem.ts';
 import { type AuthOptions, readCredentials } from './auth.ts';

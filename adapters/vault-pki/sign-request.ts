@@ -1,10 +1,8 @@
-import type {
-  IssueRequest,
-  KeyUsage,
-  RequestedCertificate,
-  SubjectAltName,
-} from '../../src/issue/certificate-authority.ts';
+import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
+import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
+import type { SubjectAltName } from '../../src/x509/alt-name-form.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import type { KeyUsage } from '../../src/x509/usages.ts';
 
 /** How an order is put; see the options of the same names. */
 export interface SignSettings {

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { IssueRequest, RevocationReason } from '../../src/issue/certificate-authority.ts';
-import type { Opaque } from '../../src/journal/process-record.ts';
+import type { IssueRequest, RevocationReason } from '../../src/plug-in/certificate-authority.ts';
+import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 
 /*
- * What goes over the wire, both ways. docs/webhook.schema.json is made from these schemas and a test holds
+ * What goes over the wire, both ways. docs/authorities/webhook.schema.json is made from these schemas and a test holds
  * the two together. Names once given here stay: services of others read them.
  */
 
@@ -176,7 +176,7 @@ export function readAnswer(body: Buffer): WebhookAnswer {
   );
   throw new ProvisioningError(
     'ca-bad-answer',
-    `The answer is not as docs/webhook.schema.json says: ${problems.slice(0, 5).join('; ')}`,
+    `The answer is not as docs/authorities/webhook.schema.json says: ${problems.slice(0, 5).join('; ')}`,
   );
 }
 

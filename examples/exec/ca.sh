@@ -1,5 +1,5 @@
 #!/bin/sh
-# A CA for certprov's kind `exec`, over `openssl ca` or Easy-RSA 3.1. See docs/exec.md.
+# A CA for certprov's kind `exec`, over `openssl ca` or Easy-RSA 3.1. See docs/authorities/exec.md.
 #
 #   ca.sh openssl  DIRECTORY issue|revoke|check|crl     DIRECTORY has openssl.cnf and what that names
 #   ca.sh easy-rsa DIRECTORY issue|revoke|check|crl     DIRECTORY is Easy-RSA's pki

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { backup as copyDatabase, DatabaseSync } from 'node:sqlite';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Journal } from '../journal/journal.ts';
 import { sqliteJournalError } from '../journal/sqlite-error.ts';
 import { type TarEntry, tar } from './tar.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { backup, hasBackup, readMeName } from './backup.ts';
 import { askForBackup } from './socket.ts';
 import { beginsWith, blockBytes } from './tar.ts';

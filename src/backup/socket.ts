@@ -3,7 +3,7 @@ import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { createServer, request, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join, relative, resolve } from 'node:path';
-import type { Events } from '../telemetry/events.ts';
+import type { Events } from '../events/events.ts';
 
 /*
  * The running service has its SQLite journal for itself, so it makes the backup: on a Unix socket beside the journal,

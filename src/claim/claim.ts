@@ -1,17 +1,24 @@
 import { GoogleError, ProvisioningError } from '../errors.ts';
-import type { Subject } from '../issue/certificate-authority.ts';
+import type { ProvisioningProcess } from '../google/process.ts';
+import type { ProcessRecord, RequestFacts } from '../journal/process-record.ts';
 import {
   type CertificateProfile,
   wantedFromProfile,
   wantedFromScepProfile,
-} from '../issue/profile.ts';
-import { nameOfProfile, nameOfScepProfile } from '../issue/profile-name.ts';
-import type { ProcessRecord, RequestFacts } from '../journal/process-record.ts';
-import { algorithmOfKey } from '../possession/signature-algorithm.ts';
-import { heard, isConfirmed, verdictPauseMs } from '../second-look.ts';
-import { end, endedMeanwhile, type House, type Step, type Visit, withRefusal } from '../visit.ts';
-import { findProcess } from './find-process.ts';
-import type { ProvisioningProcess } from './process.ts';
+} from '../profile/profile.ts';
+import { nameOfProfile, nameOfScepProfile } from '../profile/profile-name.ts';
+import type { Subject } from '../request/requested-certificate.ts';
+import { algorithmOfKey } from '../request/signature-algorithm.ts';
+import { findProcess } from '../visit/find-process.ts';
+import { heard, isConfirmed, verdictPauseMs } from '../visit/second-look.ts';
+import {
+  end,
+  endedMeanwhile,
+  type Step,
+  type Visit,
+  type VisitContext,
+  withRefusal,
+} from '../visit/visit.ts';
 import {
   holdUnmatched,
   isUnmatched,
@@ -31,29 +38,37 @@ import {
 /** How long an untouched process is watched before a doubtful claim is believed to be ours. */
 const doubtPauseMs = verdictPauseMs;
 
-export async function claim(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+export async function claim(
+  visit: Visit,
+  context: VisitContext,
+  signal: AbortSignal,
+): Promise<Step> {
   const before = visit.record.claim;
   if (before === undefined) {
-    const still = stillUnmatched(visit.record, house);
+    const still = stillUnmatched(visit.record, context);
     if (still !== undefined) return still;
-    const { process, record } = await findProcess(visit, house, signal);
-    const looked = firstLook(record, process, house);
+    const { process, record } = await findProcess(visit, context, signal);
+    const looked = firstLook(record, process, context);
     if (looked.kind !== 'onward') return looked;
-    return attempt(visit, looked.record, 'first', house, signal);
+    return attempt(visit, looked.record, 'first', context, signal);
   }
-  if (before.doubtedAt !== undefined) return settleDoubt(visit, house, signal);
+  if (before.doubtedAt !== undefined) return settleDoubt(visit, context, signal);
   const refused = visit.record.verdict?.kind === 'claimed-by-other';
-  const now = house.clock.now();
+  const now = context.clock.now();
   if (refused && !isConfirmed(visit.record, 'claimed-by-other', now)) {
     return heard(visit.record, 'claimed-by-other', now);
   }
   // A rival that is alive has asked for the signature meanwhile.
-  const rival = lookForRival(visit.record, await house.api.get(visit.entry, signal));
-  return rival ?? attempt(visit, visit.record, refused ? 'refused' : 'repeated', house, signal);
+  const rival = lookForRival(visit.record, await context.api.get(visit.entry, signal));
+  return rival ?? attempt(visit, visit.record, refused ? 'refused' : 'repeated', context, signal);
 }
 
 /** What Google's record says before the claim: closed without a further call, or worth claiming. */
-function firstLook(record: ProcessRecord, process: ProvisioningProcess, house: House): Step {
+function firstLook(
+  record: ProcessRecord,
+  process: ProvisioningProcess,
+  context: VisitContext,
+): Step {
   const over = endedMeanwhile(record, process);
   if (over !== undefined) return over;
   if (process.signData !== undefined) {
@@ -61,18 +76,19 @@ function firstLook(record: ProcessRecord, process: ProvisioningProcess, house: H
   }
   try {
     const { unmatched: _found, ...rest } = record;
-    return { kind: 'onward', record: { ...rest, request: requestFacts(process, house) } };
+    return { kind: 'onward', record: { ...rest, request: requestFacts(process, context) } };
   } catch (error) {
     if (!(error instanceof ProvisioningError) || error.disposition !== 'refuse') throw error;
     const { subject } = process;
     const known = subject === undefined ? record : { ...record, subject };
     if (isUnmatched(error)) {
-      if (house.unmatched === 'ignore') return end(known, 'yielded', error.message);
-      const held = house.unmatched === 'hold' ? holdUnmatched(known, process, house) : undefined;
+      if (context.unmatched === 'ignore') return end(known, 'yielded', error.message);
+      const held =
+        context.unmatched === 'hold' ? holdUnmatched(known, process, context) : undefined;
       if (held !== undefined) return held;
     }
     // Only the adapter that has claimed a process may refuse it, so the refusal waits for the claim.
-    return { kind: 'onward', record: withRefusal(known, error, house.clock.now()) };
+    return { kind: 'onward', record: withRefusal(known, error, context.clock.now()) };
   }
 }
 
@@ -84,12 +100,12 @@ async function attempt(
   visit: Visit,
   { verdict, ...record }: ProcessRecord,
   history: 'first' | 'refused' | 'repeated',
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<Step> {
   const intention = record.claim ?? {
-    callerInstanceId: house.instance,
-    intendedAt: house.clock.now(),
+    callerInstanceId: context.instance,
+    intendedAt: context.clock.now(),
   };
   const intended: ProcessRecord = { ...record, claim: intention };
   let isWritten = false;
@@ -100,7 +116,7 @@ async function attempt(
   try {
     const { processId, customer: announced } = visit.entry;
     const process = { processId, customer: record.customer ?? announced };
-    await house.api.claim(process, intention.callerInstanceId, writeDown, signal);
+    await context.api.claim(process, intention.callerInstanceId, writeDown, signal);
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
     if (error.code !== 'google-rejected') {
@@ -108,32 +124,37 @@ async function attempt(
       if (verdict !== undefined && !error.unclear) await visit.save({ ...intended, verdict });
       throw error;
     }
-    if (history === 'repeated' || error.unclear) return beginDoubt(visit, intended, house, signal);
-    if (history === 'first') return heard(intended, 'claimed-by-other', house.clock.now());
+    if (history === 'repeated' || error.unclear)
+      return beginDoubt(visit, intended, context, signal);
+    if (history === 'first') return heard(intended, 'claimed-by-other', context.clock.now());
     return end(intended, 'yielded', `Claimed by another adapter: ${error.message}`);
   }
-  return claimed(intended, house);
+  return claimed(intended, context);
 }
 
 async function beginDoubt(
   visit: Visit,
   record: ProcessRecord,
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<Step> {
-  const rival = lookForRival(record, await house.api.get(visit.entry, signal));
+  const rival = lookForRival(record, await context.api.get(visit.entry, signal));
   if (rival !== undefined) return rival;
   const doubted = {
     ...record,
-    claim: { ...claimFacts(record), doubtedAt: house.clock.now() },
+    claim: { ...claimFacts(record), doubtedAt: context.clock.now() },
   };
   return { kind: 'wait', record: doubted, forMs: doubtPauseMs };
 }
 
-async function settleDoubt(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+async function settleDoubt(
+  visit: Visit,
+  context: VisitContext,
+  signal: AbortSignal,
+): Promise<Step> {
   // The doubt was written down with a rest, by the journal's one clock, and this visit comes after it.
-  const rival = lookForRival(visit.record, await house.api.get(visit.entry, signal));
-  return rival ?? claimed(visit.record, house);
+  const rival = lookForRival(visit.record, await context.api.get(visit.entry, signal));
+  return rival ?? claimed(visit.record, context);
 }
 
 function lookForRival(record: ProcessRecord, process: ProvisioningProcess) {
@@ -144,8 +165,8 @@ function lookForRival(record: ProcessRecord, process: ProvisioningProcess) {
     : end(record, 'yielded', 'Another adapter has claimed the process and asked for a signature.');
 }
 
-function claimed(record: ProcessRecord, house: House): Step {
-  const claim = { ...claimFacts(record), claimedAt: house.clock.now() };
+function claimed(record: ProcessRecord, context: VisitContext): Step {
+  const claim = { ...claimFacts(record), claimedAt: context.clock.now() };
   return { kind: 'onward', record: { ...record, claim } };
 }
 
@@ -154,15 +175,15 @@ function claimFacts(record: ProcessRecord) {
   return record.claim;
 }
 
-/** Who asks for what, from whom: everything of Google's record that later stages need. */
-function requestFacts(process: ProvisioningProcess, house: House): RequestFacts {
+/** Who asks for what, from whom: everything of Google's record that later steps need. */
+function requestFacts(process: ProvisioningProcess, context: VisitContext): RequestFacts {
   const { authority, profile, subject, subjectPublicKeyInfo } = process;
   if (subjectPublicKeyInfo === undefined) throw incomplete('subjectPublicKeyInfo');
   if (authority === undefined) throw incomplete('genericCaConnection or scepCaConnection');
   if (profile === undefined) throw incomplete('genericProfile or scepProfile');
   if (subject === undefined) throw incomplete('chromeOsDevice or chromeOsUserSession');
-  const configured = house.authorities.get(authority);
-  if (configured === undefined) throw unknownAuthority(authority, house);
+  const configured = context.authorities.get(authority);
+  if (configured === undefined) throw unknownAuthority(authority, context);
   const { keyType } = algorithmOfKey(subjectPublicKeyInfo);
   if (!configured.features.keyTypes.includes(keyType)) {
     throw new ProvisioningError(
@@ -171,7 +192,7 @@ function requestFacts(process: ProvisioningProcess, house: House): RequestFacts 
     );
   }
   return {
-    ...wantedBy(profile, process, subject, house),
+    ...wantedBy(profile, process, subject, context),
     subjectPublicKeyInfo: Buffer.from(subjectPublicKeyInfo).toString('base64'),
     keyType,
     authority,
@@ -183,24 +204,24 @@ function wantedBy(
   profile: NonNullable<ProvisioningProcess['profile']>,
   { provisioningProfileId = 'SCEP profile' }: ProvisioningProcess,
   subject: Subject,
-  house: House,
+  context: VisitContext,
 ): Pick<RequestFacts, 'wanted' | 'profile'> {
   if (profile.kind === 'scep') {
-    const wanted = wantedFromScepProfile(profile.scep, house.scepDefaults, subject);
+    const wanted = wantedFromScepProfile(profile.scep, context.scepDefaults, subject);
     return { wanted, profile: nameOfScepProfile(provisioningProfileId, wanted) };
   }
   const { reference } = profile;
-  const configured = configuredProfile(reference, house);
+  const configured = configuredProfile(reference, context);
   return {
     wanted: wantedFromProfile(configured, subject),
     profile: nameOfProfile(reference, configured),
   };
 }
 
-function configuredProfile(reference: string, house: House): CertificateProfile {
-  const profile = house.profiles.get(reference);
+function configuredProfile(reference: string, context: VisitContext): CertificateProfile {
+  const profile = context.profiles.get(reference);
   if (profile !== undefined) return profile;
-  throw unknownProfile(reference, house);
+  throw unknownProfile(reference, context);
 }
 
 function incomplete(field: string): ProvisioningError {

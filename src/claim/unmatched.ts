@@ -1,9 +1,9 @@
-import { ageOf } from '../age.ts';
 import { ProvisioningError } from '../errors.ts';
+import type { ProvisioningProcess } from '../google/process.ts';
+import { ageOf } from '../journal/age.ts';
 import type { ProcessRecord, UnmatchedFacts } from '../journal/process-record.ts';
-import type { House, Step } from '../visit.ts';
-import { nearestName } from '../x509/nearest-name.ts';
-import type { ProvisioningProcess } from './process.ts';
+import type { Step, VisitContext } from '../visit/visit.ts';
+import { nearestName } from '../words/nearest-name.ts';
 
 /*
  * A reference in no table is most often a typing error, here or in the Admin console, and a refusal would cost each of its devices a
@@ -24,37 +24,42 @@ export function isUnmatched(error: ProvisioningError): boolean {
 export function holdUnmatched(
   record: ProcessRecord,
   { authority = '', profile }: ProvisioningProcess,
-  house: House,
+  context: VisitContext,
 ): Extract<Step, { kind: 'wait' }> | undefined {
-  const now = house.clock.now();
+  const now = context.clock.now();
   const age = ageOf(record, now);
   const sinceAge = record.unmatched?.sinceAge ?? age;
-  if (age - sinceAge >= house.unmatchedDeadlineMs) return undefined;
+  if (age - sinceAge >= context.unmatchedDeadlineMs) return undefined;
   const named = profile?.kind === 'generic' ? { profile: profile.reference } : {};
-  return wait(record, { authority, ...named, sinceAge, lookedAt: now }, house, lookEveryMs);
+  return wait(record, { authority, ...named, sinceAge, lookedAt: now }, context, lookEveryMs);
 }
 
 /** A look that costs no call, after a start: undefined when there is something to do. */
-export function stillUnmatched(record: ProcessRecord, house: House): Step | undefined {
+export function stillUnmatched(record: ProcessRecord, context: VisitContext): Step | undefined {
   const { unmatched } = record;
-  if (unmatched === undefined || house.unmatched !== 'hold') return undefined;
-  const leftMs = unmatched.lookedAt + freshMs - house.clock.now();
+  if (unmatched === undefined || context.unmatched !== 'hold') return undefined;
+  const leftMs = unmatched.lookedAt + freshMs - context.clock.now();
   const isKnown =
-    house.authorities.has(unmatched.authority) &&
-    (unmatched.profile === undefined || house.profiles.has(unmatched.profile));
+    context.authorities.has(unmatched.authority) &&
+    (unmatched.profile === undefined || context.profiles.has(unmatched.profile));
   return isKnown || leftMs <= 0 || leftMs > lookEveryMs
     ? undefined
-    : wait(record, unmatched, house, leftMs + lookEveryMs - freshMs);
+    : wait(record, unmatched, context, leftMs + lookEveryMs - freshMs);
 }
 
-function wait(record: ProcessRecord, unmatched: UnmatchedFacts, house: House, forMs: number) {
-  const { events, random } = house;
-  const isAuthority = !house.authorities.has(unmatched.authority);
+function wait(
+  record: ProcessRecord,
+  unmatched: UnmatchedFacts,
+  context: VisitContext,
+  forMs: number,
+) {
+  const { events, random } = context;
+  const isAuthority = !context.authorities.has(unmatched.authority);
   const reference = (isAuthority ? unmatched.authority : unmatched.profile) ?? '';
   const { message } = isAuthority
-    ? unknownAuthority(reference, house)
-    : unknownProfile(reference, house);
-  const hours = house.unmatchedDeadlineMs / 3_600_000;
+    ? unknownAuthority(reference, context)
+    : unknownProfile(reference, context);
+  const hours = context.unmatchedDeadlineMs / 3_600_000;
   events.emit('unmatched', {
     reference,
     message: `${message} Its processes are held and refused after ${hours} hours (limits.unmatchedHours).`,
@@ -67,14 +72,14 @@ function wait(record: ProcessRecord, unmatched: UnmatchedFacts, house: House, fo
   };
 }
 
-export function unknownAuthority(reference: string, house: House): ProvisioningError {
+export function unknownAuthority(reference: string, context: VisitContext): ProvisioningError {
   const message = `authorities has no "${reference}", which the CA connection in the Admin console names.`;
-  return unknown('authority-unknown', message, reference, house.authorities.keys());
+  return unknown('authority-unknown', message, reference, context.authorities.keys());
 }
 
-export function unknownProfile(reference: string, house: House): ProvisioningError {
+export function unknownProfile(reference: string, context: VisitContext): ProvisioningError {
   const message = `profiles has no "${reference}", which the profile in the Admin console names.`;
-  return unknown('profile-unknown', message, reference, house.profiles.keys());
+  return unknown('profile-unknown', message, reference, context.profiles.keys());
 }
 
 function unknown(

@@ -1,18 +1,8 @@
 import { z } from 'zod';
-import { sha1Signature } from '../issue/check-powers.ts';
+import { droppableParts } from '../plug-in/certificate-authority.ts';
+import { sha1Signature } from '../x509/signature-hash.ts';
 import { extendedKeyUsageOids, parseExtendedKeyUsage } from '../x509/usages.ts';
 import { usage } from './usage-name.ts';
-
-/** The parts of a request that an authority may be allowed to leave out, as `DroppablePart` lists them. */
-export const droppableParts = [
-  'subject',
-  'dns',
-  'email',
-  'upn',
-  'uri',
-  'keyUsages',
-  'extendedKeyUsages',
-] as const;
 
 const addable = usage(
   (text) => (text === sha1Signature ? text : parseExtendedKeyUsage(text)),

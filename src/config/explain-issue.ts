@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { nearestName } from '../x509/nearest-name.ts';
+import { nearestName } from '../words/nearest-name.ts';
 import type { ConfigDocument, Path } from './document.ts';
 import type { ConfigProblem } from './problem.ts';
 import { descriptionAt, findKey, type Schema, schemasAt } from './schema-path.ts';

@@ -1,4 +1,4 @@
-import { scrub } from '../telemetry/scrub.ts';
+import { scrub } from '../words/scrub.ts';
 
 /** One mistake in the configuration: where, what, and how to mend it. */
 export interface ConfigProblem {

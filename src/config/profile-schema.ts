@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { checkTemplate } from '../issue/profile.ts';
-import { sidKeys } from '../issue/sid-file.ts';
+import { checkTemplate } from '../profile/profile.ts';
+import { sidKeys } from '../profile/sid-file.ts';
 import {
   extendedKeyUsageOids,
   keyUsageNames,
@@ -106,7 +106,7 @@ export const profile = z.strictObject({
   sid: sid
     .optional()
     .describe(
-      'Puts the SID of the Active Directory account into the certificate (strong mapping, KB5014754). See docs/windows-ca.md.',
+      'Puts the SID of the Active Directory account into the certificate (strong mapping, KB5014754). See docs/authorities/windows-ca.md.',
     ),
 });
 

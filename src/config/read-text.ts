@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { plainText } from '../plain-text.ts';
+import { plainText } from '../words/plain-text.ts';
 import { ConfigError } from './problem.ts';
 
 /** A configuration is a few pages; more is some other file. In bytes. */

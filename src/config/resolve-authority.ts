@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { AuthorityConfig, ResolveContext } from '../config.ts';
-import { AdapterLoadError } from '../issue/adapter-loader.ts';
-import type { AdapterDefinition } from '../issue/certificate-authority.ts';
+import { AdapterLoadError } from '../plug-in/adapter-loader.ts';
+import type { AdapterDefinition } from '../plug-in/certificate-authority.ts';
 import { authority } from './authority-schema.ts';
+import type { AuthorityConfig, ResolveContext } from './config.ts';
 import type { Path } from './document.ts';
 import { resolveOptions } from './resolve-options.ts';
 import { readRootFile } from './root-file.ts';

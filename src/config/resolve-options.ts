@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { ResolveContext } from '../config.ts';
-import type { AdapterDefinition } from '../issue/certificate-authority.ts';
-import { readCertificateFile } from '../issue/pem-file.ts';
-import { isSecretReference, readSecret } from '../issue/secret.ts';
+import type { AdapterDefinition } from '../plug-in/certificate-authority.ts';
+import { readCertificateFile } from '../plug-in/pem-file.ts';
+import { isSecretReference, readSecret } from '../plug-in/secret.ts';
+import type { ResolveContext } from './config.ts';
 import type { Path } from './document.ts';
 import { explainIssues } from './explain-issue.ts';
 import { type Schema, schemasAt } from './schema-path.ts';

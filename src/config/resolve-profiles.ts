@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import type { AuthorityConfig, ResolveContext } from '../config.ts';
 import { ProvisioningError } from '../errors.ts';
-import type { CertificateProfile } from '../issue/profile.ts';
-import { SidFile, sidKeys } from '../issue/sid-file.ts';
+import type { CertificateProfile } from '../profile/profile.ts';
+import { SidFile, sidKeys } from '../profile/sid-file.ts';
+import type { AuthorityConfig, ResolveContext } from './config.ts';
 import { profile } from './profile-schema.ts';
 import type { ConfigFile } from './schema.ts';
 import { asRecord, validFields } from './valid-fields.ts';

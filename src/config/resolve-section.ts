@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import type { GoogleConfig, JournalConfig, PubsubConfig, ResolveContext } from '../config.ts';
-import { readSecret } from '../issue/secret.ts';
 import { JournalError } from '../journal/journal.ts';
 import { checkTlsFiles } from '../journal/postgres-tls.ts';
 import { readPostgresUrl, trustProblem } from '../journal/postgres-url.ts';
+import { readSecret } from '../plug-in/secret.ts';
+import type { GoogleConfig, JournalConfig, PubsubConfig, ResolveContext } from './config.ts';
 import type { Path } from './document.ts';
 import { google, journal, pubsub } from './schema.ts';
 import { asRecord, validFields } from './valid-fields.ts';

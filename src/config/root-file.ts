@@ -1,4 +1,4 @@
-import { readCertificateFile } from '../issue/pem-file.ts';
+import { readCertificateFile } from '../plug-in/pem-file.ts';
 import { readCertificate } from '../x509/certificate.ts';
 
 /**

@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { secretReference } from '../issue/secret.ts';
+import { secretReference } from '../plug-in/secret.ts';
 import { authority } from './authority-schema.ts';
 import { profile, scepProfiles } from './profile-schema.ts';
 
 /*
  * What may stand in config.yaml: the one source for validation, for the JSON Schema and for
- * docs/configuration.md. A message may end in `Fix: …`; what stands there is shown as the fix.
+ * docs/run/configuration.md. A message may end in `Fix: …`; what stands there is shown as the fix.
  */
 
 export const google = z.strictObject({

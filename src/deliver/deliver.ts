@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import type { ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
+import type { ProvisioningProcess } from '../google/process.ts';
 import type { IssuedFacts } from '../journal/process-record.ts';
-import { heard, isConfirmed } from '../second-look.ts';
-import { end, endedMeanwhile, type House, type Step, type Visit } from '../visit.ts';
+import { heard, isConfirmed } from '../visit/second-look.ts';
+import { end, endedMeanwhile, type Step, type Visit, type VisitContext } from '../visit/visit.ts';
 import { encodePem } from '../x509/pem.ts';
 
 /*
@@ -12,22 +12,26 @@ import { encodePem } from '../x509/pem.ts';
  * unknown, so a 400 is believed only after Google's record was looked at. When the process has gone, an
  * earlier attempt whose answer was lost may have brought the certificate to its device all the same.
  */
-export async function deliver(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+export async function deliver(
+  visit: Visit,
+  context: VisitContext,
+  signal: AbortSignal,
+): Promise<Step> {
   const { record } = visit;
   const { issued } = record;
   if (issued === undefined) throw new Error('The record has no certificate.');
   const certificate = Buffer.from(issued.certificate, 'base64');
   try {
-    await house.api.uploadCertificate(visit.entry, encodePem('CERTIFICATE', certificate), signal);
+    await context.api.uploadCertificate(visit.entry, encodePem('CERTIFICATE', certificate), signal);
     return end(record, 'delivered', 'Uploaded.');
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
     // 409 ABORTED is a matter of time, and may be how a second upload is refused.
     if (error.code === 'google-rejected' || error.status === 409) {
-      return lookAgain(visit, issued, error, house, signal);
+      return lookAgain(visit, issued, error, context, signal);
     }
-    if (error.code === 'google-not-found') return notFound(visit, issued, error, house);
-    if (house.clock.now() >= new X509Certificate(certificate).validToDate.getTime()) {
+    if (error.code === 'google-not-found') return notFound(visit, issued, error, context);
+    if (context.clock.now() >= new X509Certificate(certificate).validToDate.getTime()) {
       throw new ProvisioningError('certificate-expired-undelivered', error.message);
     }
     throw error;
@@ -38,15 +42,15 @@ async function lookAgain(
   visit: Visit,
   issued: IssuedFacts,
   error: GoogleError,
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<Step> {
   let process: ProvisioningProcess;
   try {
-    process = await house.api.get(visit.entry, signal);
+    process = await context.api.get(visit.entry, signal);
   } catch (gone) {
     if (!(gone instanceof GoogleError) || gone.code !== 'google-not-found') throw gone;
-    return notFound(visit, issued, gone, house);
+    return notFound(visit, issued, gone, context);
   }
   if (process.issuedCertificate !== undefined && holds(process.issuedCertificate, issued)) {
     return end(visit.record, 'delivered', 'Uploaded by an earlier attempt.');
@@ -54,7 +58,7 @@ async function lookAgain(
   const over = endedMeanwhile(visit.record, process);
   if (over !== undefined) return over;
   if (error.code !== 'google-rejected') throw error;
-  const now = house.clock.now();
+  const now = context.clock.now();
   if (!isConfirmed(visit.record, 'upload-refused', now)) {
     return heard(visit.record, 'upload-refused', now);
   }
@@ -62,14 +66,19 @@ async function lookAgain(
 }
 
 /** Only a certificate that came in this very visit has surely not been uploaded before. */
-function notFound(visit: Visit, issued: IssuedFacts, error: GoogleError, house: House): Step {
+function notFound(
+  visit: Visit,
+  issued: IssuedFacts,
+  error: GoogleError,
+  context: VisitContext,
+): Step {
   const cameBefore = visit.entry.record.issued;
   const wasOffered = cameBefore !== undefined && cameBefore.faultCode === undefined;
   const mayBeInUse = wasOffered || error.unclear;
   const record = mayBeInUse
     ? { ...visit.record, issued: { ...issued, mayBeInUse: true as const } }
     : visit.record;
-  return heard(record, 'gone', house.clock.now());
+  return heard(record, 'gone', context.clock.now());
 }
 
 function holds(pem: string, issued: IssuedFacts): boolean {

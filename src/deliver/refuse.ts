@@ -1,27 +1,31 @@
 import { GoogleError, isErrorCode } from '../errors.ts';
-import { heard, isConfirmed } from '../second-look.ts';
-import { end, type House, type Step, type Visit } from '../visit.ts';
+import { heard, isConfirmed } from '../visit/second-look.ts';
+import { end, type Step, type Visit, type VisitContext } from '../visit/visit.ts';
 
 /*
  * Tell the device why there is no certificate. The device deletes its key and tries again a day later, so
  * this is the last resort. The decision is written down first: it does not change when the call is repeated.
  */
-export async function refuse(visit: Visit, house: House, signal: AbortSignal): Promise<Step> {
+export async function refuse(
+  visit: Visit,
+  context: VisitContext,
+  signal: AbortSignal,
+): Promise<Step> {
   const { record } = visit;
   const { refusal } = record;
   if (refusal === undefined) throw new Error('The record has no refusal.');
   await visit.save(record);
   const code = isErrorCode(refusal.code) ? refusal.code : undefined;
   try {
-    await house.api.setFailure(visit.entry, refusal.deviceText, signal);
+    await context.api.setFailure(visit.entry, refusal.deviceText, signal);
   } catch (error) {
     if (!(error instanceof GoogleError) || !mayBeAnEcho(error)) throw error;
-    const process = await house.api.get(visit.entry, signal);
+    const process = await context.api.get(visit.entry, signal);
     if (process.issuedCertificate !== undefined) {
       return end(record, 'gone', 'The process already has a certificate.', code);
     }
     if (process.failureMessage === undefined) {
-      const now = house.clock.now();
+      const now = context.clock.now();
       if (isGivenUp(error)) throw error;
       if (!isConfirmed(record, 'failure-refused', now))
         return heard(record, 'failure-refused', now);

@@ -1,12 +1,12 @@
-import { narrowProcess, type ProvisioningProcess } from '../claim/process.ts';
-import type { Testimony } from '../clock-watch.ts';
 import { GoogleError } from '../errors.ts';
+import type { SignatureAlgorithm } from '../request/signature-algorithm.ts';
+import type { Testimony } from '../watch/clock-watch.ts';
 import { type Call, GoogleConnection, type GoogleConnectionOptions } from './google-connection.ts';
 import { isOperationName, narrowOperation, processIdOf } from './operation.ts';
+import { narrowProcess, type ProvisioningProcess } from './process.ts';
 import {
   type ProcessReference,
   type ProvisioningApi,
-  type SignatureAlgorithm,
   type SignDataOperation,
   signDataServerSeconds,
 } from './provisioning-api.ts';

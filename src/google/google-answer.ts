@@ -1,5 +1,6 @@
 import { GoogleError, type GoogleErrorCode } from '../errors.ts';
-import type { GoogleMethod } from '../telemetry/events.ts';
+import type { GoogleMethod } from '../events/events.ts';
+import { oneLine } from '../words/one-line.ts';
 import type { Answer, ExchangeError } from './exchange.ts';
 import {
   describeStranger,
@@ -8,7 +9,6 @@ import {
   parsed,
   wordsOfGoogle,
 } from './google-words.ts';
-import { oneLine } from './one-line.ts';
 
 /** Nobody is made to wait longer than this by a Retry-After. */
 const longestRetryAfterMs = 60 * 60_000;

@@ -1,13 +1,13 @@
 import { buildConnector, type Dispatcher, Pool } from 'undici';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { Clock, Random } from '../clock.ts';
-import type { Testimony } from '../clock-watch.ts';
 import { GoogleError } from '../errors.ts';
-import { isLoopback, proxyFor, throughProxy } from '../proxy.ts';
-import { type Backoff, backoffMs } from '../retry.ts';
-import type { Events, GoogleMethod } from '../telemetry/events.ts';
-import { type CallBudget, CallBudgetFullError } from './call-budget.ts';
-import type { TokenSource } from './credentials.ts';
+import type { Events, GoogleMethod } from '../events/events.ts';
+import type { TokenSource } from '../google-auth/credentials.ts';
+import { isLoopback, proxyFor, throughProxy } from '../network/proxy.ts';
+import { type CallBudget, CallBudgetFullError } from '../time/call-budget.ts';
+import type { Clock, Random } from '../time/clock.ts';
+import { type Backoff, backoffMs } from '../time/retry.ts';
+import type { Testimony } from '../watch/clock-watch.ts';
 import { type Answer, ExchangeError, exchange } from './exchange.ts';
 import {
   asUnclear,

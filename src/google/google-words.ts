@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
+import { oneLine } from '../words/one-line.ts';
 import type { Answer } from './exchange.ts';
-import { oneLine } from './one-line.ts';
 
 /*
  * Who said it? Between us and Google stand proxies, captive portals and load balancers, and each of them answers

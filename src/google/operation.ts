@@ -1,5 +1,5 @@
-import { decodeBase64 } from '../claim/process.ts';
 import { GoogleError } from '../errors.ts';
+import { decodeBase64 } from './process.ts';
 import type { SignDataOperation } from './provisioning-api.ts';
 
 /** Segments hold nothing that could lead out of the path; the operation's own id may hold a little more. */

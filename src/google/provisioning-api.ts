@@ -1,9 +1,5 @@
-import type { ProvisioningProcess } from '../claim/process.ts';
-
-/** Google's names for what a device can sign with (`GoogleChromeManagementVersionsV1SignatureAlgorithm`). */
-export type SignatureAlgorithm =
-  | 'SIGNATURE_ALGORITHM_RSA_PKCS1_V1_5_SHA256'
-  | 'SIGNATURE_ALGORITHM_ECDSA_SHA256';
+import type { SignatureAlgorithm } from '../request/signature-algorithm.ts';
+import type { ProvisioningProcess } from './process.ts';
 
 /**
  * After how many seconds Google is told to give up a signData call (system parameter X-Server-Timeout,

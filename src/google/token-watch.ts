@@ -1,7 +1,7 @@
-import type { Clock } from '../clock.ts';
 import { GoogleError } from '../errors.ts';
-import type { Events } from '../telemetry/events.ts';
-import type { TokenSource } from './credentials.ts';
+import type { Events } from '../events/events.ts';
+import type { TokenSource } from '../google-auth/credentials.ts';
+import type { Clock } from '../time/clock.ts';
 
 export interface TokenWatchOptions {
   readonly tokens: TokenSource;

@@ -1,3 +1,4 @@
+import type { Outcome, Room } from '../request/room.ts';
 import type { AuthorityStanding, KeptStanding } from './authority-standing.ts';
 import type { ProcessRecord } from './process-record.ts';
 
@@ -8,12 +9,6 @@ export interface Notification {
   /** The certificate provisioning process's id. */
   readonly processId: string;
 }
-
-/** How a process ended for us. `contract.md` promises these names in metrics and logs. */
-export type Outcome = 'delivered' | 'refused' | 'yielded' | 'gone';
-
-/** The room of the house a process is waiting in. */
-export type Room = 'claim' | 'possession' | 'issue' | 'deliver';
 
 export interface Entry extends Notification {
   /** Under which other customers the same id was announced before it was claimed; absent where there are none. */

@@ -1,4 +1,5 @@
-import type { Clock } from '../clock.ts';
+import type { Outcome, Room } from '../request/room.ts';
+import type { Clock } from '../time/clock.ts';
 import type { AuthorityStanding, KeptStanding } from './authority-standing.ts';
 import type {
   Closing,
@@ -7,12 +8,10 @@ import type {
   JournalSummary,
   LeasedEntry,
   Notification,
-  Outcome,
-  Room,
 } from './journal.ts';
 import { JournalError, LeaseLostError, mostOtherCustomersLength } from './journal.ts';
-import { type Line, line, lineAfter, Turnstile } from './lines.ts';
 import type { ProcessRecord } from './process-record.ts';
+import { type Line, line, lineAfter, Turnstile } from './waiting-lines.ts';
 
 interface Row extends Mutable<Notification> {
   otherCustomers: readonly string[];

@@ -1,4 +1,4 @@
-import type { Memory } from '../issue/certificate-authority.ts';
+import type { Memory } from '../plug-in/certificate-authority.ts';
 import type { Journal } from './journal.ts';
 
 /** No authority's reference has a line break: these entries are never mistaken for an authority's standing. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
-import type { Clock } from '../clock.ts';
+import type { Room } from '../request/room.ts';
+import type { Clock } from '../time/clock.ts';
 import type { AuthorityStanding, KeptStanding } from './authority-standing.ts';
 import type {
   Closing,
@@ -9,9 +10,7 @@ import type {
   JournalSummary,
   LeasedEntry,
   Notification,
-  Room,
 } from './journal.ts';
-import { Turnstile } from './lines.ts';
 import type { PostgresClients } from './postgres-client.ts';
 import { postgresJournalError } from './postgres-error.ts';
 import { clientsFor, PostgresPool, type PostgresPoolOptions } from './postgres-pool.ts';
@@ -20,6 +19,7 @@ import * as statements from './postgres-statements.ts';
 import { describePlace, readPostgresUrl } from './postgres-url.ts';
 import { PostgresWake } from './postgres-wake.ts';
 import { type Open, type Write, writeTogether } from './postgres-writes.ts';
+import { Turnstile } from './waiting-lines.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export interface PostgresJournalOptions extends PostgresPoolOptions {

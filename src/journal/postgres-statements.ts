@@ -1,4 +1,4 @@
-import { type Line, line, longestPromptRestMs } from './lines.ts';
+import { type Line, line, longestPromptRestMs } from './waiting-lines.ts';
 
 /*
  * What PostgresJournal says to the server. Every decision about due times and leases is made with

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
-import { type Backoff, backoffMs } from '../retry.ts';
+import { type Backoff, backoffMs } from '../time/retry.ts';
 import type { PostgresClients } from './postgres-client.ts';
 import type { PostgresPool } from './postgres-pool.ts';
 

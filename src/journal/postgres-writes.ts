@@ -1,4 +1,5 @@
-import { LeaseLostError, type Outcome, type Room } from './journal.ts';
+import type { Outcome, Room } from '../request/room.ts';
+import { LeaseLostError } from './journal.ts';
 import { announceAgain } from './postgres-announce.ts';
 import { codeOf, postgresJournalError } from './postgres-error.ts';
 import type { PostgresPool } from './postgres-pool.ts';

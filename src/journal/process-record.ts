@@ -1,18 +1,10 @@
-import type { SignatureAlgorithm } from '../google/provisioning-api.ts';
-import type { KeyType, RequestedCertificate, Subject } from '../issue/certificate-authority.ts';
-
-/** JSON that one adapter wrote and only it reads again. It may hold secrets: it is never logged. */
-export type Opaque =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Opaque[]
-  | { readonly [key: string]: Opaque };
+import type { Opaque } from '../plug-in/opaque.ts';
+import type { KeyType, RequestedCertificate, Subject } from '../request/requested-certificate.ts';
+import type { SignatureAlgorithm } from '../request/signature-algorithm.ts';
 
 /**
  * What is known about one process, in the order it comes to be known. It grows: a part is written when its
- * step begins (the intention) and completed when the step is done. `lifecycle.ts` reads the stage from it;
+ * step begins (the intention) and completed when the step is done. `lifecycle.ts` reads the state from it;
  * nothing else about a process is remembered anywhere. Bytes are base64, times milliseconds since the epoch.
  */
 export interface ProcessRecord {

@@ -2,8 +2,9 @@ import { closeSync, fdatasync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { backup, type DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
-import type { Clock } from '../clock.ts';
-import { KeptFiles } from '../kept-files.ts';
+import type { Room } from '../request/room.ts';
+import type { Clock } from '../time/clock.ts';
+import { KeptFiles } from '../watch/kept-files.ts';
 import type { AuthorityStanding, KeptStanding } from './authority-standing.ts';
 import type {
   Closing,
@@ -12,15 +13,14 @@ import type {
   JournalSummary,
   LeasedEntry,
   Notification,
-  Room,
 } from './journal.ts';
 import { JournalError, LeaseLostError } from './journal.ts';
-import { type Line, line, lineAfter, Turnstile } from './lines.ts';
 import { announceAgain } from './sqlite-announce.ts';
 import { sqliteJournalError } from './sqlite-error.ts';
 import { openSqliteFile } from './sqlite-file.ts';
 import { leasedEntry, number, text } from './sqlite-row.ts';
 import { prepareAll, type Statements } from './sqlite-statements.ts';
+import { type Line, line, lineAfter, Turnstile } from './waiting-lines.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export interface SqliteJournalOptions {

@@ -1,11 +1,11 @@
 import type { ClientConfig } from '@google-cloud/pubsub';
 import { PassThroughClient } from 'google-auth-library';
-import { createAuthClient, type GoogleCredentials } from '../auth-client.ts';
-import type { Clock, Random } from '../clock.ts';
-import { proxyFor, proxyProblem } from '../proxy.ts';
-import { type Backoff, backoffMs } from '../retry.ts';
-import type { Events } from '../telemetry/events.ts';
-import { untilAborted } from '../until-aborted.ts';
+import type { Events } from '../events/events.ts';
+import { createAuthClient, type GoogleCredentials } from '../google-auth/auth-client.ts';
+import { proxyFor, proxyProblem } from '../network/proxy.ts';
+import type { Clock, Random } from '../time/clock.ts';
+import { type Backoff, backoffMs } from '../time/retry.ts';
+import { untilAborted } from '../time/until-aborted.ts';
 import type { Delivery, Inbox } from './inbox.ts';
 import { problemOf } from './pubsub-problem.ts';
 import { Pull } from './pull.ts';

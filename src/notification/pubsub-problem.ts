@@ -1,4 +1,4 @@
-import { oneLine } from '../google/one-line.ts';
+import { oneLine } from '../words/one-line.ts';
 
 /** What an operator has to do when a subscription cannot be read; `name` is its full name. */
 export function problemOf(error: unknown, name: string, endpoint: string | undefined): string {

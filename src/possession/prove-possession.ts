@@ -1,15 +1,23 @@
-import { ageOf } from '../age.ts';
-import type { ProvisioningProcess } from '../claim/process.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
+import type { ProvisioningProcess } from '../google/process.ts';
 import { type SignDataOperation, signDataServerSeconds } from '../google/provisioning-api.ts';
-import type { CsrAdditions, CsrNames } from '../issue/certificate-authority.ts';
-import { authorityOf, prepareRequest, profileOf } from '../issue/issue-request.ts';
+import { ageOf } from '../journal/age.ts';
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
-import { backoffMs, pollBackoff, troubleBackoff } from '../retry.ts';
-import { heard, isConfirmed } from '../second-look.ts';
-import { end, endedMeanwhile, type House, type Step, type Visit, whoOf } from '../visit.ts';
+import type { CsrAdditions } from '../plug-in/certificate-authority.ts';
+import type { CsrNames } from '../request/requested-certificate.ts';
+import { keyAlgorithms, verifySignature } from '../request/signature-algorithm.ts';
+import { backoffMs, pollBackoff, troubleBackoff } from '../time/retry.ts';
+import { authorityFor, prepareRequest, profileOf } from '../visit/issue-request.ts';
+import { heard, isConfirmed } from '../visit/second-look.ts';
+import {
+  end,
+  endedMeanwhile,
+  type Step,
+  type Visit,
+  type VisitContext,
+  whoOf,
+} from '../visit/visit.ts';
 import { certificationRequest, certificationRequestInfo } from './certification-request.ts';
-import { keyAlgorithms, verifySignature } from './signature-algorithm.ts';
 
 /*
  * The device proves that it holds its key by signing a CSR's to-be-signed bytes. It may be asked once
@@ -30,16 +38,16 @@ const leastPauseMs = 3_000;
 /** Asks the device to sign, once. */
 export async function askForSignature(
   visit: Visit,
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<Step> {
   const { record } = visit;
-  if (record.signing !== undefined) return askAgain(visit, record.signing, house, signal);
-  const authority = authorityOf(record, house);
+  if (record.signing !== undefined) return askAgain(visit, record.signing, context, signal);
+  const authority = authorityFor(record, context);
   const request = prepareRequest(record, visit.entry, 1);
   const additions = await authority.prepare(request, profileOf(record), signal);
   const names = authority.csrNames(request.wanted);
-  return ask(visit, withIntention(record, names, additions, house), house, signal);
+  return ask(visit, withIntention(record, names, additions, context), context, signal);
 }
 
 /** Fixes the exact bytes to be signed. Key usages that the authority chose are those it is held to later. */
@@ -47,7 +55,7 @@ function withIntention(
   record: ProcessRecord,
   names: CsrNames,
   additions: CsrAdditions,
-  house: House,
+  context: VisitContext,
 ): ProcessRecord {
   const request = requestOf(record);
   const keyUsages = additions.keyUsages ?? request.wanted.keyUsages;
@@ -61,7 +69,7 @@ function withIntention(
   const signing: SigningFacts = {
     toBeSigned: Buffer.from(toBeSigned).toString('base64'),
     algorithm: keyAlgorithms[request.keyType].google,
-    intendedAt: house.clock.now(),
+    intendedAt: context.clock.now(),
     polls: 0,
     ...(additions.state === undefined ? {} : { prepared: additions.state }),
     ...(additions.expiresAt === undefined ? {} : { preparedUntil: additions.expiresAt }),
@@ -73,12 +81,12 @@ function withIntention(
 async function askAgain(
   visit: Visit,
   signing: SigningFacts,
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<Step> {
   const { record } = visit;
   // The look has to begin after the pause: its answer may come long after Google took it from its record.
-  const found = whatGoogleHas(record, signing, await house.api.get(visit.entry, signal), house);
+  const found = whatGoogleHas(record, signing, await context.api.get(visit.entry, signal), context);
   if (found !== undefined) return found;
   // A visit that crashed, or a zombie of it, may have sent the call just before its lease ran out.
   const { pauseOwedMs = carriedOutWithinMs, ...again } = signing;
@@ -89,34 +97,34 @@ async function askAgain(
     return { kind: 'wait', record: waiting, forMs: pauseOwedMs, ...still };
   }
   // Left without a pause, a crash from here on is a crash in an unclear call once more.
-  return ask(visit, { ...record, signing: again }, house, signal);
+  return ask(visit, { ...record, signing: again }, context, signal);
 }
 
 async function ask(
   visit: Visit,
   record: ProcessRecord,
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<Step> {
   const signing = signingOf(record);
-  let leftAt = house.clock.now();
+  let leftAt = context.clock.now();
   // The journal refuses this write to a visit that was overtaken, whatever its own clocks say.
   const writeDown = async () => {
     await visit.save(record);
     visit.guard();
-    leftAt = house.clock.now();
+    leftAt = context.clock.now();
   };
   try {
     const data = bytesToBeSigned(signing);
-    const { api } = house;
+    const { api } = context;
     const operation = await api.signData(visit.entry, data, signing.algorithm, writeDown, signal);
-    const called = { ...calledNow(record, house), operation: operation.name };
-    const forMs = backoffMs(pollBackoff, 0, house.random);
+    const called = { ...calledNow(record, context), operation: operation.name };
+    const forMs = backoffMs(pollBackoff, 0, context.random);
     return { kind: 'wait', record: { ...record, signing: called }, forMs };
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
     if (error.unclear) {
-      await visit.save(unclear(record, error, leftAt, house));
+      await visit.save(unclear(record, error, leftAt, context));
       throw error;
     }
     if (error.code !== 'google-rejected') {
@@ -124,10 +132,10 @@ async function ask(
       await visit.save({ ...record, signing: { ...signing, pauseOwedMs: 0 } });
       throw error;
     }
-    const process = await house.api.get(visit.entry, signal);
-    const found = whatGoogleHas(record, signing, process, house);
+    const process = await context.api.get(visit.entry, signal);
+    const found = whatGoogleHas(record, signing, process, context);
     if (found !== undefined) return found;
-    const now = house.clock.now();
+    const now = context.clock.now();
     if (isConfirmed(record, 'signing-refused', now)) {
       throw new ProvisioningError('signing-refused', error.message, { cause: error });
     }
@@ -141,11 +149,11 @@ function unclear(
   { verdict: _uncertain, ...record }: ProcessRecord,
   error: GoogleError,
   leftAt: number,
-  house: House,
+  context: VisitContext,
 ): ProcessRecord {
   const before = signingOf(record).unclearCalls ?? 0;
-  const paceMs = Math.max(leastPauseMs, backoffMs(troubleBackoff, before, house.random));
-  const leftMs = leftAt + carriedOutWithinMs - house.clock.now();
+  const paceMs = Math.max(leastPauseMs, backoffMs(troubleBackoff, before, context.random));
+  const leftMs = leftAt + carriedOutWithinMs - context.clock.now();
   const pauseOwedMs = error.status === 503 ? paceMs : Math.max(paceMs, leftMs);
   return { ...record, signing: { ...signingOf(record), pauseOwedMs, unclearCalls: before + 1 } };
 }
@@ -155,7 +163,7 @@ function whatGoogleHas(
   record: ProcessRecord,
   signing: SigningFacts,
   process: ProvisioningProcess,
-  house: House,
+  context: VisitContext,
 ): Step | undefined {
   const over = endedMeanwhile(record, process);
   if (over !== undefined) return over;
@@ -163,45 +171,45 @@ function whatGoogleHas(
   if (!bytesToBeSigned(signing).equals(process.signData)) {
     return end(record, 'yielded', 'Another adapter has asked the device to sign other data.');
   }
-  const called = { ...record, signing: calledNow(record, house) };
+  const called = { ...record, signing: calledNow(record, context) };
   if (process.signature !== undefined) return proven(called, process.signature);
-  const forMs = backoffMs(pollBackoff, 0, house.random);
+  const forMs = backoffMs(pollBackoff, 0, context.random);
   return { kind: 'wait', record: called, forMs };
 }
 
-function calledNow(record: ProcessRecord, house: House): SigningFacts {
+function calledNow(record: ProcessRecord, context: VisitContext): SigningFacts {
   const { pauseOwedMs: _settled, unclearCalls: _over, ...clear } = signingOf(record);
-  const now = house.clock.now();
+  const now = context.clock.now();
   return { ...clear, calledAt: now, calledAge: ageOf(record, now) };
 }
 
 /** Looks whether the device has signed, and verifies what it signed. */
 export async function collectSignature(
   visit: Visit,
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<Step> {
   const { record } = visit;
   const signing = signingOf(record);
-  const operation = await lookUp(visit, signing, house, signal);
+  const operation = await lookUp(visit, signing, context, signal);
   if (operation.kind === 'end') return operation;
   switch (operation.kind) {
     case 'done':
       return proven(record, operation.signature);
     case 'failed':
-      return signingFailed(visit, operation.message, house, signal);
+      return signingFailed(visit, operation.message, context, signal);
     case 'running': {
-      const deadline = (signing.calledAge ?? 0) + house.signingDeadlineMs;
-      const leftMs = deadline - ageOf(record, house.clock.now());
+      const deadline = (signing.calledAge ?? 0) + context.signingDeadlineMs;
+      const leftMs = deadline - ageOf(record, context.clock.now());
       if (leftMs <= 0) {
         throw new ProvisioningError(
           'signing-timeout',
-          `The device did not sign within ${house.signingDeadlineMs / 3_600_000} hours.`,
+          `The device did not sign within ${context.signingDeadlineMs / 3_600_000} hours.`,
         );
       }
-      const told = tellUnsigned(visit, signing, house);
+      const told = tellUnsigned(visit, signing, context);
       const looked = { ...record, signing: { ...told, polls: signing.polls + 1 } };
-      const pauseMs = backoffMs(pollBackoff, signing.polls + 1, house.random);
+      const pauseMs = backoffMs(pollBackoff, signing.polls + 1, context.random);
       return { kind: 'wait', record: looked, forMs: Math.min(pauseMs, leftMs) };
     }
     default:
@@ -212,12 +220,16 @@ export async function collectSignature(
 const hourMs = 3_600_000;
 
 /** A device that has not signed is told about once an hour. */
-function tellUnsigned({ entry, record }: Visit, signing: SigningFacts, house: House): SigningFacts {
+function tellUnsigned(
+  { entry, record }: Visit,
+  signing: SigningFacts,
+  context: VisitContext,
+): SigningFacts {
   const sinceAt = signing.calledAt ?? signing.intendedAt;
-  const hours = Math.floor((house.clock.now() - sinceAt) / hourMs);
+  const hours = Math.floor((context.clock.now() - sinceAt) / hourMs);
   if (hours <= (signing.hoursTold ?? 0)) return signing;
   const { authority } = record.request ?? {};
-  house.events.emit('unsigned', {
+  context.events.emit('unsigned', {
     processId: entry.processId,
     ...whoOf(record),
     hours,
@@ -232,17 +244,17 @@ type LookUp = Exclude<Step, { kind: 'onward' | 'wait' }> | SignDataOperation;
 async function lookUp(
   visit: Visit,
   signing: SigningFacts,
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<LookUp> {
   if (signing.operation !== undefined) {
     try {
-      return await house.api.operation(signing.operation, signal);
+      return await context.api.operation(signing.operation, signal);
     } catch (error) {
       if (!(error instanceof GoogleError) || !saysNothing(error)) throw error;
     }
   }
-  const process = await house.api.get(visit.entry, signal);
+  const process = await context.api.get(visit.entry, signal);
   const over = endedMeanwhile(visit.record, process);
   if (over !== undefined) return over;
   const name = signing.operation ?? '';
@@ -259,13 +271,13 @@ function saysNothing({ code }: GoogleError): boolean {
 async function signingFailed(
   visit: Visit,
   message: string,
-  house: House,
+  context: VisitContext,
   signal: AbortSignal,
 ): Promise<Step> {
-  const process = await house.api.get(visit.entry, signal);
+  const process = await context.api.get(visit.entry, signal);
   const over = endedMeanwhile(visit.record, process);
   if (over !== undefined) return { ...over, code: 'signing-refused' };
-  const now = house.clock.now();
+  const now = context.clock.now();
   if (!isConfirmed(visit.record, 'signing-failed', now)) {
     return heard(visit.record, 'signing-failed', now);
   }

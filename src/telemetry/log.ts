@@ -1,10 +1,10 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { errorTable } from '../errors.ts';
-import type { Subject } from '../issue/certificate-authority.ts';
-import type { EventMap, Events } from './events.ts';
+import type { EventMap, Events } from '../events/events.ts';
+import type { Subject } from '../request/requested-certificate.ts';
+import { scrub, scrubbed } from '../words/scrub.ts';
 import { logOutput } from './log-output.ts';
 import { Outage } from './outage.ts';
-import { scrub, scrubbed } from './scrub.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 export type Log = Logger;

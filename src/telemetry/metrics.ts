@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { systemClock } from '../clock.ts';
-import { withDeadline } from '../deadline.ts';
+import type { Events } from '../events/events.ts';
 import type { JournalSummary } from '../journal/journal.ts';
-import type { Events } from './events.ts';
+import { systemClock } from '../time/clock.ts';
+import { withDeadline } from '../time/deadline.ts';
 
 export interface MetricsOptions {
   /** Counts what is open; asked when somebody scrapes, at most once a second. */

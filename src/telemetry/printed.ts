@@ -1,7 +1,7 @@
 import { formatWithOptions } from 'node:util';
+import { workingFor } from '../events/stray-errors.ts';
+import { scrubbed } from '../words/scrub.ts';
 import type { Log } from './log.ts';
-import { scrubbed } from './scrub.ts';
-import { workingFor } from './stray-errors.ts';
 
 /*
  * What a plug-in or a library prints by `console` would stand between the log's lines, neither JSON nor without secrets. While

@@ -1,7 +1,7 @@
-import type { Authority } from '../issue/authority.ts';
-import type { Events } from './events.ts';
+import type { Authority } from '../authority/authority.ts';
+import type { Events } from '../events/events.ts';
+import { scrub } from '../words/scrub.ts';
 import type { PartState, Readiness } from './health.ts';
-import { scrub } from './scrub.ts';
 
 /** Calls in a row that Google did not answer, or not for anybody, after which it counts as out of reach. */
 const googleFailuresToDown = 5;

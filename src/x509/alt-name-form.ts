@@ -1,4 +1,7 @@
-import type { SubjectAltName } from '../issue/certificate-authority.ts';
+export interface SubjectAltName {
+  readonly type: 'dns' | 'email' | 'upn' | 'uri';
+  readonly value: string;
+}
 
 /** Characters at most; RFC 1035 and RFC 5321 for the first two, a bound of our own for the others. */
 const most = { dns: 253, email: 254, upn: 256, uri: 2048 } as const;

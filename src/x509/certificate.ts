@@ -1,4 +1,3 @@
-import type { DistinguishedName } from '../issue/certificate-authority.ts';
 import {
   contextTag,
   DerError,
@@ -12,6 +11,7 @@ import {
   readTime,
   tag,
 } from './der.ts';
+import type { DistinguishedName } from './distinguished-name.ts';
 import { decodeName } from './distinguished-name.ts';
 import {
   type AnyKeyUsage,

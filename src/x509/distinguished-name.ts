@@ -1,4 +1,4 @@
-import type { DistinguishedName, NameAttribute } from '../issue/certificate-authority.ts';
+import { nearestName } from '../words/nearest-name.ts';
 import {
   type AttributeType,
   attributeKeywords,
@@ -8,7 +8,15 @@ import {
 import { DerReader, readOid, readSingle, tag } from './der.ts';
 import { readText } from './der-text.ts';
 import { encode, encodeOid, encodeSetOf, encodeText, isOid } from './encode-der.ts';
-import { nearestName } from './nearest-name.ts';
+
+/** An attribute of a name: an object identifier in dots, and its text. */
+export interface NameAttribute {
+  readonly type: string;
+  readonly value: string;
+}
+
+/** A distinguished name: RDNs in the order of their encoding (RFC 5280 4.1.2.4), each a set of attributes. */
+export type DistinguishedName = readonly (readonly NameAttribute[])[];
 
 /** A name that cannot be read or that the standards do not allow. */
 export class NameError extends Error {

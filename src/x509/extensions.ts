@@ -1,4 +1,4 @@
-import type { KeyUsage, SubjectAltName } from '../issue/certificate-authority.ts';
+import type { SubjectAltName } from './alt-name-form.ts';
 import {
   contextTag,
   type DerElement,
@@ -11,6 +11,7 @@ import {
 } from './der.ts';
 import { readText } from './der-text.ts';
 import { encode, encodeOid, encodeText } from './encode-der.ts';
+import type { KeyUsage } from './usages.ts';
 
 /** An extension. `value` is the content of extnValue: the DER of the extension's own structure. */
 export interface Extension {

@@ -3,6 +3,9 @@ import { contextTag, DerReader, readOid, readSingle, tag } from './der.ts';
 /** Signature algorithms over hashes for which somebody can make two inputs that collide (RFC 6194, RFC 6151). */
 type BrokenHash = 'MD2' | 'MD4' | 'MD5' | 'SHA-1';
 
+/** Stands for a signature over SHA-1 among what an authority may add. */
+export const sha1Signature = 'sha1Signature';
+
 const brokenHash: ReadonlyMap<string, BrokenHash> = new Map([
   ['1.2.840.113549.1.1.2', 'MD2'],
   ['1.2.840.113549.1.1.3', 'MD4'],

@@ -1,6 +1,5 @@
-import type { KeyUsage } from '../issue/certificate-authority.ts';
+import { nearestName } from '../words/nearest-name.ts';
 import { isOid } from './encode-der.ts';
-import { nearestName } from './nearest-name.ts';
 
 /** The key usages that a profile may ask for (RFC 5280 4.2.1.3); those of a CA are not among them. */
 export const keyUsageNames = [
@@ -9,7 +8,10 @@ export const keyUsageNames = [
   'keyEncipherment',
   'dataEncipherment',
   'keyAgreement',
-] as const satisfies readonly KeyUsage[];
+] as const;
+
+/** Names of RFC 5280 4.2.1.3. */
+export type KeyUsage = (typeof keyUsageNames)[number];
 
 /** Extended key usages by name (RFC 5280 4.2.1.12, RFC 4556, RFC 6402 2.10, and Microsoft's). */
 export const extendedKeyUsageOids = {

@@ -1,5 +1,5 @@
-import acme from '../../adapters/acme.ts';
-import type { NotSupported } from '../../src/conformance/harness.ts';
+import acme from '../../adapters/acme/acme.ts';
+import type { NotSupported } from '../../conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
 import type { HttpHarness } from './http-harness.ts';

@@ -1,14 +1,14 @@
 import { readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import acme from '../../adapters/acme/acme.ts';
 import { certifiableNames, dnsNamesOf } from '../../adapters/acme/identifiers.ts';
 import { dnsSolver } from '../../adapters/acme/solver.ts';
-import acme from '../../adapters/acme.ts';
 import { CommandRunner } from '../../adapters/shared/run-command.ts';
+import { collected, newOrder } from '../../conformance/order.ts';
 import { freePort } from '../../simulator/peers/free-port.ts';
-import { systemClock } from '../../src/clock.ts';
-import { collected, newOrder } from '../../src/conformance/order.ts';
-import type { CertificateAuthority, Collected } from '../../src/issue/certificate-authority.ts';
+import type { CertificateAuthority, Collected } from '../../src/plug-in/certificate-authority.ts';
+import { systemClock } from '../../src/time/clock.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { acmeHarness } from './acme-harness.ts';
 import { connectContext } from './connect-context.ts';

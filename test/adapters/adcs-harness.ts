@@ -1,5 +1,5 @@
-import adcs from '../../adapters/adcs.ts';
-import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
+import adcs from '../../adapters/adcs/adcs.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
 import { AdcsDouble, account, denied, templateName } from './doubles/adcs.ts';
 import type { HttpHarness } from './http-harness.ts';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import adcs from '../../adapters/adcs.ts';
-import { checked, collected, newOrder } from '../../src/conformance/order.ts';
-import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
-import { readCertificationRequest } from '../../src/possession/certification-request.ts';
+import adcs from '../../adapters/adcs/adcs.ts';
+import { checked, collected, newOrder } from '../../conformance/order.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
+import { readCertificationRequest } from '../../src/request/read-certification-request.ts';
 import { decodeTemplateId } from '../../src/x509/microsoft-extensions.ts';
 import { type AdcsHarness, adcsHarness } from './adcs-harness.ts';
 import { describeAdapter } from './contract.ts';

@@ -1,5 +1,5 @@
-import awsPrivateCa from '../../adapters/aws-private-ca.ts';
-import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
+import awsPrivateCa from '../../adapters/aws-private-ca/aws-private-ca.ts';
+import type { CertificateAuthority, Issuance } from '../../src/plug-in/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
 import { AwsPrivateCaDouble, caArn, problem } from './doubles/aws-private-ca.ts';
 import type { HttpHarness } from './http-harness.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import awsPrivateCa from '../../adapters/aws-private-ca.ts';
-import { checked, collected, newOrder } from '../../src/conformance/order.ts';
-import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
+import awsPrivateCa from '../../adapters/aws-private-ca/aws-private-ca.ts';
+import { checked, collected, newOrder } from '../../conformance/order.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { type AwsHarness, awsPrivateCaHarness } from './aws-private-ca-harness.ts';
 import { describeAdapter } from './contract.ts';
 import { caArn, problem } from './doubles/aws-private-ca.ts';

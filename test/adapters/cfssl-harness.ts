@@ -1,5 +1,5 @@
-import cfssl from '../../adapters/cfssl.ts';
-import type { NotSupported } from '../../src/conformance/harness.ts';
+import cfssl from '../../adapters/cfssl/cfssl.ts';
+import type { NotSupported } from '../../conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { authKey, startCfsslDouble } from './doubles/cfssl-double.ts';
 import type { HttpHarness } from './http-harness.ts';

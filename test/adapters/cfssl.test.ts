@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import cfssl from '../../adapters/cfssl.ts';
-import { newOrder } from '../../src/conformance/order.ts';
+import cfssl from '../../adapters/cfssl/cfssl.ts';
+import { newOrder } from '../../conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { cfsslHarness } from './cfssl-harness.ts';
 import { connectContext } from './connect-context.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import cmp from '../../adapters/cmp.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
+import cmp from '../../adapters/cmp/cmp.ts';
+import type { AdapterHarness } from '../../conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
 import { type CmpServer, type CmpWord, startCmpServer } from './doubles/cmp-server.ts';

@@ -15,7 +15,7 @@ import {
   protectedPart,
 } from '../../adapters/cmp/message.ts';
 import { readErrorMessage } from '../../adapters/cmp/status.ts';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
 import { DerError, tag } from '../../src/x509/der.ts';
 import { encode } from '../../src/x509/encode-der.ts';
 import { DoubleCa } from './doubles/est-cmp-ca.ts';

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import cmp from '../../adapters/cmp.ts';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
+import cmp from '../../adapters/cmp/cmp.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
-import type { CertificateAuthority, Collected } from '../../src/issue/certificate-authority.ts';
+import type { CertificateAuthority, Collected } from '../../src/plug-in/certificate-authority.ts';
 import { type CmpHarness, cmpHarness, withSecret, withSignature } from './cmp-harness.ts';
 import { describeAdapter } from './contract.ts';
 import type { CmpWord } from './doubles/cmp-server.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
-import { type Clock, systemClock } from '../../src/clock.ts';
-import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
-import { readSecret } from '../../src/issue/secret.ts';
+import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
+import { readSecret } from '../../src/plug-in/secret.ts';
+import { type Clock, systemClock } from '../../src/time/clock.ts';
 
 /** What main.ts gives an adapter, for a configuration file in `directory`. */
 export function connectContext(

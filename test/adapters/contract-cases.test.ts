@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { contractCases } from '../../src/conformance/cases.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
-import { runCase } from '../../src/conformance/run-case.ts';
-import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
+import { contractCases } from '../../conformance/cases.ts';
+import type { AdapterHarness } from '../../conformance/harness.ts';
+import { runCase } from '../../conformance/run-case.ts';
+import type { CertificateAuthority, Issuance } from '../../src/plug-in/certificate-authority.ts';
 import { execHarness } from './exec-harness.ts';
 import { localCaHarness } from './local-ca-harness.ts';
 

@@ -1,4 +1,4 @@
-import ejbca from '../../adapters/ejbca.ts';
+import ejbca from '../../adapters/ejbca/ejbca.ts';
 import { connectContext } from './connect-context.ts';
 import { EjbcaServer } from './doubles/ejbca-server.ts';
 import type { HttpHarness } from './http-harness.ts';

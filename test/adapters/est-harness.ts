@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import est from '../../adapters/est.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
+import est from '../../adapters/est/est.ts';
+import type { AdapterHarness } from '../../conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
 import { type EstServer, type EstWord, startEstServer } from './doubles/est-server.ts';

@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import est from '../../adapters/est.ts';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
+import est from '../../adapters/est/est.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
 import type {
   CertificateAuthority,
   PrepareRequest,
-} from '../../src/issue/certificate-authority.ts';
+} from '../../src/plug-in/certificate-authority.ts';
 import { contextTag, tag } from '../../src/x509/der.ts';
 import { encode, encodeOid, encodeText } from '../../src/x509/encode-der.ts';
 import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';

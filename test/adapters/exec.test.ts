@@ -5,16 +5,16 @@ import { chmod, mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 
 import { basename, join } from 'node:path';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import exec from '../../adapters/exec.ts';
+import exec from '../../adapters/exec/exec.ts';
 import { identityOf } from '../../adapters/shared/process-group.ts';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
+import { checkCertificate } from '../../src/deliver/check-certificate.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
 import type {
   CertificateAuthority,
   IssueRequest,
-  RequestedCertificate,
-} from '../../src/issue/certificate-authority.ts';
-import { checkCertificate } from '../../src/issue/check-certificate.ts';
+} from '../../src/plug-in/certificate-authority.ts';
+import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';

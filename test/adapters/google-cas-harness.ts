@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import googleCas from '../../adapters/google-cas.ts';
-import type { NotSupported } from '../../src/conformance/harness.ts';
-import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
+import googleCas from '../../adapters/google-cas/google-cas.ts';
+import type { NotSupported } from '../../conformance/harness.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { connectContext } from './connect-context.ts';
 import { GoogleCasDouble, status, token } from './doubles/google-cas.ts';
 import type { HttpHarness } from './http-harness.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import googleCas from '../../adapters/google-cas.ts';
-import { newOrder } from '../../src/conformance/order.ts';
-import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
+import googleCas from '../../adapters/google-cas/google-cas.ts';
+import { newOrder } from '../../conformance/order.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { describeAdapter } from './contract.ts';
 import type { Answer } from './doubles/cloud-server.ts';
 import { json } from './doubles/cloud-server.ts';

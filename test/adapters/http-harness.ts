@@ -1,4 +1,4 @@
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
+import type { AdapterHarness } from '../../conformance/harness.ts';
 
 export interface OddAnswer {
   readonly status: number;

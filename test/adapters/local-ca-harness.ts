@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import localCa from '../../adapters/local-ca.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
+import localCa from '../../adapters/local-ca/local-ca.ts';
+import type { AdapterHarness, NotSupported } from '../../conformance/harness.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
 import { memoryDirectory } from './temporary-directory.ts';

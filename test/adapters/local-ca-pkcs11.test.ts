@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import localCa from '../../adapters/local-ca/local-ca.ts';
 import { type Calls, Library, loadLibrary } from '../../adapters/local-ca/pkcs11/library.ts';
 import { OpenToken } from '../../adapters/local-ca/pkcs11/open-token.ts';
 import { tokenProblem } from '../../adapters/local-ca/pkcs11/problem.ts';
 import { Token } from '../../adapters/local-ca/pkcs11/token.ts';
-import localCa from '../../adapters/local-ca.ts';
 import { connectContext } from './connect-context.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 

@@ -15,15 +15,15 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import localCa from '../../adapters/local-ca.ts';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
+import localCa from '../../adapters/local-ca/local-ca.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
+import { memoryIn } from '../../src/journal/memory.ts';
+import { MemoryJournal } from '../../src/journal/memory-journal.ts';
 import type {
   CertificateAuthority,
   IssueRequest,
-  RequestedCertificate,
-} from '../../src/issue/certificate-authority.ts';
-import { memoryIn } from '../../src/journal/memory.ts';
-import { MemoryJournal } from '../../src/journal/memory-journal.ts';
+} from '../../src/plug-in/certificate-authority.ts';
+import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { decodeSid, microsoftOid } from '../../src/x509/microsoft-extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';

@@ -1,10 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
-import type {
-  IssueRequest,
-  KeyType,
-  RequestedCertificate,
-} from '../../src/issue/certificate-authority.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
+import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
+import type { KeyType, RequestedCertificate } from '../../src/request/requested-certificate.ts';
 
 /** An order with a key and a requestId of its own, as the lifecycle would place it. */
 export function sampleOrder(

@@ -1,4 +1,4 @@
-import scep from '../../adapters/scep.ts';
+import scep from '../../adapters/scep/scep.ts';
 import { connectContext } from './connect-context.ts';
 import { ScepDouble } from './doubles/scep-server.ts';
 import type { HttpHarness } from './http-harness.ts';

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import scep from '../../adapters/scep.ts';
-import { newOrder } from '../../src/conformance/order.ts';
-import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
+import scep from '../../adapters/scep/scep.ts';
+import { newOrder } from '../../conformance/order.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
 import { scepPki } from './doubles/scep-pki.ts';

@@ -7,15 +7,15 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { chooseCertificates } from '../../adapters/scep/ca-certificates.ts';
-import scep from '../../adapters/scep.ts';
-import { newOrder } from '../../src/conformance/order.ts';
+import scep from '../../adapters/scep/scep.ts';
+import { newOrder } from '../../conformance/order.ts';
+import { checkCertificate } from '../../src/deliver/check-certificate.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
 import type {
   CertificateAuthority,
   Collected,
   Issuance,
-} from '../../src/issue/certificate-authority.ts';
-import { checkCertificate } from '../../src/issue/check-certificate.ts';
+} from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { extendedKeyUsageExtension, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';

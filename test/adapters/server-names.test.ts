@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { adapters } from '../../adapters/index.ts';
 import { adapterHttp } from '../../adapters/shared/http.ts';
-import { systemClock } from '../../src/clock.ts';
-import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
+import { systemClock } from '../../src/time/clock.ts';
 import { connectContext } from './connect-context.ts';
 import { caArn } from './doubles/aws-private-ca.ts';
 import {

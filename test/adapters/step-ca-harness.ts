@@ -1,5 +1,5 @@
-import stepCa from '../../adapters/step-ca.ts';
-import type { NotSupported } from '../../src/conformance/harness.ts';
+import stepCa from '../../adapters/step-ca/step-ca.ts';
+import type { NotSupported } from '../../conformance/harness.ts';
 import { connectContext } from './connect-context.ts';
 import { keyPassword, provisioner, startStepCaDouble } from './doubles/step-ca-double.ts';
 import type { HttpHarness } from './http-harness.ts';

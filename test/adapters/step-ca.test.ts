@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import stepCa from '../../adapters/step-ca.ts';
-import { newOrder } from '../../src/conformance/order.ts';
+import stepCa from '../../adapters/step-ca/step-ca.ts';
+import { newOrder } from '../../conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';

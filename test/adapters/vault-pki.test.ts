@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import vaultPki from '../../adapters/vault-pki.ts';
-import type { CertificateAuthority, Issuance } from '../../src/issue/certificate-authority.ts';
+import vaultPki from '../../adapters/vault-pki/vault-pki.ts';
+import type { CertificateAuthority, Issuance } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';

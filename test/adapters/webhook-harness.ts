@@ -1,4 +1,4 @@
-import webhook from '../../adapters/webhook.ts';
+import webhook from '../../adapters/webhook/webhook.ts';
 import { connectContext } from './connect-context.ts';
 import { WebhookService } from './doubles/webhook-service.ts';
 import type { HttpHarness } from './http-harness.ts';

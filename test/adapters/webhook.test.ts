@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { signatureOf } from '../../adapters/webhook/signature.ts';
-import webhook from '../../adapters/webhook.ts';
-import type { CertificateAuthority } from '../../src/issue/certificate-authority.ts';
+import webhook from '../../adapters/webhook/webhook.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';

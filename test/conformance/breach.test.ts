@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { breachOf } from '../../src/conformance/breach.ts';
-import { LateError } from '../../src/conformance/within.ts';
+import { breachOf } from '../../conformance/breach.ts';
+import { LateError } from '../../conformance/within.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { PlugInError } from '../../src/issue/checked-plug-in.ts';
+import { PlugInError } from '../../src/plug-in/checked-plug-in.ts';
 
 const lesson = { expected: 'what the case expects.', mend: 'what the case teaches.' };
 const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
@@ -12,7 +12,7 @@ it.each<[string, unknown, string]>([
   [
     'of a wrong form',
     new PlugInError('ca-bad-answer', 'issue() returned 1.'),
-    'docs/adapters.md says',
+    'docs/develop/adapters.md says',
   ],
   ['a slip', new TypeError('x is not a function'), 'correct the code (breach.test.ts:'],
   [

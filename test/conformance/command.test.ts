@@ -5,9 +5,9 @@ import { adapters } from '../../adapters/index.ts';
 import {
   type ConformanceArguments,
   conformance as runConformance,
-} from '../../src/conformance/command.ts';
-import { readNames } from '../../src/conformance/names.ts';
-import { adapterLoader } from '../../src/issue/adapter-loader.ts';
+} from '../../conformance/command.ts';
+import { readNames } from '../../conformance/names.ts';
+import { adapterLoader } from '../../src/plug-in/adapter-loader.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { runMain } from '../support/service-process.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { adapterHarness } from '../../conformance/adapter-harness.ts';
+import { contractCases } from '../../conformance/cases.ts';
+import { runCase } from '../../conformance/run-case.ts';
 import myCaHarness from '../../examples/my-ca/harness.ts';
-import { adapterHarness } from '../../src/conformance/adapter-harness.ts';
-import { contractCases } from '../../src/conformance/cases.ts';
-import { runCase } from '../../src/conformance/run-case.ts';
 import wrongCa, { type Mistake } from './wrong-ca.ts';
 
 /** The cases that fail, with what came and what mends it. */

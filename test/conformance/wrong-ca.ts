@@ -1,8 +1,8 @@
 import { type CertificateAuthority, defineAdapter, type Opaque, z } from 'certprov';
+import { DeviceKey } from '../../conformance/device-key.ts';
 import myCa from '../../examples/my-ca/my-ca.ts';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { ConnectContext } from '../../src/issue/certificate-authority.ts';
+import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
 
 /*
  * The plug-in of the example with mistakes planted in it, those of its option `mistakes`. Each is one that an

@@ -3,11 +3,11 @@ import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { isErrorCode } from '../../src/errors.ts';
-import { Events } from '../../src/telemetry/events.ts';
+import { Events } from '../../src/events/events.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const operations = readFileSync(join(root, 'docs/operations.md'), 'utf8');
+const operations = readFileSync(join(root, 'docs/run/operations.md'), 'utf8');
 
 interface Alert {
   readonly alert: string;
@@ -97,7 +97,7 @@ describe.each(alerts)('the alert $alert', ({ alert, expr, labels, annotations })
     }
   });
 
-  it('says how bad it is and what it means, and is explained in docs/operations.md', () => {
+  it('says how bad it is and what it means, and is explained in docs/run/operations.md', () => {
     expect(labels.severity).toMatch(/^(critical|warning)$/);
     expect(annotations.summary).toMatch(/\.$|\?$|rights\.$/);
     expect(operations).toContain(`| \`${alert}\` |`);
@@ -115,12 +115,12 @@ function possible(label: string, value: string): boolean {
   return label === 'code' ? isErrorCode(value) : (values[label]?.includes(value) ?? false);
 }
 
-it('has an alert for each name in docs/operations.md, once', () => {
+it('has an alert for each name in docs/run/operations.md, once', () => {
   const named = [...operations.matchAll(/^\| `(Certprov\w+)` \|/gm)].map(([, name]) => name);
   expect(named).toEqual(alerts.map(({ alert }) => alert));
 });
 
-it('docs/operations.md names only metrics that there are', () => {
+it('docs/run/operations.md names only metrics that there are', () => {
   const bases = new Set(
     [...metrics.keys()].map((name) => name.replace(/_(bucket|sum|count)$/, '')),
   );

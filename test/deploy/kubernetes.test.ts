@@ -6,8 +6,8 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments, parse as parseYaml } from 'yaml';
 import { adapters } from '../../adapters/index.ts';
-import { loadConfig } from '../../src/config.ts';
-import { adapterLoader } from '../../src/issue/adapter-loader.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { adapterLoader } from '../../src/plug-in/adapter-loader.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { makeCa } from '../x509/test-certificates.ts';
 

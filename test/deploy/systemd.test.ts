@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, it } from 'vitest';
 import { adapters } from '../../adapters/index.ts';
-import { loadConfig } from '../../src/config.ts';
-import { adapterLoader } from '../../src/issue/adapter-loader.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { adapterLoader } from '../../src/plug-in/adapter-loader.ts';
 
 const directory = resolve(import.meta.dirname, '../../deploy/systemd');
 

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adapters } from '../../adapters/index.ts';
 import { defaultConcurrency } from '../../src/config/resolve-authority.ts';
-import type { AuthorityFeatures } from '../../src/issue/certificate-authority.ts';
+import type { AuthorityFeatures } from '../../src/plug-in/certificate-authority.ts';
 import { replaceGenerated } from '../../tools/describe-config.ts';
 import { describeKinds, type KindFacts } from '../../tools/describe-kinds.ts';
 import { connectContext } from '../adapters/connect-context.ts';
@@ -36,11 +36,11 @@ async function factsOf(kind: keyof typeof adapters): Promise<KindFacts> {
   };
 }
 
-describe('docs/choosing-a-ca.md', () => {
+describe('docs/authorities/choosing-a-ca.md', () => {
   it('is what the kinds declare (npm test -- test/docs -u writes it anew)', async () => {
     const facts: KindFacts[] = [];
     for (const [kind] of all) facts.push(await factsOf(kind));
-    const file = join(root, 'docs/choosing-a-ca.md');
+    const file = join(root, 'docs/authorities/choosing-a-ca.md');
     const written = readFileSync(file, 'utf8');
     await expect(replaceGenerated(written, describeKinds(facts))).toMatchFileSnapshot(file);
   });
@@ -51,7 +51,7 @@ describe('docs/choosing-a-ca.md', () => {
 
   it.each(all)('claims for %s only what a test runs against a real server', (kind, { proofs }) => {
     for (const proof of proofs) {
-      expect(read(proof.test), proof.test).toContain(`adapters/${kind}.ts'`);
+      expect(read(proof.test), proof.test).toContain(`adapters/${kind}/${kind}.ts'`);
       const products = /step-ca|pebble|cfssl|openssl|micromdm|SoftHSM|Easy-RSA|FreeRADIUS/i;
       const product = products.exec(proof.server)?.[0];
       expect(read(proof.test).toLowerCase(), proof.test).toContain(product?.toLowerCase());
@@ -64,7 +64,7 @@ describe('docs/choosing-a-ca.md', () => {
   it.each(all)('forgets for %s no test against a real server', (kind, { proofs }) => {
     const claimed = new Set(proofs.map(({ test }) => test));
     const found = globSync('test/peers/*.test.ts', { cwd: root }).filter((test) =>
-      read(test).includes(`from '../../adapters/${kind}.ts'`),
+      read(test).includes(`from '../../adapters/${kind}/${kind}.ts'`),
     );
     expect(found.filter((test) => !claimed.has(test))).toEqual([]);
   });

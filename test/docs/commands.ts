@@ -34,22 +34,22 @@ export const commands: Readonly<Record<string, Proof | Reason>> = {
     run: 'test/peers/documented-commands.test.ts',
   },
   'npm install --save-exact <package>': { notRun: 'It names no package, and needs the registry.' },
-  // docs/exec.md
+  // docs/authorities/exec.md
   'install -d -m 700 /var/lib/certprov/ca': { run: 'test/peers/documented-commands.test.ts' },
   'cp …/examples/exec/openssl.cnf .': { run: 'test/peers/documented-commands.test.ts' },
   'touch index.txt && echo 01 > crlnumber': { run: 'test/peers/documented-commands.test.ts' },
   'openssl req -x509': { run: 'test/peers/documented-commands.test.ts' },
   'CERTPROV_REASON=keyCompromise': { run: 'test/peers/exec.test.ts' },
-  // docs/local-ca.md
+  // docs/authorities/local-ca.md
   'softhsm2-util --init-token': { run: 'test/peers/soft-hsm.ts' },
   'softhsm2-util --import': { run: 'test/peers/soft-hsm.ts' },
   'pkcs11-tool --module': { notRun: 'OpenSC is not among the packages of .ci/run; it only looks.' },
-  // docs/vault-pki.md
+  // docs/authorities/vault-pki.md
   'vault write pki/roles/chromebooks': {
     notRun:
       'Neither Vault nor OpenBao can be had from Debian; the role was compared with their documentation.',
   },
-  // docs/wifi.md
+  // docs/run/wifi.md
   'cat root.pem issuing.pem crl.pem': { run: 'test/peers/freeradius-server.ts' },
   'mv /etc/freeradius/3.0/certs/clients.pem.new': {
     notRun: 'It restarts the machine’s own RADIUS server; the tests start one of theirs.',

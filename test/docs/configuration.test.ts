@@ -3,17 +3,17 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { adapters } from '../../adapters/index.ts';
 import { configJsonSchema } from '../../src/config/schema.ts';
-import type { AdapterDefinition } from '../../src/issue/certificate-authority.ts';
+import type { AdapterDefinition } from '../../src/plug-in/certificate-authority.ts';
 import { describeAdapters, describeConfig, replaceGenerated } from '../../tools/describe-config.ts';
 
-const file = `${import.meta.dirname}/../../docs/configuration.md`;
+const file = `${import.meta.dirname}/../../docs/run/configuration.md`;
 
 async function definitions(): Promise<AdapterDefinition[]> {
   const modules = await Promise.all(Object.values(adapters).map((load) => load()));
   return modules.map((module): AdapterDefinition => module.default);
 }
 
-describe('docs/configuration.md', () => {
+describe('docs/run/configuration.md', () => {
   it('is what the schemas say (npm test -- test/docs -u writes it anew)', async () => {
     const generated = `${describeConfig(configJsonSchema())}\n${describeAdapters(await definitions())}`;
     const written = readFileSync(file, 'utf8');

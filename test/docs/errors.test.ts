@@ -4,10 +4,10 @@ import { deviceTextOf, type ErrorCode, errorTable, isErrorCode } from '../../src
 import { replaceGenerated } from '../../tools/describe-config.ts';
 import { describeErrors } from '../../tools/describe-errors.ts';
 
-const file = `${import.meta.dirname}/../../docs/errors.md`;
+const file = `${import.meta.dirname}/../../docs/run/errors.md`;
 const codes = Object.keys(errorTable) as ErrorCode[];
 
-describe('docs/errors.md', () => {
+describe('docs/run/errors.md', () => {
   it('is the table that the code acts by (npm test -- test/docs -u writes it anew)', async () => {
     const written = readFileSync(file, 'utf8');
     const current = replaceGenerated(written, describeErrors(errorTable));

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 const root = resolve(import.meta.dirname, '../..');
 const documents = [
   ...globSync('*.md', { cwd: root }),
-  ...globSync('{docs,examples}/**/*.md', { cwd: root }),
+  ...globSync('{docs,examples,simulator}/**/*.md', { cwd: root }),
 ].sort();
 
 describe.each(documents)('%s', (document) => {
@@ -19,7 +19,9 @@ describe.each(documents)('%s', (document) => {
   });
 
   it('names only files that are there', () => {
-    const names = text.matchAll(/`((?:src|adapters|simulator|test|tools|docs)\/[\w./-]+)`/g);
+    const names = text.matchAll(
+      /`((?:src|conformance|adapters|simulator|proofs|test|tools|docs)\/[\w./-]+)`/g,
+    );
     const missing = [...names]
       .map(([, name]) => name ?? '')
       .filter((name) => !existsSync(join(root, name)));
@@ -31,7 +33,7 @@ describe('docs/tour.md', () => {
   it('leads through every room and names files by their real names', () => {
     const tour = readFileSync(join(root, 'docs/tour.md'), 'utf8');
     const named = [...tour.matchAll(/\*\*`([\w/.-]+\.ts)`\*\*/g)].map(([, name]) => name ?? '');
-    const files = globSync('{src,adapters,simulator}/**/*.ts', { cwd: root });
+    const files = globSync('{src,conformance,adapters,simulator,proofs}/**/*.ts', { cwd: root });
     const unknown = named.filter((name) => !files.some((file) => file.endsWith(name)));
     expect(unknown).toEqual([]);
     for (const room of ['claim', 'possession', 'issue', 'deliver']) {

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 
 /** What stands between fences in the documentation. */
 export interface Snippet {
-  /** Like `docs/scep.md:18`. */
+  /** Like `docs/authorities/scep.md:18`. */
   readonly where: string;
   readonly language: string;
   readonly text: string;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { webhookAnswer, webhookRequest } from '../../adapters/webhook/messages.ts';
 
-const file = `${import.meta.dirname}/../../docs/webhook.schema.json`;
+const file = `${import.meta.dirname}/../../docs/authorities/webhook.schema.json`;
 
 /** The schemas as the other side sees them: requests as we write them, answers as we read them. */
 function publishedSchema(): object {
@@ -19,7 +19,7 @@ function publishedSchema(): object {
   };
 }
 
-describe('docs/webhook.schema.json', () => {
+describe('docs/authorities/webhook.schema.json', () => {
   it('is what the code says (UPDATE_SCHEMA=1 npm test -- test/docs/webhook-schema writes it anew)', () => {
     const schema = JSON.stringify(publishedSchema());
     if (process.env['UPDATE_SCHEMA'] === '1') writeFileSync(file, schema);

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { GoogleError } from '../../src/errors.ts';
-import { CallBudget } from '../../src/google/call-budget.ts';
+import { Events } from '../../src/events/events.ts';
 import { ChromeManagement } from '../../src/google/chrome-management.ts';
-import { anonymous, type TokenSource } from '../../src/google/credentials.ts';
-import { Events } from '../../src/telemetry/events.ts';
+import { anonymous, type TokenSource } from '../../src/google-auth/credentials.ts';
+import { CallBudget } from '../../src/time/call-budget.ts';
 import { fakeGoogle, json, type Reply, reset, silence } from './fake-google.ts';
 import { SkippingClock } from './skipping-clock.ts';
 

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { CallBudget } from '../../src/google/call-budget.ts';
+import { Events } from '../../src/events/events.ts';
 import { ChromeManagement } from '../../src/google/chrome-management.ts';
-import { anonymous, type TokenSource } from '../../src/google/credentials.ts';
-import { Events } from '../../src/telemetry/events.ts';
+import { anonymous, type TokenSource } from '../../src/google-auth/credentials.ts';
+import { CallBudget } from '../../src/time/call-budget.ts';
 import { SkippingClock } from './skipping-clock.ts';
 
 interface Seen {

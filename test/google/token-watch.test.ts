@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { GoogleError } from '../../src/errors.ts';
-import type { TokenSource } from '../../src/google/credentials.ts';
+import { Events } from '../../src/events/events.ts';
 import { watchTokens } from '../../src/google/token-watch.ts';
-import { Events } from '../../src/telemetry/events.ts';
+import type { TokenSource } from '../../src/google-auth/credentials.ts';
 import { ServiceState } from '../../src/telemetry/service-state.ts';
 import { SkippingClock } from './skipping-clock.ts';
 

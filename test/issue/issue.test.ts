@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
-import { Authority } from '../../src/issue/authority.ts';
-import type {
-  AuthorityFeatures,
-  CertificateAuthority,
-} from '../../src/issue/certificate-authority.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
+import { refusalGuard } from '../../simulator/world/refusal-guard.ts';
+import { Authority } from '../../src/authority/authority.ts';
+import { Events } from '../../src/events/events.ts';
 import { order } from '../../src/issue/issue.ts';
 import { LeaseLostError } from '../../src/journal/journal.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
-import { Events } from '../../src/telemetry/events.ts';
-import type { House, Visit } from '../../src/visit.ts';
-import { refusalGuard } from '../support/refusal-guard.ts';
+import type {
+  AuthorityFeatures,
+  CertificateAuthority,
+} from '../../src/plug-in/certificate-authority.ts';
+import { systemClock } from '../../src/time/clock.ts';
+import type { Visit, VisitContext } from '../../src/visit/visit.ts';
 
 const never = new AbortController().signal;
 
@@ -46,7 +46,7 @@ async function overtaken(features: Partial<AuthorityFeatures>): Promise<string[]
     guard: refusalGuard(common),
     ...common,
   });
-  const house: Pick<House, 'authorities' | keyof typeof common> = {
+  const context: Pick<VisitContext, 'authorities' | keyof typeof common> = {
     authorities: new Map([['ca', authority]]),
     ...common,
   };
@@ -75,7 +75,7 @@ async function overtaken(features: Partial<AuthorityFeatures>): Promise<string[]
     },
     guard: () => undefined,
   };
-  await expect(order(visit, house as House, never)).rejects.toThrow(LeaseLostError);
+  await expect(order(visit, context as VisitContext, never)).rejects.toThrow(LeaseLostError);
   return revoked;
 }
 

@@ -1,27 +1,27 @@
 import { describe, expect, it } from 'vitest';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
+import { refusalGuard } from '../../simulator/world/refusal-guard.ts';
+import { Authority } from '../../src/authority/authority.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import { Authority } from '../../src/issue/authority.ts';
+import { type EventMap, Events } from '../../src/events/events.ts';
+import { collect, order } from '../../src/issue/issue.ts';
+import { LeaseLostError } from '../../src/journal/journal.ts';
+import type { ProcessRecord } from '../../src/journal/process-record.ts';
+import { afterTrouble } from '../../src/lifecycle/lifecycle.ts';
 import type {
   CertificateAuthority,
   Collected,
   Issuance,
-} from '../../src/issue/certificate-authority.ts';
-import { collect, order } from '../../src/issue/issue.ts';
-import { LeaseLostError } from '../../src/journal/journal.ts';
-import type { ProcessRecord } from '../../src/journal/process-record.ts';
-import { afterTrouble } from '../../src/lifecycle.ts';
-import { type EventMap, Events } from '../../src/telemetry/events.ts';
-import type { House, Visit } from '../../src/visit.ts';
+} from '../../src/plug-in/certificate-authority.ts';
+import type { Visit, VisitContext } from '../../src/visit/visit.ts';
 import { ManualClock } from '../adapters/manual-clock.ts';
-import { refusalGuard } from '../support/refusal-guard.ts';
 
 const signal = new AbortController().signal;
 const processId = 'process-1';
 const issued: Issuance = { kind: 'issued', certificate: Buffer.from('certificate'), chain: [] };
 
 interface Bench {
-  readonly house: House;
+  readonly context: VisitContext;
   readonly clock: ManualClock;
   readonly orphans: EventMap['orphan'][];
   readonly revoked: string[];
@@ -75,13 +75,13 @@ function bench(
     events,
     guard: refusalGuard({ clock, random: () => 0.5 }),
   });
-  const house = {
+  const context = {
     authorities: new Map([['ca', authority]]),
     issuingDeadlineMs: 1e9,
     clock,
     random: () => 0.5,
     events,
-  } as unknown as House;
+  } as unknown as VisitContext;
   const visit = (record: ProcessRecord): Visit => ({
     entry: { customer: 'C1', processId, openedAt: 0, record },
     record,
@@ -92,7 +92,7 @@ function bench(
     },
     guard: () => undefined,
   });
-  return { house, clock, orphans, revoked, written, orders, visit };
+  return { context, clock, orphans, revoked, written, orders, visit };
 }
 
 const { subjectPublicKeyInfo } = new DeviceKey('ec');
@@ -115,14 +115,14 @@ const proven: ProcessRecord = {
 
 describe('an order', () => {
   it('does not leave when its visit was overtaken while the intention was written', async () => {
-    const { house, visit, written, orders } = bench(false);
+    const { context, visit, written, orders } = bench(false);
     const overtaken: Visit = {
       ...visit(proven),
       guard: () => {
         if (written.length > 0) throw new LeaseLostError(processId);
       },
     };
-    await expect(order(overtaken, house, signal)).rejects.toThrow(LeaseLostError);
+    await expect(order(overtaken, context, signal)).rejects.toThrow(LeaseLostError);
     expect(written).toHaveLength(1);
     expect(orders).toEqual([]);
   });
@@ -130,30 +130,30 @@ describe('an order', () => {
 
 describe('an order whose answer was lost', () => {
   it('is told to operators before it is repeated, where it may bring a second certificate', async () => {
-    const { house, visit, written, orphans, orders } = bench(false);
-    await order(visit(proven), house, signal);
+    const { context, visit, written, orphans, orders } = bench(false);
+    await order(visit(proven), context, signal);
     expect(orphans).toEqual([]);
     const [intended] = written;
     expect(intended?.order?.asking).toBe(true);
-    await order(visit(intended ?? {}), house, signal);
+    await order(visit(intended ?? {}), context, signal);
     expect(orphans).toMatchObject([{ processId, authority: 'ca', revoked: false }]);
     expect(orphans[0]?.message).toContain(orders[0]);
     expect(new Set(orders).size).toBe(1);
   });
 
   it('is nothing to tell where the authority is idempotent', async () => {
-    const { house, visit, written, orphans } = bench(true);
-    await order(visit(proven), house, signal);
-    await order(visit(written[0] ?? {}), house, signal);
+    const { context, visit, written, orphans } = bench(true);
+    await order(visit(proven), context, signal);
+    await order(visit(written[0] ?? {}), context, signal);
     expect(orphans).toEqual([]);
   });
 
   it('is answered by a certificate, and by an error', async () => {
-    const { house, visit, written } = bench(false);
-    const step = await order(visit(proven), house, signal);
+    const { context, visit, written } = bench(false);
+    const step = await order(visit(proven), context, signal);
     expect(step.record.order).not.toHaveProperty('asking');
     const error = new ProvisioningError('ca-unavailable', '503', { unanswered: false });
-    const waiting = afterTrouble(error, written[0] ?? {}, house, 5);
+    const waiting = afterTrouble(error, written[0] ?? {}, context, 5);
     expect(waiting.record.order).not.toHaveProperty('asking');
   });
 
@@ -170,34 +170,34 @@ describe('an order whose answer was lost', () => {
     ['no connection', neverLeft, 0],
     ['a clear word', busy, 0],
   ])('is told at once, with its request id: %s', async (_what, error, told) => {
-    const { house, visit, written, orphans, orders } = bench(false, [], [error]);
-    await expect(order(visit(proven), house, signal)).rejects.toThrow(error.message);
+    const { context, visit, written, orphans, orders } = bench(false, [], [error]);
+    await expect(order(visit(proven), context, signal)).rejects.toThrow(error.message);
     expect(orphans.map(({ requestId }) => requestId)).toEqual(orders.slice(0, told));
-    const { record } = afterTrouble(error, written[0] ?? {}, house, 5);
+    const { record } = afterTrouble(error, written[0] ?? {}, context, 5);
     expect(record.order).toMatchObject(told === 0 ? { polls: 0 } : { unanswered: 1 });
     // What was told is not told again when it is ordered again.
-    await order(visit(record), house, signal);
+    await order(visit(record), context, signal);
     expect(orphans).toHaveLength(told);
   });
 
   it('is told after an error nobody foresaw, when it is ordered again', async () => {
-    const { house, visit, written } = bench(false);
-    await order(visit(proven), house, signal);
-    const { record } = afterTrouble(new TypeError('x'), written[0] ?? {}, house, 5);
+    const { context, visit, written } = bench(false);
+    await order(visit(proven), context, signal);
+    const { record } = afterTrouble(new TypeError('x'), written[0] ?? {}, context, 5);
     expect(record.order?.asking).toBe(true);
   });
 });
 
 describe('a certificate that cannot be written down', () => {
   it('is revoked when another visit has taken the process over meanwhile', async () => {
-    const { house, visit, revoked } = bench(false, [new LeaseLostError(processId)]);
-    await expect(order(visit(proven), house, signal)).rejects.toThrow(LeaseLostError);
+    const { context, visit, revoked } = bench(false, [new LeaseLostError(processId)]);
+    await expect(order(visit(proven), context, signal)).rejects.toThrow(LeaseLostError);
     expect(revoked).toEqual(['certificate']);
   });
 
   it('is left alone where the other visit gets the very same one', async () => {
-    const { house, visit, revoked } = bench(true, [new LeaseLostError(processId)]);
-    await expect(order(visit(proven), house, signal)).rejects.toThrow(LeaseLostError);
+    const { context, visit, revoked } = bench(true, [new LeaseLostError(processId)]);
+    await expect(order(visit(proven), context, signal)).rejects.toThrow(LeaseLostError);
     expect(revoked).toEqual([]);
   });
 });
@@ -212,15 +212,15 @@ describe('a pending order', () => {
   it.each([true, false])(
     'that the authority has lost is told, and ordered anew later and later (idempotent: %s)',
     async (idempotent) => {
-      const { house, visit, orphans } = bench(idempotent, [], [], [lost, lost, lost]);
-      let { record } = await collect(visit(pending('1')), house, signal);
+      const { context, visit, orphans } = bench(idempotent, [], [], [lost, lost, lost]);
+      let { record } = await collect(visit(pending('1')), context, signal);
       expect(record.order).toMatchObject({ number: 2, lost: 1, polls: 0 });
       expect(record.order).not.toHaveProperty('ticket');
       expect(record.order?.requestId).not.toBe('a'.repeat(32));
       const pauses: number[] = [];
       for (const ticket of ['2', '3']) {
         const again = { ...record, order: { ...pending(ticket).order, ...record.order, ticket } };
-        const step = await collect(visit(again as ProcessRecord), house, signal);
+        const step = await collect(visit(again as ProcessRecord), context, signal);
         if (step.kind === 'wait') pauses.push(step.forMs);
         ({ record } = step);
       }
@@ -239,8 +239,8 @@ describe('a pending order', () => {
     ['is no news where that never left', null, neverLeft, 0],
     ['is no news where the order has a ticket', '1', noAnswer, 0],
   ])('whose look brings no answer %s', async (_what, ticket, error, told) => {
-    const { house, visit, orphans } = bench(false, [], [], [error]);
-    await expect(collect(visit(pending(ticket)), house, signal)).rejects.toThrow(error.message);
+    const { context, visit, orphans } = bench(false, [], [], [error]);
+    await expect(collect(visit(pending(ticket)), context, signal)).rejects.toThrow(error.message);
     expect(orphans).toHaveLength(told);
   });
 });

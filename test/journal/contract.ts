@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Clock } from '../../src/clock.ts';
-import { freshStanding } from '../../src/issue/standing.ts';
-import type { Journal, LeasedEntry, Room } from '../../src/journal/journal.ts';
+import { freshStanding } from '../../src/authority/standing.ts';
+import type { Journal, LeasedEntry } from '../../src/journal/journal.ts';
 import { LeaseLostError } from '../../src/journal/journal.ts';
 import { MemoryJournal } from '../../src/journal/memory-journal.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
+import type { Room } from '../../src/request/room.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import { type Answer, apply, operations } from './operations.ts';
 
 /** A journal whose time stands still until it is told to go on. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import type { Journal, LeasedEntry, Outcome, Room } from '../../src/journal/journal.ts';
+import type { Journal, LeasedEntry } from '../../src/journal/journal.ts';
+import type { Outcome, Room } from '../../src/request/room.ts';
 
 /** One step of a random history. Times are offsets from the moment of the step, in milliseconds. */
 export type Operation =

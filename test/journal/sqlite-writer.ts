@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
-import { systemClock } from '../../src/clock.ts';
 import { openSqliteJournal } from '../../src/journal/sqlite-journal.ts';
+import { systemClock } from '../../src/time/clock.ts';
 
 /*
  * A process to be killed: writes as fast as it can, and prints each id only when its write was acknowledged.

@@ -4,10 +4,10 @@ import { Agenda } from '../../simulator/agenda.ts';
 import { Faults } from '../../simulator/faults.ts';
 import { PubsubBroker } from '../../simulator/pubsub-broker.ts';
 import { PubsubServer } from '../../simulator/pubsub-server.ts';
-import { type Clock, systemClock } from '../../src/clock.ts';
+import { type EventMap, Events } from '../../src/events/events.ts';
 import type { Delivery } from '../../src/notification/inbox.ts';
 import { PubsubInbox, type PubsubInboxOptions } from '../../src/notification/pubsub-inbox.ts';
-import { type EventMap, Events } from '../../src/telemetry/events.ts';
+import { type Clock, systemClock } from '../../src/time/clock.ts';
 import { SkippingClock } from '../google/skipping-clock.ts';
 
 const topic = 'projects/proj/topics/topic';

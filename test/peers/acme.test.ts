@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import acme from '../../adapters/acme.ts';
+import acme from '../../adapters/acme/acme.ts';
+import type { AdapterHarness } from '../../conformance/harness.ts';
+import { collected, newOrder } from '../../conformance/order.ts';
 import { freePort } from '../../simulator/peers/free-port.ts';
 import {
   externalAccount,
@@ -9,9 +11,7 @@ import {
   type PebbleServer,
   startPebble,
 } from '../../simulator/peers/pebble-server.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
-import { collected, newOrder } from '../../src/conformance/order.ts';
-import type { Collected } from '../../src/issue/certificate-authority.ts';
+import type { Collected } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 import { readCertificates } from '../../src/x509/pem.ts';

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { runCampaign } from '../../tools/campaign/campaign.ts';
-import { stories } from '../../tools/campaign/report.ts';
-import { judge } from '../../tools/campaign/verdict.ts';
+import { runCampaign } from '../../proofs/campaign/campaign.ts';
+import { stories } from '../../proofs/campaign/report.ts';
+import { judge } from '../../proofs/campaign/verdict.ts';
 import { testSeed } from '../support/seed.ts';
 
 it('loses nothing and does nothing twice when an instance is killed again and again', async () => {

@@ -2,12 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { runCampaign } from '../../tools/campaign/campaign.ts';
-import { stories } from '../../tools/campaign/report.ts';
-import { judge } from '../../tools/campaign/verdict.ts';
+import { runCampaign } from '../../proofs/campaign/campaign.ts';
+import { stories } from '../../proofs/campaign/report.ts';
+import { judge } from '../../proofs/campaign/verdict.ts';
+import { findPostgres, howToGetPostgres } from '../../simulator/peers/postgres-server.ts';
 import { requirePeer } from '../support/peer.ts';
 import { testSeed } from '../support/seed.ts';
-import { findPostgres, howToGetPostgres } from './postgres-server.ts';
 
 const isThere = async () => (await findPostgres()) !== undefined;
 const there = await requirePeer('PostgreSQL', isThere, howToGetPostgres);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import cfssl from '../../adapters/cfssl.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
-import { newOrder } from '../../src/conformance/order.ts';
+import cfssl from '../../adapters/cfssl/cfssl.ts';
+import type { AdapterHarness } from '../../conformance/harness.ts';
+import { newOrder } from '../../conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { cfsslDecidesAtOnce, profileDecidesValidity } from '../adapters/cfssl-harness.ts';

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startSimulator } from '../../simulator/simulator.ts';
-import { requirePeer } from '../support/peer.ts';
-import { ServiceHome, type ServiceProcess, until } from '../support/service-process.ts';
-import { FakedClock, faketimeIsThere, howToGetFaketime } from './faked-clock.ts';
 import {
   findPostgres,
   howToGetPostgres,
   type PostgresServer,
   startPostgres,
-} from './postgres-server.ts';
+} from '../../simulator/peers/postgres-server.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
+import { requirePeer } from '../support/peer.ts';
+import { ServiceHome, type ServiceProcess, until } from '../support/service-process.ts';
+import { FakedClock, faketimeIsThere, howToGetFaketime } from './faked-clock.ts';
 
 /*
  * The service as processes of its own whose clocks are faked: frozen machines, and clocks that are set.

@@ -4,14 +4,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import cmp from '../../adapters/cmp.ts';
-import { DeviceKey } from '../../src/conformance/device-key.ts';
-import type {
-  CertificateAuthority,
-  Collected,
-  KeyType,
-} from '../../src/issue/certificate-authority.ts';
-import { checkCertificate } from '../../src/issue/check-certificate.ts';
+import cmp from '../../adapters/cmp/cmp.ts';
+import { DeviceKey } from '../../conformance/device-key.ts';
+import { checkCertificate } from '../../src/deliver/check-certificate.ts';
+import type { CertificateAuthority, Collected } from '../../src/plug-in/certificate-authority.ts';
+import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { cmpHarness } from '../adapters/cmp-harness.ts';
 import { connectContext } from '../adapters/connect-context.ts';

@@ -77,7 +77,7 @@ describe('commands of the documentation', () => {
     },
   );
 
-  it('a CA of openssl, as docs/exec.md sets it up', async () => {
+  it('a CA of openssl, as docs/authorities/exec.md sets it up', async () => {
     const text = block('openssl req -x509')
       .replaceAll('/var/lib/certprov/ca', join(home, 'openssl-ca'))
       .replaceAll('…/examples', join(root, 'examples'))

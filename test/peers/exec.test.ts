@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import exec from '../../adapters/exec.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
-import { checked, newOrder } from '../../src/conformance/order.ts';
-import type { KeyType } from '../../src/issue/certificate-authority.ts';
+import exec from '../../adapters/exec/exec.ts';
+import type { AdapterHarness, NotSupported } from '../../conformance/harness.ts';
+import { checked, newOrder } from '../../conformance/order.ts';
+import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { attributeKeywords, attributeTypeNamed } from '../../src/x509/attribute-types.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
@@ -16,7 +16,7 @@ import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { requirePeer } from '../support/peer.ts';
 
 /*
- * The kind `exec` over the command that docs/exec.md offers, with the real tools behind it.
+ * The kind `exec` over the command that docs/authorities/exec.md offers, with the real tools behind it.
  */
 
 const script = join(import.meta.dirname, '../../examples/exec/ca.sh');
@@ -36,7 +36,7 @@ const makeCa: Readonly<Record<Tool, (directory: string) => Promise<string>>> = {
   'easy-rsa': makeEasyRsa,
 };
 
-/** As docs/exec.md has administrators do it; gives the root's file. */
+/** As docs/authorities/exec.md has administrators do it; gives the root's file. */
 async function makeOpensslCa(directory: string): Promise<string> {
   await mkdir(join(directory, 'newcerts'), { recursive: true });
   await copyFile(settings, join(directory, 'openssl.cnf'));

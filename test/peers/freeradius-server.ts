@@ -8,13 +8,13 @@ import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { until } from '../support/service-process.ts';
 
 /*
- * FreeRADIUS as docs/wifi.md tells administrators to set it up: its `eap` module is the page's own text.
+ * FreeRADIUS as docs/run/wifi.md tells administrators to set it up: its `eap` module is the page's own text.
  */
 
 export const howToGetFreeRadius = 'apt-get install freeradius libfaketime';
 
 const program = '/usr/sbin/freeradius';
-const page = join(import.meta.dirname, '../../docs/wifi.md');
+const page = join(import.meta.dirname, '../../docs/run/wifi.md');
 
 export function findFreeRadius(): boolean {
   return existsSync(program) && fakeTime() !== undefined;

@@ -4,10 +4,13 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspect, promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import localCa from '../../adapters/local-ca/local-ca.ts';
 import { type Library, loadLibrary } from '../../adapters/local-ca/pkcs11/library.ts';
-import localCa from '../../adapters/local-ca.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
-import type { CertificateAuthority, IssueRequest } from '../../src/issue/certificate-authority.ts';
+import type { AdapterHarness } from '../../conformance/harness.ts';
+import type {
+  CertificateAuthority,
+  IssueRequest,
+} from '../../src/plug-in/certificate-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';

@@ -7,16 +7,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../simulator/peers/free-port.ts';
-import { systemClock } from '../../src/clock.ts';
-import { openPostgresJournal } from '../../src/journal/postgres-journal.ts';
-import { requirePeer } from '../support/peer.ts';
 import {
   findPostgres,
   howToGetPostgres,
   type PostgresServer,
   serverAccount,
   startPostgres,
-} from './postgres-server.ts';
+} from '../../simulator/peers/postgres-server.ts';
+import { openPostgresJournal } from '../../src/journal/postgres-journal.ts';
+import { systemClock } from '../../src/time/clock.ts';
+import { requirePeer } from '../support/peer.ts';
 
 /*
  * Whom the journal speaks to: TLS with a CA of our own, client certificates, sockets, several hosts, PgBouncer.

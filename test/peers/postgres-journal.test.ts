@@ -1,12 +1,18 @@
 import { once } from 'node:events';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Clock, systemClock } from '../../src/clock.ts';
+import {
+  findPostgres,
+  howToGetPostgres,
+  type PostgresServer,
+  startPostgres,
+} from '../../simulator/peers/postgres-server.ts';
+import { Events } from '../../src/events/events.ts';
 import type { Journal } from '../../src/journal/journal.ts';
+import { watchJournal } from '../../src/journal/journal-watch.ts';
 import { openPostgresJournal } from '../../src/journal/postgres-journal.ts';
 import { postgresMigrations } from '../../src/journal/postgres-schema.ts';
-import { watchJournal } from '../../src/journal-watch.ts';
-import { Events } from '../../src/telemetry/events.ts';
+import { type Clock, systemClock } from '../../src/time/clock.ts';
 import {
   describeJournal,
   type JournalUnderTest,
@@ -15,12 +21,6 @@ import {
   stoppedClock,
 } from '../journal/contract.ts';
 import { requirePeer } from '../support/peer.ts';
-import {
-  findPostgres,
-  howToGetPostgres,
-  type PostgresServer,
-  startPostgres,
-} from './postgres-server.ts';
 
 const there = await requirePeer(
   'PostgreSQL',

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { type EventMap, Events } from '../../src/events/events.ts';
 import type { Delivery } from '../../src/notification/inbox.ts';
 import { decodeNotification } from '../../src/notification/notification.ts';
 import { PubsubInbox } from '../../src/notification/pubsub-inbox.ts';
-import { type EventMap, Events } from '../../src/telemetry/events.ts';
+import { systemClock } from '../../src/time/clock.ts';
 import { requirePeer } from '../support/peer.ts';
 import { emulatorIsThere, howToGetEmulator, PubsubEmulator } from './pubsub-emulator.ts';
 

@@ -1,5 +1,5 @@
+import type { AdapterHarness, NotSupported } from '../../conformance/harness.ts';
 import type { LoopbackProcess } from '../../simulator/peers/loopback-process.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
 
 /** A real server cannot be told to misbehave, except that it may be frozen. */
 export function realServerHooks(server: () => LoopbackProcess): AdapterHarness['hooks'] {

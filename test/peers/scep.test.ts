@@ -1,16 +1,17 @@
 import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import scep from '../../adapters/scep.ts';
+import scep from '../../adapters/scep/scep.ts';
+import type { AdapterHarness, NotSupported } from '../../conformance/harness.ts';
+import { newOrder } from '../../conformance/order.ts';
 import type { LoopbackProcess } from '../../simulator/peers/loopback-process.ts';
 import {
   howToGetScepServer,
   scepServerIsThere,
   startScepServer,
 } from '../../simulator/peers/scep-server.ts';
-import type { AdapterHarness, NotSupported } from '../../src/conformance/harness.ts';
-import { newOrder } from '../../src/conformance/order.ts';
-import type { CertificateAuthority, KeyType } from '../../src/issue/certificate-authority.ts';
-import { Slots } from '../../src/issue/slots.ts';
+import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
+import type { KeyType } from '../../src/request/requested-certificate.ts';
+import { Slots } from '../../src/time/slots.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
 import { requirePeer } from '../support/peer.ts';

@@ -1,15 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
 import { notificationData } from '../../simulator/notification.ts';
-import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
-import { requirePeer } from '../support/peer.ts';
-import { ServiceHome, type ServiceProcess, until } from '../support/service-process.ts';
+import type { Simulator } from '../../simulator/outside-world.ts';
 import {
   findPostgres,
   howToGetPostgres,
   type PostgresServer,
   startPostgres,
-} from './postgres-server.ts';
+} from '../../simulator/peers/postgres-server.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
+import { requirePeer } from '../support/peer.ts';
+import { ServiceHome, type ServiceProcess, until } from '../support/service-process.ts';
 import { emulatorIsThere, howToGetEmulator, PubsubEmulator } from './pubsub-emulator.ts';
 
 /*

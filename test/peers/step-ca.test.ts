@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import stepCa from '../../adapters/step-ca.ts';
-import type { AdapterHarness } from '../../src/conformance/harness.ts';
-import { newOrder } from '../../src/conformance/order.ts';
+import stepCa from '../../adapters/step-ca/step-ca.ts';
+import type { AdapterHarness } from '../../conformance/harness.ts';
+import { newOrder } from '../../conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';

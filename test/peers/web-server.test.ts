@@ -10,7 +10,7 @@ import { adapterHttp } from '../../adapters/shared/http.ts';
 import type { AdapterTls } from '../../adapters/shared/tls.ts';
 import { freePort } from '../../simulator/peers/free-port.ts';
 import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/time/clock.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { DoubleCa } from '../adapters/doubles/est-cmp-ca.ts';

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import localCa from '../../adapters/local-ca.ts';
+import localCa from '../../adapters/local-ca/local-ca.ts';
 import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
-import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
-import type { KeyType } from '../../src/issue/certificate-authority.ts';
+import type { Simulator } from '../../simulator/outside-world.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
+import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { requirePeer } from '../support/peer.ts';
@@ -50,7 +51,7 @@ interface Refusal {
   readonly closed: (authority: string) => Door;
   /** What makes the difference where both doors are alike. */
   readonly meanwhile?: 'revoked' | 'renamed';
-  /** What FreeRADIUS writes, and docs/wifi.md explains. */
+  /** What FreeRADIUS writes, and docs/run/wifi.md explains. */
   readonly reason: string;
   /** RFC 8446 6.2. */
   readonly alert: string;
@@ -207,7 +208,7 @@ describe.skipIf(!radiusThere || !supplicantThere)('Wi-Fi, by EAP-TLS', () => {
   );
 
   it('has every reason for a refusal in the page for administrators', async () => {
-    const page = await readFile(join(import.meta.dirname, '../../docs/wifi.md'), 'utf8');
+    const page = await readFile(join(import.meta.dirname, '../../docs/run/wifi.md'), 'utf8');
     for (const { reason } of refusals) expect(page).toContain(reason);
   });
 

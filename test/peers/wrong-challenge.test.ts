@@ -1,12 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Simulator } from '../../simulator/outside-world.ts';
 import {
   howToGetScepServer,
   type ScepServer,
   scepServerIsThere,
   startScepServer,
 } from '../../simulator/peers/scep-server.ts';
-import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
 import { requirePeer } from '../support/peer.ts';
 import { ServiceHome, until } from '../support/service-process.ts';
 

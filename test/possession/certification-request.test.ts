@@ -4,16 +4,13 @@ import { CertificationRequest } from '@peculiar/asn1-csr';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import { Extensions } from '@peculiar/asn1-x509';
 import { describe, expect, it } from 'vitest';
-import type {
-  CsrAdditions,
-  KeyType,
-  RequestedCertificate,
-} from '../../src/issue/certificate-authority.ts';
+import type { CsrAdditions } from '../../src/plug-in/certificate-authority.ts';
 import {
   certificationRequest,
   certificationRequestInfo,
-  readCertificationRequest,
 } from '../../src/possession/certification-request.ts';
+import { readCertificationRequest } from '../../src/request/read-certification-request.ts';
+import type { KeyType, RequestedCertificate } from '../../src/request/requested-certificate.ts';
 import { DerError, tag } from '../../src/x509/der.ts';
 import { parseName } from '../../src/x509/distinguished-name.ts';
 import { encode, encodeText } from '../../src/x509/encode-der.ts';

@@ -10,7 +10,7 @@ import {
   decodeNotification,
   UnreadableNotificationError,
 } from '../../src/notification/notification.ts';
-import { scrub } from '../../src/telemetry/scrub.ts';
+import { scrub } from '../../src/words/scrub.ts';
 import { DerError, DerReader, readOid, tag } from '../../src/x509/der.ts';
 import { decodeName } from '../../src/x509/distinguished-name.ts';
 import { encode } from '../../src/x509/encode-der.ts';

@@ -3,12 +3,12 @@ import { CertificationRequest } from '@peculiar/asn1-csr';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { RequestedCertificate } from '../../src/issue/certificate-authority.ts';
 import {
   certificationRequest,
   certificationRequestInfo,
-  readCertificationRequest,
 } from '../../src/possession/certification-request.ts';
+import { readCertificationRequest } from '../../src/request/read-certification-request.ts';
+import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
 import { tag } from '../../src/x509/der.ts';
 import { encode } from '../../src/x509/encode-der.ts';
 import { keyUsageNames } from '../../src/x509/usages.ts';

@@ -2,10 +2,12 @@ import { AsnConvert } from '@peculiar/asn1-schema';
 import { Name } from '@peculiar/asn1-x509';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { anyCharacter } from '../../proofs/fuzz/door.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { DistinguishedName, Subject } from '../../src/issue/certificate-authority.ts';
-import { wantedFromProfile } from '../../src/issue/profile.ts';
+import { wantedFromProfile } from '../../src/profile/profile.ts';
+import type { Subject } from '../../src/request/requested-certificate.ts';
 import { altNameProblem } from '../../src/x509/alt-name-form.ts';
+import type { DistinguishedName } from '../../src/x509/distinguished-name.ts';
 import {
   decodeName,
   encodeName,
@@ -15,7 +17,6 @@ import {
   parseName,
   sameName,
 } from '../../src/x509/distinguished-name.ts';
-import { anyCharacter } from '../../tools/fuzz/door.ts';
 
 /** Text with many of the characters that mean something in RFC 4514. */
 const text = fc

@@ -5,9 +5,9 @@ import { ProvisioningError } from '../../src/errors.ts';
 import {
   certificationRequest,
   certificationRequestInfo,
-  readCertificationRequest,
 } from '../../src/possession/certification-request.ts';
-import { algorithmOfKey, verifySignature } from '../../src/possession/signature-algorithm.ts';
+import { readCertificationRequest } from '../../src/request/read-certification-request.ts';
+import { algorithmOfKey, verifySignature } from '../../src/request/signature-algorithm.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { chainsTo } from '../../src/x509/chain.ts';
 import { DerError } from '../../src/x509/der.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { World, type WorldOptions } from '../support/world.ts';
-import { Observer } from '../support/world-invariants.ts';
-import type { Fate, Fates } from '../support/world-wire.ts';
+import { Observer } from '../../simulator/world/invariants.ts';
+import type { Fate, Fates } from '../../simulator/world/wire.ts';
+import { World, type WorldOptions } from '../../simulator/world/world.ts';
 
 /*
  * A crash at every call that a process costs: the instance dies before it sends, with the request on its

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { runHistory } from '../../tools/explore/history.ts';
-import { safeguards } from '../support/world-journal.ts';
+import { runHistory } from '../../proofs/explore/history.ts';
+import { safeguards } from '../../simulator/world/journal.ts';
 
 describe('any order of events', () => {
   it('ends well', async () => {

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import type { FaultChanges, Method } from '../../simulator/faults.ts';
 import { notificationData } from '../../simulator/notification.ts';
 import { strangersBody } from '../../simulator/rest-server.ts';
-import { hourMs, World, type WorldOptions } from '../support/world.ts';
-import { Observer } from '../support/world-invariants.ts';
-import { strokes } from '../support/world-script.ts';
-import type { Fates, Trouble } from '../support/world-wire.ts';
+import { Observer } from '../../simulator/world/invariants.ts';
+import { strokes } from '../../simulator/world/script.ts';
+import type { Fates, Trouble } from '../../simulator/world/wire.ts';
+import { hourMs, World, type WorldOptions } from '../../simulator/world/world.ts';
 
 /** One device, one worker, until the process has ended; every promise is checked from outside. */
 async function one(options: WorldOptions, device: Parameters<World['add']>[0] = {}) {

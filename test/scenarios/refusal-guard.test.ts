@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { Decision } from '../../simulator/world/ca.ts';
+import { Observer } from '../../simulator/world/invariants.ts';
+import { hourMs, World, type WorldOptions } from '../../simulator/world/world.ts';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { IssueRequest } from '../../src/issue/certificate-authority.ts';
-import { hourMs, World, type WorldOptions } from '../support/world.ts';
-import type { Decision } from '../support/world-ca.ts';
-import { Observer } from '../support/world-invariants.ts';
+import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import { makeCa } from '../x509/test-certificates.ts';
 
 const minuteMs = 60_000;

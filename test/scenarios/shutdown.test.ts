@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Observer } from '../../simulator/world/invariants.ts';
+import { strokes } from '../../simulator/world/script.ts';
+import { World } from '../../simulator/world/world.ts';
 import { openSqliteJournal } from '../../src/journal/sqlite-journal.ts';
-import { World } from '../support/world.ts';
-import { Observer } from '../support/world-invariants.ts';
-import { strokes } from '../support/world-script.ts';
 
 const directories: string[] = [];
 afterEach(() => {

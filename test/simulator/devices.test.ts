@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { deviceProblem } from '../../simulator/device-check.ts';
 import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
 import { untilNextPollMs } from '../../simulator/devices.ts';
-import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import type { Simulator } from '../../simulator/outside-world.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
 import { certificateFor } from './certificates.ts';
 import { call, doneOperation, ecdsa, rsa, someData } from './enrolment.ts';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Simulator } from '../../simulator/simulator.ts';
+import type { Simulator } from '../../simulator/outside-world.ts';
 
 /** Google's answer to one call, as a client sees it. */
 export interface RestAnswer {

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
 import { methods, troubles } from '../../simulator/faults.ts';
-import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import type { Simulator } from '../../simulator/outside-world.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
 import { certificateFor } from './certificates.ts';
 import { call, doneOperation, ecdsa, rsa, someData } from './enrolment.ts';
 

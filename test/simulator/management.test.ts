@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import type { Simulator } from '../../simulator/outside-world.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
 import { answerOf, call } from './enrolment.ts';
 
 let simulator: Simulator;

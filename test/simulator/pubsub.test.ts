@@ -1,11 +1,8 @@
 import { PubSub } from '@google-cloud/pubsub';
 import { PassThroughClient } from 'google-auth-library';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  type Simulator,
-  type SimulatorOptions,
-  startSimulator,
-} from '../../simulator/simulator.ts';
+import type { Simulator, SimulatorOptions } from '../../simulator/outside-world.ts';
+import { startSimulator } from '../../simulator/simulator.ts';
 
 let simulator: Simulator;
 let client: PubSub;

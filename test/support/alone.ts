@@ -5,18 +5,20 @@
 
 /** From the root, as globs. test/architecture.test.ts knows by which words a file belongs here. */
 export const alone: readonly string[] = [
-  'test/{hostile-service,main,packed,plug-in,proxy,service}.test.ts',
+  'test/packed.test.ts',
   'test/adapters/exec.test.ts',
   'test/adapters/shared/{http,rough-world}.test.ts',
   'test/backup/*.test.ts',
+  'test/command/{hostile-service,main,service}.test.ts',
   'test/config/document.test.ts',
   'test/conformance/*.test.ts',
   'test/deploy/*.test.ts',
-  'test/issue/adapter-loader.test.ts',
+  'test/plug-in/{adapter-loader,plug-in}.test.ts',
   'test/journal/sqlite-file.test.ts',
+  'test/network/proxy.test.ts',
   'test/notification/pubsub-inbox.test.ts',
   'test/simulator/main.test.ts',
   'test/support/*.test.ts',
-  'test/telemetry/stray-errors.test.ts',
-  'test/tools/*.test.ts',
+  'test/events/stray-errors.test.ts',
+  'test/proofs/run-tool.test.ts',
 ];

@@ -1,7 +1,7 @@
 import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
 
 /*
- * What was tried against the running service. docs/hostile-input.md is this list as a table; the test holds
+ * What was tried against the running service. docs/develop/hostile-input.md is this list as a table; the test holds
  * the two equal and each row true.
  */
 
@@ -212,7 +212,7 @@ export const hostileAnswers: readonly HostileAnswer[] = [
   ),
 ];
 
-/** The rows of docs/hostile-input.md. */
+/** The rows of docs/develop/hostile-input.md. */
 export function hostileTable(): string {
   interface Row {
     readonly tried: string;

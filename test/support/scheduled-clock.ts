@@ -1,5 +1,5 @@
-import type { Clock } from '../../src/clock.ts';
-import { Scheduler } from './world-scheduler.ts';
+import { Scheduler } from '../../simulator/world/scheduler.ts';
+import type { Clock } from '../../src/time/clock.ts';
 
 /** A clock that stands until a test advances it, and lets everybody act before, between and after. */
 export class ScheduledClock implements Clock {

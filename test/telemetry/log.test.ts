@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { Events } from '../../src/telemetry/events.ts';
+import { Events } from '../../src/events/events.ts';
 import { createLog, type LogLevel, logEvents } from '../../src/telemetry/log.ts';
 import { fileOutput, streamOutput } from '../../src/telemetry/log-output.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Events } from '../../src/events/events.ts';
 import type { JournalSummary } from '../../src/journal/journal.ts';
-import { Events } from '../../src/telemetry/events.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 const nothingOpen: JournalSummary = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SubjectAltName } from '../../src/issue/certificate-authority.ts';
+import type { SubjectAltName } from '../../src/x509/alt-name-form.ts';
 import { altNameProblem } from '../../src/x509/alt-name-form.ts';
 
 type Case = [SubjectAltName['type'], string];

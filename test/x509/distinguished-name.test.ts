@@ -1,8 +1,8 @@
 import { AsnConvert } from '@peculiar/asn1-schema';
 import { Name } from '@peculiar/asn1-x509';
 import { describe, expect, it } from 'vitest';
-import type { DistinguishedName } from '../../src/issue/certificate-authority.ts';
 import { tag } from '../../src/x509/der.ts';
+import type { DistinguishedName } from '../../src/x509/distinguished-name.ts';
 import {
   decodeName,
   encodeName,

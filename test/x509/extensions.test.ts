@@ -7,7 +7,7 @@ import {
   SubjectAlternativeName,
 } from '@peculiar/asn1-x509';
 import { describe, expect, it } from 'vitest';
-import type { SubjectAltName } from '../../src/issue/certificate-authority.ts';
+import type { SubjectAltName } from '../../src/x509/alt-name-form.ts';
 import { DerError } from '../../src/x509/der.ts';
 import {
   type AnyKeyUsage,

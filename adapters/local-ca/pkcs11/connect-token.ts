@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { ConnectContext } from '../../../src/issue/certificate-authority.ts';
-import { secretReference } from '../../../src/issue/secret.ts';
+import type { ConnectContext } from '../../../src/plug-in/certificate-authority.ts';
+import { secretReference } from '../../../src/plug-in/secret.ts';
 import type { HierarchyOptions } from '../hierarchy.ts';
 import { loadLibrary } from './library.ts';
 import { Token } from './token.ts';

@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, type JsonWebKey } from 'node:crypto';
 import type { Handle, Template } from 'pkcs11js';
-import type { KeyType } from '../../../src/issue/certificate-authority.ts';
+import type { KeyType } from '../../../src/request/requested-certificate.ts';
 import { readSingle, tag } from '../../../src/x509/der.ts';
 import { encode, encodeOid, encodeUnsigned } from '../../../src/x509/encode-der.ts';
 import { rsaBits } from '../key-files.ts';

@@ -1,6 +1,6 @@
 import type { Handle, Template, TokenInfo } from 'pkcs11js';
 import { ProvisioningError } from '../../../src/errors.ts';
-import { untilAborted } from '../../../src/until-aborted.ts';
+import { untilAborted } from '../../../src/time/until-aborted.ts';
 import type { Library, Pkcs11 } from './library.ts';
 import { lettingGo, refusesPin, returnValueOf, SessionEndedError } from './problem.ts';
 

@@ -1,5 +1,5 @@
 import type { Handle } from 'pkcs11js';
-import type { KeyType } from '../../../src/issue/certificate-authority.ts';
+import type { KeyType } from '../../../src/request/requested-certificate.ts';
 import type { RemoteKey } from '../signing-key.ts';
 import { tokenKeyTypes } from './key-types.ts';
 import type { OpenToken } from './open-token.ts';

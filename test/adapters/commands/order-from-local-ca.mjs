@@ -1,7 +1,7 @@
 // Orders from the local CA in the directory that is its argument; the order is JSON on stdin.
 import { text } from 'node:stream/consumers';
-import localCa from '../../../adapters/local-ca.ts';
-import { systemClock } from '../../../src/clock.ts';
+import localCa from '../../../adapters/local-ca/local-ca.ts';
+import { systemClock } from '../../../src/time/clock.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 
 const { order, subjectPublicKeyInfo, csr } = JSON.parse(await text(process.stdin));

@@ -6,9 +6,9 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import localCa from '../../../adapters/local-ca.ts';
-import { systemClock } from '../../../src/clock.ts';
-import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
+import localCa from '../../../adapters/local-ca/local-ca.ts';
+import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
+import { systemClock } from '../../../src/time/clock.ts';
 import { decodePem, encodePem } from '../../../src/x509/pem.ts';
 
 const [directory = '.', call = 'issue'] = process.argv.slice(2);

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, flattenedVerify, importJWK, type JWK } from 'jose';
 import { z } from 'zod';
-import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
+import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
 import { type Received, type Reply, SigningServer } from './signing-server.ts';
 
 /*

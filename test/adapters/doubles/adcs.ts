@@ -1,5 +1,5 @@
 import { parseXml, type XmlElement } from '../../../adapters/adcs/xml.ts';
-import type { RequestedCertificate } from '../../../src/issue/certificate-authority.ts';
+import type { RequestedCertificate } from '../../../src/request/requested-certificate.ts';
 import { contextTag, tag } from '../../../src/x509/der.ts';
 import { encode, encodeOid, encodeUnsigned } from '../../../src/x509/encode-der.ts';
 import { type Answer, CloudServer, type SeenRequest, type TlsMaterial } from './cloud-server.ts';

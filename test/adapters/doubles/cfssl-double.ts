@@ -1,7 +1,7 @@
 import { createHmac, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import type { RequestedCertificate } from '../../../src/issue/certificate-authority.ts';
-import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
+import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
+import type { RequestedCertificate } from '../../../src/request/requested-certificate.ts';
 import { derOf, type Received, type Reply, SigningServer } from './signing-server.ts';
 
 /*

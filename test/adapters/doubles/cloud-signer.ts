@@ -1,17 +1,15 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import localCa from '../../../adapters/local-ca.ts';
-import type {
-  KeyUsage,
-  RequestedCertificate,
-  SubjectAltName,
-} from '../../../src/issue/certificate-authority.ts';
+import localCa from '../../../adapters/local-ca/local-ca.ts';
 import {
   type CertificationRequestFacts,
   readCertificationRequest,
-} from '../../../src/possession/certification-request.ts';
+} from '../../../src/request/read-certification-request.ts';
+import type { RequestedCertificate } from '../../../src/request/requested-certificate.ts';
+import type { SubjectAltName } from '../../../src/x509/alt-name-form.ts';
 import { decodePem, readCertificates } from '../../../src/x509/pem.ts';
+import type { KeyUsage } from '../../../src/x509/usages.ts';
 import { connectContext } from '../connect-context.ts';
 import { memoryDirectory } from '../temporary-directory.ts';
 

@@ -7,12 +7,9 @@ import {
   signCertificate,
 } from '../../../adapters/local-ca/certificate.ts';
 import { newSerialNumber } from '../../../adapters/local-ca/hierarchy.ts';
-import type {
-  KeyType,
-  RequestedCertificate,
-  SubjectAltName,
-} from '../../../src/issue/certificate-authority.ts';
-import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
+import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
+import type { KeyType, RequestedCertificate } from '../../../src/request/requested-certificate.ts';
+import type { SubjectAltName } from '../../../src/x509/alt-name-form.ts';
 import { tag } from '../../../src/x509/der.ts';
 import { encodeName } from '../../../src/x509/distinguished-name.ts';
 import { encode } from '../../../src/x509/encode-der.ts';

@@ -9,7 +9,7 @@ import {
 import { createServer as createHttpsServer } from 'node:https';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import * as pkijs from 'pkijs';
-import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
+import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
 import { readCertificate } from '../../../src/x509/certificate.ts';
 import { DerReader, tag } from '../../../src/x509/der.ts';
 import { encodePem } from '../../../src/x509/pem.ts';

@@ -10,14 +10,14 @@ import {
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import localCa from '../../../adapters/local-ca.ts';
-import type { AdapterHarness } from '../../../src/conformance/harness.ts';
+import localCa from '../../../adapters/local-ca/local-ca.ts';
+import type { AdapterHarness } from '../../../conformance/harness.ts';
 import type {
   CertificateAuthority,
-  RequestedCertificate,
   RevocationReason,
-} from '../../../src/issue/certificate-authority.ts';
-import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
+} from '../../../src/plug-in/certificate-authority.ts';
+import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
+import type { RequestedCertificate } from '../../../src/request/requested-certificate.ts';
 import { decodePem, encodePem, readCertificates } from '../../../src/x509/pem.ts';
 import { connectContext } from '../connect-context.ts';
 import { memoryDirectory } from '../temporary-directory.ts';

@@ -1,7 +1,7 @@
 import { CompactEncrypt, exportJWK, generateKeyPair, jwtVerify } from 'jose';
 import { z } from 'zod';
-import type { SubjectAltName } from '../../../src/issue/certificate-authority.ts';
-import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
+import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
+import type { SubjectAltName } from '../../../src/x509/alt-name-form.ts';
 import { derOf, type Received, type Reply, SigningServer } from './signing-server.ts';
 
 /*

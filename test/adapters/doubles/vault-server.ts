@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import type { KeyUsage, SubjectAltName } from '../../../src/issue/certificate-authority.ts';
-import { readCertificationRequest } from '../../../src/possession/certification-request.ts';
+import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
+import type { SubjectAltName } from '../../../src/x509/alt-name-form.ts';
 import { readCertificate } from '../../../src/x509/certificate.ts';
 import { decodePem, encodePem } from '../../../src/x509/pem.ts';
+import type { KeyUsage } from '../../../src/x509/usages.ts';
 import {
   type ReceivedRequest,
   ScriptedHttpServer,

@@ -9,7 +9,7 @@ import {
 } from './scripted-http-server.ts';
 import { SigningCa } from './signing-ca.ts';
 
-const schemaFile = `${import.meta.dirname}/../../../docs/webhook.schema.json`;
+const schemaFile = `${import.meta.dirname}/../../../docs/authorities/webhook.schema.json`;
 const published = JSON.parse(readFileSync(schemaFile, 'utf8'));
 const requestSchema = z.fromJSONSchema(published.$defs.request);
 const toleranceSeconds = 300;
@@ -18,7 +18,7 @@ const toleranceSeconds = 300;
 export type Word = 'pend' | 'still' | 'reject' | 'serve';
 
 /**
- * An administrator's service as docs/webhook.schema.json and docs/adapters.md (“webhook”) describe it. It
+ * An administrator's service as docs/authorities/webhook.schema.json and docs/develop/adapters.md (“webhook”) describe it. It
  * refuses what is not signed with its secret, is older than five minutes, or is not as the schema says.
  */
 export class WebhookService implements AsyncDisposable {

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adapterHttp, retryAfterOf } from '../../../adapters/shared/http.ts';
-import { systemClock } from '../../../src/clock.ts';
+import { systemClock } from '../../../src/time/clock.ts';
 import { startTunnelProxy } from '../doubles/named-tls-server.ts';
 import { ScriptedHttpServer } from '../doubles/scripted-http-server.ts';
 import { SigningCa } from '../doubles/signing-ca.ts';

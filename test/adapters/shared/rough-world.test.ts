@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { adapterHttp } from '../../../adapters/shared/http.ts';
 import { type AdapterTls, tlsTrouble } from '../../../adapters/shared/tls.ts';
-import { systemClock } from '../../../src/clock.ts';
+import { systemClock } from '../../../src/time/clock.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { type Credentials, DoubleCa } from '../doubles/est-cmp-ca.ts';
 import { startTunnelProxy } from '../doubles/named-tls-server.ts';

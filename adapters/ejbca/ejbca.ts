@@ -1,0 +1,314 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { ProvisioningError } from '../../src/errors.ts';
+import {
+  type AuthorityFeatures,
+  type CertificateAuthority,
+  type ConnectContext,
+  defineAdapter,
+  type Issuance,
+  type IssueRequest,
+  type RevocationReason,
+} from '../../src/plug-in/certificate-authority.ts';
+import { issuedAnswer } from '../../src/plug-in/issued-answer.ts';
+import type { Opaque } from '../../src/plug-in/opaque.ts';
+import type { Clock } from '../../src/time/clock.ts';
+import { readCertificate } from '../../src/x509/certificate.ts';
+import { decodeName, formatName } from '../../src/x509/distinguished-name.ts';
+import { encodePem, readCertificates } from '../../src/x509/pem.ts';
+import {
+  connectHttp,
+  connectionOptions,
+  plainHttpOption,
+  refuseUnsafeUrl,
+} from '../shared/connection.ts';
+import { type AdapterHttp, type HttpAnswer, pauseOf } from '../shared/http.ts';
+import { jsonBody } from '../shared/json-body.ts';
+import { beforeOrder } from '../shared/status-problem.ts';
+import {
+  approvalIdOf,
+  certificateAnswer,
+  certificateBytes,
+  searchAnswer,
+  statusAnswer,
+} from './certificates.ts';
+import { EjbcaClient } from './client.ts';
+import { authOptions, Credentials } from './credentials.ts';
+import { isAboutRequest } from './refusal.ts';
+
+/*
+ * EJBCA's REST API. The end entity's user name follows from the requestId, and an order begins with a search
+ * for it: what an earlier order got, although its answer was lost, is handed on instead of ordered again.
+ */
+
+const name = z.string().trim().min(1);
+
+const options = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/ })
+    .describe('EJBCA’s REST API, such as https://ejbca.example.org:8443/ejbca/ejbca-rest-api.'),
+  certificateAuthority: name.describe('The name of the CA in EJBCA.'),
+  endEntityProfile: name.describe('The end entity profile: it decides which names are allowed.'),
+  certificateProfile: name
+    .optional()
+    .describe(
+      'The certificate profile, where the certprov profile has no `template`: it decides validity and usages.',
+    ),
+  usernamePrefix: z
+    .string()
+    .regex(/^[\w.-]{1,60}$/)
+    .default('certprov-')
+    .describe('Begins the user names of the end entities; the order’s requestId follows.'),
+  lookUp: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Searches for the order’s certificate before ordering. Without it a crash may lead to two certificates; only for an EJBCA that has no search.',
+    ),
+  pollSeconds: z
+    .number()
+    .positive()
+    .max(86_400)
+    .default(300)
+    .describe('How soon to ask again for an order that waits for approval.'),
+  auth: authOptions.default({ method: 'certificate' }).describe('Who we are for EJBCA.'),
+  ...connectionOptions,
+  allowPlainHttp: plainHttpOption,
+});
+
+type Options = z.output<typeof options>;
+
+export default defineAdapter({
+  kind: 'ejbca',
+  options: options.superRefine((given, context) => {
+    if (given.auth.method !== 'certificate' || given.tls?.certFile !== undefined) return;
+    const message = 'is needed for the method certificate';
+    context.addIssue({ code: 'custom', path: ['tls', 'certFile'], message });
+  }),
+  async connect(given, context, signal) {
+    signal.throwIfAborted();
+    const { token, tokenUrl, clientSecret } = given.auth;
+    // What is missing shall be seen at the start; it is read again when it is needed.
+    for (const reference of [token, clientSecret]) {
+      if (reference !== undefined) await context.readSecret(reference);
+    }
+    const { proxy, allowPlainHttp, auth, url } = given;
+    for (const each of tokenUrl === undefined ? [url] : [url, tokenUrl]) {
+      refuseUnsafeUrl(each, allowPlainHttp);
+    }
+    const provider = await connectHttp({ proxy, tls: { caFile: auth.caFile } }, context);
+    const credentials = new Credentials(auth, provider, context);
+    return new Ejbca(given, await connectHttp(given, context), credentials, context);
+  },
+});
+
+/** Names of EJBCA's REST API. */
+const reasonNames: Readonly<Record<RevocationReason, string>> = {
+  unspecified: 'UNSPECIFIED',
+  keyCompromise: 'KEY_COMPROMISE',
+  superseded: 'SUPERSEDED',
+  cessationOfOperation: 'CESSATION_OF_OPERATION',
+};
+
+const ticketSchema = z.object({
+  /** Null: this EJBCA does not tell; then only a search can find the certificate. */
+  approval: z.string().nullable(),
+  password: z.string(),
+});
+
+type Ticket = z.output<typeof ticketSchema>;
+
+class Ejbca implements CertificateAuthority {
+  readonly kind = 'ejbca';
+  readonly features: AuthorityFeatures;
+  readonly #options: Options;
+  readonly #http: AdapterHttp;
+  readonly #credentials: Credentials;
+  readonly #client: EjbcaClient;
+  readonly #clock: Clock;
+
+  constructor(
+    given: Options,
+    http: AdapterHttp,
+    credentials: Credentials,
+    { clock }: ConnectContext,
+  ) {
+    this.#options = given;
+    this.#http = http;
+    this.#credentials = credentials;
+    this.#clock = clock;
+    this.#client = new EjbcaClient(given.url, http, credentials, clock);
+    this.features = {
+      // Two orders at the very same moment would both find nothing.
+      idempotent: false,
+      findsEarlier: given.lookUp,
+      pending: true,
+      revoke: true,
+      keyTypes: ['rsa', 'ec'],
+      mayDrop: [],
+    };
+  }
+
+  async check(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const answer = await this.#client.send({ method: 'GET', path: 'certificate/status' }, signal);
+    if (answer.status !== 200) throw this.#client.errorOf('Asking for its status', answer);
+    this.#client.read(answer, statusAnswer);
+  }
+
+  async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    signal.throwIfAborted();
+    const earlier = await beforeOrder(this.#find(request, signal));
+    if (earlier !== undefined) return earlier;
+    const password = randomBytes(24).toString('base64url');
+    const body = this.#enrolment(request, password);
+    const call = { method: 'POST', path: 'certificate/pkcs10enroll', body } as const;
+    const answer = await this.#client.send(call, signal);
+    if (answer.status === 200 || answer.status === 201)
+      return this.#issued(answer, request, signal);
+    if (answer.status === 202) {
+      const approval = approvalIdOf(jsonBody(answer.body)) ?? null;
+      return this.#pending({ approval, password }, answer);
+    }
+    const words = this.#client.wordsOf(answer, [password]);
+    const isOwn = this.#client.isOwn(answer);
+    if (isOwn && [400, 409, 422].includes(answer.status) && isAboutRequest(words)) {
+      return { kind: 'rejected', reason: words };
+    }
+    throw this.#client.errorOf('Enrolling', answer, [password]);
+  }
+
+  /** Approved orders are not issued by themselves: finalizing does it. */
+  async collect(given: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    signal.throwIfAborted();
+    const parsed = ticketSchema.safeParse(given);
+    if (!parsed.success) {
+      throw new ProvisioningError(
+        'ca-misconfigured',
+        'The ticket of the pending order is not EJBCA’s. Was the kind of this authority changed while orders were open?',
+      );
+    }
+    const ticket = parsed.data;
+    const earlier = await this.#find(request, signal);
+    if (earlier !== undefined) return earlier;
+    if (ticket.approval === null) return this.#pending(ticket);
+    const { approval, password } = ticket;
+    const body = { password, response_format: 'DER' };
+    const path = `certificate/${encodeURIComponent(approval)}/finalize`;
+    const answer = await this.#client.send({ method: 'POST', path, body }, signal);
+    if (answer.status === 200 || answer.status === 201)
+      return this.#issued(answer, request, signal);
+    if (answer.status === 202) return this.#pending(ticket, answer);
+    const words = this.#client.wordsOf(answer, [password]);
+    const isOwn = this.#client.isOwn(answer);
+    if (isOwn && answer.status === 400 && /reject|denied|expired/i.test(words)) {
+      return { kind: 'rejected', reason: words };
+    }
+    throw this.#client.errorOf('Finalizing', answer, [password]);
+  }
+
+  async revoke(
+    certificate: Uint8Array,
+    reason: RevocationReason,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    const { issuer, serialNumber } = readCertificate(certificate);
+    const path = `certificate/${encodedName(issuer)}/${serialNumber}/revoke?reason=${reasonNames[reason]}`;
+    const answer = await this.#client.send({ method: 'PUT', path }, signal);
+    // 409: it is revoked already.
+    if (answer.status !== 200 && answer.status !== 409) {
+      throw this.#client.errorOf('Revoking', answer);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#credentials[Symbol.asyncDispose]();
+    await this.#http[Symbol.asyncDispose]();
+  }
+
+  /** The certificate that an earlier order with this requestId got; the oldest if there are several. */
+  async #find(request: IssueRequest, signal: AbortSignal): Promise<Issuance | undefined> {
+    if (!this.#options.lookUp) return undefined;
+    const criteria = [
+      { property: 'QUERY', value: this.#usernameOf(request), operation: 'EQUAL' },
+      { property: 'STATUS', value: 'CERT_ACTIVE', operation: 'EQUAL' },
+    ];
+    const body = { max_number_of_results: 10, criteria };
+    const call = { method: 'POST', path: 'certificate/search', body, safe: true } as const;
+    const answer = await this.#client.send(call, signal);
+    if (answer.status !== 200) throw this.#client.errorOf('Searching for the order', answer);
+    const found = this.#client.read(answer, searchAnswer).certificates.map((one) => {
+      const { certificate } = issuedAnswer([certificateBytes(one.certificate)], request);
+      return readCertificate(certificate);
+    });
+    const [oldest] = found
+      .filter(({ subjectPublicKeyInfo }) =>
+        Buffer.from(subjectPublicKeyInfo).equals(request.subjectPublicKeyInfo),
+      )
+      .toSorted((a, b) => a.notBefore - b.notBefore);
+    return oldest === undefined ? undefined : this.#withChain(oldest.der, request, signal);
+  }
+
+  /** The body of pkcs10enroll. Names come from the CSR, validity and usages from the certificate profile. */
+  #enrolment(request: IssueRequest, password: string): object {
+    const { certificateAuthority, endEntityProfile } = this.#options;
+    const profile = request.wanted.template ?? this.#options.certificateProfile;
+    if (profile === undefined) {
+      throw new ProvisioningError(
+        'ca-misconfigured',
+        'There is no certificate profile: set certificateProfile, or template in the profile.',
+      );
+    }
+    return {
+      certificate_request: encodePem('CERTIFICATE REQUEST', request.csr),
+      certificate_profile_name: profile,
+      end_entity_profile_name: endEntityProfile,
+      certificate_authority_name: certificateAuthority,
+      username: this.#usernameOf(request),
+      password,
+      include_chain: true,
+      response_format: 'DER',
+    };
+  }
+
+  #usernameOf({ requestId }: IssueRequest): string {
+    return `${this.#options.usernamePrefix}${requestId}`;
+  }
+
+  #pending(ticket: Ticket, answer?: HttpAnswer): Issuance {
+    const usualMs = this.#options.pollSeconds * 1_000;
+    const pollAfterMs = pauseOf(answer?.headers ?? {}, this.#clock.now(), usualMs);
+    return { kind: 'pending', ticket, pollAfterMs };
+  }
+
+  async #issued(answer: HttpAnswer, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    const { certificate, certificate_chain } = this.#client.read(answer, certificateAnswer);
+    const leaf = certificateBytes(certificate);
+    if (!certificate_chain?.length) return this.#withChain(leaf, request, signal);
+    return issuedAnswer([leaf, ...certificate_chain.map(certificateBytes)], request);
+  }
+
+  /** The issuer's chain, for answers that bring none. Where EJBCA gives none either, `roots` must do. */
+  async #withChain(
+    leaf: Uint8Array,
+    request: IssueRequest,
+    signal: AbortSignal,
+  ): Promise<Issuance> {
+    const issued = issuedAnswer([leaf], request);
+    const path = `ca/${encodedName(readCertificate(leaf).issuer)}/certificate/download`;
+    const answer = await this.#client.send({ method: 'GET', path }, signal);
+    if (answer.status !== 200) return issued;
+    try {
+      return { ...issued, chain: readCertificates(answer.body) };
+    } catch (error) {
+      throw new ProvisioningError('ca-bad-answer', 'The CA’s chain from EJBCA is not PEM.', {
+        cause: error,
+      });
+    }
+  }
+}
+
+function encodedName(issuer: Uint8Array): string {
+  return encodeURIComponent(formatName(decodeName(issuer)));
+}

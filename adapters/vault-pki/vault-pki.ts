@@ -1,0 +1,226 @@
+import { z } from 'zod';
+import { ProvisioningError } from '../../src/errors.ts';
+import {
+  type AuthorityFeatures,
+  type CertificateAuthority,
+  type ConnectContext,
+  defineAdapter,
+  type Issuance,
+  type IssueRequest,
+  type RevocationReason,
+} from '../../src/plug-in/certificate-authority.ts';
+import { issuedAnswer } from '../../src/plug-in/issued-answer.ts';
+import { readCertificate } from '../../src/x509/certificate.ts';
+import { decodePem, encodePem } from '../../src/x509/pem.ts';
+import {
+  connectHttp,
+  connectionOptions,
+  plainHttpOption,
+  refuseUnsafeUrl,
+} from '../shared/connection.ts';
+import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
+import { authOptions, readCredentials } from './auth.ts';
+import { VaultClient } from './client.ts';
+import { pathOf } from './path.ts';
+import { VaultSession } from './session.ts';
+import { signBody } from './sign-request.ts';
+
+/*
+ * The PKI secrets engine of HashiCorp Vault and OpenBao. What an administrator has to allow is in
+ * docs/authorities/vault-pki.md.
+ */
+
+const name = z.string().regex(/^[^/\s](?:.*[^/\s])?$/, 'begins or ends with a slash or a space');
+
+const options = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }).describe('Vault’s address, such as https://vault:8200.'),
+  namespace: name.optional().describe('The namespace of the PKI mount, such as `team/wifi`.'),
+  mount: name.default('pki').describe('Where the PKI secrets engine is mounted.'),
+  role: name
+    .optional()
+    .describe('The role that signs, where the profile has no `template`. Needed for `sign`.'),
+  mode: z
+    .enum(['sign', 'sign-verbatim'])
+    .default('sign')
+    .describe(
+      '`sign`: the role decides about names and usages, of the subject only the CN survives. `sign-verbatim`: whatever the CSR says; guard the policy well.',
+    ),
+  issuer: name.optional().describe('Name or id of the issuer, where it is not the role’s own.'),
+  names: z
+    .enum(['csr', 'request'])
+    .default('csr')
+    .describe(
+      'Where the role takes alternative names from: `request` for a role with use_csr_sans=false, which is then sent them beside the CSR.',
+    ),
+  validity: z
+    .enum(['ttl', 'notAfter', 'role'])
+    .default('ttl')
+    .describe(
+      'How the profile’s validityDays are asked for: as a ttl, as a date, or not at all. Vault cuts off what exceeds its own limits without an error.',
+    ),
+  auth: authOptions.describe('How to get a token.'),
+  ...connectionOptions,
+  allowPlainHttp: plainHttpOption,
+});
+
+type Options = z.output<typeof options>;
+
+export default defineAdapter({
+  kind: 'vault-pki',
+  options: options.superRefine((given, context) => {
+    const { mode, role, auth } = given;
+    if (mode === 'sign' && role === undefined) {
+      context.addIssue({ code: 'custom', path: ['role'], message: 'is needed for the mode sign' });
+    }
+    if (auth.method === 'cert' && given.tls?.certFile === undefined) {
+      const message = 'is needed for the method cert';
+      context.addIssue({ code: 'custom', path: ['tls', 'certFile'], message });
+    }
+  }),
+  async connect(given, context, signal) {
+    signal.throwIfAborted();
+    // What is missing shall be seen at the start; it is read again for every login.
+    await readCredentials(given.auth, context);
+    refuseUnsafeUrl(given.url, given.allowPlainHttp);
+    return new VaultPki(given, await connectHttp(given, context), context);
+  },
+});
+
+const signAnswer = z.object({
+  data: z.object({
+    certificate: z.string().min(1),
+    issuing_ca: z.string().nullish(),
+    ca_chain: z.array(z.string()).nullish(),
+  }),
+});
+
+class VaultPki implements CertificateAuthority {
+  readonly kind = 'vault-pki';
+  readonly features: AuthorityFeatures;
+  readonly #options: Options;
+  readonly #http: AdapterHttp;
+  readonly #client: VaultClient;
+  readonly #session: VaultSession;
+  readonly #context: ConnectContext;
+
+  constructor(given: Options, http: AdapterHttp, context: ConnectContext) {
+    this.#options = given;
+    this.#http = http;
+    this.#context = context;
+    this.#client = new VaultClient(given.url, http, context.clock);
+    this.#session = new VaultSession(given.auth, given.namespace, this.#client, context);
+    this.features = {
+      idempotent: false,
+      pending: false,
+      revoke: true,
+      keyTypes: ['rsa', 'ec'],
+      mayDrop: given.mode === 'sign' ? ['subject'] : [],
+    };
+  }
+
+  async check(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const path = 'sys/health?standbyok=true&perfstandbyok=true';
+    const answer = await this.#client.send({ method: 'GET', path }, signal);
+    // 429 and 473: a standby, which hands on what it gets.
+    if (![200, 429, 473].includes(answer.status)) {
+      throw this.#client.errorOf(healthMeanings[answer.status] ?? 'Asking for its health', answer);
+    }
+    await this.#session.check(signal);
+  }
+
+  async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    signal.throwIfAborted();
+    const body = signBody(request, this.#options, this.#context.clock.now());
+    const path = this.#signPath(request.wanted.template ?? this.#options.role);
+    const answer = await this.#post(path, body, signal);
+    const words = this.#client.wordsOf(answer);
+    if (answer.status === 400 && this.#client.isOwn(answer) && isAboutRequest(words)) {
+      return { kind: 'rejected', reason: words };
+    }
+    if (answer.status !== 200) throw this.#client.errorOf('Signing', answer);
+    const { data } = this.#client.read(answer, signAnswer);
+    const chain = data.ca_chain?.length ? data.ca_chain : [data.issuing_ca ?? ''];
+    const pems = [data.certificate, ...chain].filter((pem) => pem !== '');
+    return issuedAnswer(pems.flatMap(certificatesOf), request);
+  }
+
+  async collect(): Promise<Issuance> {
+    throw new ProvisioningError(
+      'ca-misconfigured',
+      'Vault leaves no order pending. Was the kind of this authority changed while orders were open?',
+    );
+  }
+
+  /** The reason stays with us: Vault takes none. */
+  async revoke(certificate: Uint8Array, _: RevocationReason, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { serialNumber } = readCertificate(certificate);
+    const serial = serialNumber.toLowerCase().replace(/..(?=.)/g, '$&:');
+    const path = `${pathOf(this.#options.mount)}/revoke`;
+    const bySerial = await this.#post(path, { serial_number: serial }, signal);
+    if (bySerial.status === 200) return;
+    if (bySerial.status !== 400 && bySerial.status !== 404) {
+      throw this.#client.errorOf('Revoking', bySerial);
+    }
+    // A role with no_store=true leaves no record: then Vault takes the certificate itself.
+    const pem = encodePem('CERTIFICATE', certificate);
+    const whole = await this.#post(path, { certificate: pem }, signal);
+    if (whole.status !== 200) throw this.#client.errorOf('Revoking', whole);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#session[Symbol.dispose]();
+    await this.#http[Symbol.asyncDispose]();
+  }
+
+  #post(path: string, body: object, signal: AbortSignal): Promise<HttpAnswer> {
+    const { namespace } = this.#options;
+    return this.#session.send({ method: 'POST', path, body, namespace }, signal);
+  }
+
+  /** /:mount[/issuer/:ref]/sign/:role and /:mount[/issuer/:ref]/sign-verbatim[/:role] */
+  #signPath(role: string | undefined): string {
+    const { mount, issuer, mode } = this.#options;
+    const issuerPath = issuer === undefined ? '' : `/issuer/${encodeURIComponent(issuer)}`;
+    const rolePath = role === undefined ? '' : `/${encodeURIComponent(role)}`;
+    return `${pathOf(mount)}${issuerPath}/${mode}${rolePath}`;
+  }
+}
+
+/** Vault API, /sys/health. */
+const healthMeanings: Readonly<Record<number, string>> = {
+  472: 'This is a disaster recovery secondary',
+  474: 'The active node cannot be reached',
+  501: 'Vault is not initialized',
+  503: 'Vault is sealed',
+  530: 'This node was removed from its cluster',
+};
+
+/**
+ * Whether a 400 speaks of this one request: a name, or a key, that the role does not allow. Everything else (an
+ * unknown role, one that allows no URI at all, an issuer that expires too soon) would meet every request of
+ * the profile, and an administrator mends it.
+ */
+function isAboutRequest(words: string): boolean {
+  return aboutRequest.some((pattern) => pattern.test(words));
+}
+
+const aboutRequest: readonly RegExp[] = [
+  /(common name|alternate name|email address|serial_number|user_id) .* not allowed by this role/i,
+  /other SAN .* not allowed for OID/i,
+  /URI Subject Alternative Names? .* not valid/i,
+  /role requires keys of type|a minimum of a \d+-bit key/i,
+  /certificate request could not be parsed|could not parse CSR/i,
+];
+
+function certificatesOf(pem: string): Uint8Array[] {
+  try {
+    return decodePem(pem, 'CERTIFICATE').map(({ der }) => der);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ProvisioningError('ca-bad-answer', `Vault's certificates: ${reason}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,218 @@
+import { mkdtempDisposable, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { type ConfigDocument, parseConfigDocument } from '../src/config/document.ts';
+import { ConfigError, type ConfigProblem } from '../src/config/problem.ts';
+import { readConfigText } from '../src/config/read-text.ts';
+import { type OptionsContext, resolveOptions } from '../src/config/resolve-options.ts';
+import { asRecord } from '../src/config/valid-fields.ts';
+import type { LoadAdapter } from '../src/plug-in/adapter-loader.ts';
+import type { AdapterDefinition } from '../src/plug-in/certificate-authority.ts';
+import { importPlugIn } from '../src/plug-in/import-plug-in.ts';
+import { loadProblem } from '../src/plug-in/plug-in-load-error.ts';
+import { readCertificates } from '../src/x509/pem.ts';
+import { adapterHarness, type CaUnderTest } from './adapter-harness.ts';
+import { cameText } from './breach.ts';
+import { contractCases } from './cases.ts';
+import type { AdapterHarness, ContractCase } from './harness.ts';
+import { Judge } from './judge.ts';
+import { readNames } from './names.ts';
+import { OutputWatch } from './output-watch.ts';
+import { rowText, tallyText } from './report.ts';
+
+/*
+ * `conformance`: the contract over one kind of CA, as its author or an administrator runs it, with or
+ * without a harness that makes the CA misbehave.
+ */
+
+export interface ConformanceArguments {
+  /** A built-in name, a path, or a package; relative to the working directory. */
+  readonly kind: string;
+  /** YAML with the options of that kind. */
+  readonly options?: string;
+  /** A module whose default export sets up a CA for one case. */
+  readonly harness?: string;
+  /** PEM with the CA's root certificates. */
+  readonly roots?: string;
+  /** The subject to ask for (RFC 4514), in place of the usual names. */
+  readonly subject?: string;
+  /** Alternative names to ask for, in place of the usual names: `dns:a.example.org,email:someone@example.org`. */
+  readonly 'alt-names'?: string;
+  /** Only the cases whose name has this text, in any case. */
+  readonly only?: string;
+  /** How long each case may take, in real milliseconds. */
+  readonly longestCaseMs?: number;
+}
+
+/** The contract cannot be run: no plug-in, no harness, or it does not connect. The message says why. */
+export class CannotRunError extends Error {
+  override readonly name = 'CannotRunError';
+}
+
+const silenceName = 'tells no secret in an error, a reason or its output, in any of these cases';
+
+/** How long a CA that leaves orders pending is waited for, where no harness says it. */
+const patienceMs = 30_000;
+
+/**
+ * Prints a row for each case as it ends. Gives the exit status: 0 when nothing failed, else 1.
+ * @throws {ConfigError | AdapterLoadError | CannotRunError} when it cannot be run.
+ */
+export async function conformance(
+  given: ConformanceArguments,
+  loadAdapter: LoadAdapter,
+  print: (text: string) => void,
+): Promise<number> {
+  const chosen = chosenCases(given.only);
+  const definition = await loadAdapter(given.kind, process.cwd());
+  await using home = await homeOf(given);
+  const setUp = await preparedSetUp(given, definition, home.path);
+  await connectOnce(definition, setUp);
+  print(`The adapters' contract over ${definition.kind} (${given.kind})\n\n`);
+  const judge = new Judge(setUp, given.longestCaseMs);
+  for (const contractCase of chosen) {
+    print(rowText(contractCase.name, await judge.run(contractCase), judge.secrets));
+  }
+  print(rowText(silenceName, judge.conclude(), judge.secrets));
+  print(`\n${tallyText(judge.verdicts)}\n`);
+  return judge.verdicts.some(({ kind }) => kind === 'failed') ? 1 : 0;
+}
+
+function chosenCases(only = ''): readonly ContractCase[] {
+  const wanted = only.toLowerCase();
+  const chosen = contractCases.filter(({ name }) => name.toLowerCase().includes(wanted));
+  if (chosen.length > 0) return chosen;
+  const names = contractCases.map(({ name }) => `  ${name}`).join('\n');
+  throw new CannotRunError(`--only ${only}: no case has this in its name. There are:\n${names}`);
+}
+
+interface Home extends AsyncDisposable {
+  readonly path: string;
+}
+
+/**
+ * Where relative paths start: at the options' file or the harness. Without either nobody has said where a kind
+ * may keep its files, so they go into a directory of the run's own.
+ */
+async function homeOf({ options, harness }: ConformanceArguments): Promise<Home> {
+  const beside = options ?? harness;
+  if (beside === undefined) return mkdtempDisposable(join(tmpdir(), 'certprov-conformance-'));
+  return { path: dirname(resolve(beside)), [Symbol.asyncDispose]: () => Promise.resolve() };
+}
+
+async function preparedSetUp(
+  given: ConformanceArguments,
+  definition: AdapterDefinition,
+  directory: string,
+): Promise<() => Promise<AdapterHarness>> {
+  const { longestCaseMs = Number.POSITIVE_INFINITY } = given;
+  const { options: file, harness, roots } = given;
+  const document = parseConfigDocument(
+    file === undefined ? '{}' : await readConfigText(file, '--options'),
+    file ?? '--options',
+  );
+  const setUpCa = harness === undefined ? async () => ({}) : await harnessModule(harness);
+  const options = asRecord(document.data);
+  await checkOptions(definition, await setUpCa(), options, { document, directory });
+  const wanted = askedNames(given);
+  const surroundings = {
+    options,
+    ...(wanted === undefined ? {} : { wanted }),
+    directory,
+    ...(harness === undefined ? { patienceMs: Math.min(patienceMs, longestCaseMs) } : {}),
+    ...(roots === undefined ? {} : { roots: () => readRoots(roots) }),
+  };
+  return async () => adapterHarness(definition, await setUpCa(), surroundings);
+}
+
+/** For a CA that certifies only names which are its own, or which it can look up. */
+function askedNames({ subject, 'alt-names': altNames }: ConformanceArguments) {
+  if (subject === undefined && altNames === undefined) return undefined;
+  try {
+    return readNames(subject, altNames);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new CannotRunError(`--subject, --alt-names: ${message}`, { cause: error });
+  }
+}
+
+/** @throws {ConfigError} with everything that is wrong with the options. */
+async function checkOptions(
+  definition: AdapterDefinition,
+  ca: CaUnderTest,
+  options: Readonly<Record<string, unknown>>,
+  { document, directory }: Pick<OptionsContext, 'document' | 'directory'>,
+): Promise<void> {
+  const problems = problemsOf(document);
+  const report = (problem: ConfigProblem) => problems.push(problem);
+  try {
+    const env = { ...process.env, ...ca.env };
+    const context = { document, directory, env, report };
+    if (problems.length === 0) {
+      await resolveOptions(definition, { ...options, ...ca.options }, [], context);
+    }
+  } finally {
+    await ca[Symbol.asyncDispose]?.();
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+function problemsOf({ data, problems, problem }: ConfigDocument): ConfigProblem[] {
+  const isGroup = typeof data === 'object' && data !== null && !Array.isArray(data);
+  const isRead = problems.length === 0 || data === null;
+  if (isGroup || !isRead) return [...problems];
+  const fix = 'write the options of this kind, a key on each line, or leave out --options';
+  return [problem([], 'the file holds no options', fix)];
+}
+
+async function harnessModule(path: string): Promise<() => Promise<CaUnderTest>> {
+  const file = resolve(path);
+  const loaded = await importPlugIn(file).catch((cause: unknown) => {
+    const problem = loadProblem(file, cause);
+    throw new CannotRunError(`--harness ${path}: ${file} cannot be loaded: ${problem}.`, { cause });
+  });
+  const setUp = asRecord(loaded)['default'];
+  if (typeof setUp !== 'function') {
+    throw new CannotRunError(
+      `--harness ${path}: the module has no default export that is a function. Write \`export default async (): Promise<CaUnderTest> => ({ hooks: { … } })\`.`,
+    );
+  }
+  return async () => {
+    try {
+      return (await setUp()) ?? {};
+    } catch (error) {
+      const problem = `it cannot set up a CA: ${cameText(error, [])}`;
+      throw new CannotRunError(`--harness ${path}: ${problem}`, { cause: error });
+    }
+  };
+}
+
+async function readRoots(path: string): Promise<readonly Uint8Array[]> {
+  try {
+    return readCertificates(await readFile(path));
+  } catch (error) {
+    throw new CannotRunError(`--roots ${path}: ${cameText(error, [])}`, { cause: error });
+  }
+}
+
+/** Nothing is to be learned from an adapter that cannot even make ready. */
+async function connectOnce(
+  definition: AdapterDefinition,
+  setUp: () => Promise<AdapterHarness>,
+): Promise<void> {
+  await using harness = await setUp();
+  // What it says now it says again in each case, where it is looked at.
+  using _output = new OutputWatch();
+  try {
+    const authority = await harness.connect();
+    await authority[Symbol.asyncDispose]();
+    await harness.roots();
+  } catch (error) {
+    if (error instanceof CannotRunError) throw error;
+    const reason = cameText(error, harness.secrets);
+    throw new CannotRunError(
+      `${definition.kind} does not connect with these options: ${reason} connect() makes ready and needs no CA that answers.`,
+      { cause: error },
+    );
+  }
+}

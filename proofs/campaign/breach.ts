@@ -1,0 +1,15 @@
+/** What must not be, and was found. */
+export interface Breach {
+  readonly kind:
+    | 'lost'
+    | 'wrong-end'
+    | 'signed-twice'
+    | 'surplus'
+    | 'stranger'
+    | 'bug'
+    | 'deserted'
+    | 'takeover'
+    | 'points';
+  readonly processId?: string;
+  readonly what: string;
+}

@@ -1,0 +1,27 @@
+import type { Events } from '../events/events.ts';
+import type { Clock } from '../time/clock.ts';
+
+/** Long enough that an error at each beginning fills no log. */
+const pauseMs = 10_000;
+
+/**
+ * Runs something that watches for as long as the service runs. Where it ends with an error that nobody foresaw, that is told as a bug
+ * and it begins anew: a service that goes on without one of its watches would show for ever what that one saw last. Resolves
+ * when it ends by itself or with the signal; never rejects.
+ */
+export async function keepWatching(
+  watch: () => Promise<void>,
+  { clock, events }: { readonly clock: Clock; readonly events: Events },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      return await watch();
+    } catch (error) {
+      if (signal.aborted) return;
+      events.emit('bug', { error });
+    }
+    // An abort ends the wait, and with it the loop.
+    await clock.sleep(pauseMs, signal).catch(() => undefined);
+  }
+}
