@@ -18,9 +18,9 @@ import { type Group, population } from './population.ts';
 
 /** The devices' schedule runs this much faster: a lost push costs them six seconds instead of eight hours. */
 const timeScale = 0.0002;
-/** A point that nobody passes in this time gives way to a random kill. */
 /** Pub/Sub's clients ask for a minute at most; and a little more. */
 const longestAckDeadlineMs = 75_000;
+/** A point that nobody passes in this time gives way to a random kill. */
 const armedMs = 6_000;
 /** How long the last processes may take after the last kill. */
 const endMs = 6 * 60_000;
@@ -106,6 +106,8 @@ class Campaign {
   async run(): Promise<Evidence> {
     await using fleet = this.#fleet;
     await this.#untilAllRun();
+    await this.#addUpTo(1);
+    await this.#simulator.settled([...this.#groupOf.keys()], { timeoutMs: startMs });
     const { kills } = this.#options;
     for (let number = 0; number < kills; number += 1) await this.#round(number);
     await this.#addUpTo(this.#options.processes);

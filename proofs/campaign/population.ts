@@ -84,10 +84,19 @@ export const groups: readonly Group[] = [
   },
 ];
 
-/** The group of each of `count` devices, evenly spread, so that every part of the campaign has all of them. */
+/** With it a CA shows that it issues for the profile of those whom it declines; or its rejections are not believed. */
+const first = 'no idempotency';
+
+/**
+ * The group of each of `count` devices: a good one for the CA that declines some, then evenly spread, so that every
+ * part of the campaign has all of them.
+ */
 export function* population(count: number): Generator<Group> {
   const whole = groups.reduce((sum, { share }) => sum + share, 0);
-  const owed = groups.map((group) => ({ group, credit: group.share / 2 }));
+  const owed = groups.map((group) => ({
+    group,
+    credit: group.name === first ? whole : group.share / 2,
+  }));
   for (let made = 0; made < count; made += 1) {
     const due = owed.reduce((most, one) => (one.credit > most.credit ? one : most));
     due.credit -= whole;
