@@ -2,8 +2,8 @@ import type { AuthorityFeatures, DroppablePart } from '../src/plug-in/certificat
 import type { KeyType } from '../src/request/requested-certificate.ts';
 
 /*
- * Writes the table of docs/authorities/choosing-a-ca.md from what the kinds of CA declare. A test compares the two;
- * `npm test -- test/docs -u` writes the file anew.
+ * Writes the table of docs/authorities/choosing-a-ca.md, and the short one of the README, from what the kinds of CA
+ * declare. A test compares them; `npm test -- test/docs -u` writes the files anew.
  */
 
 /** One kind, as it declares itself under all options that change what it declares. */
@@ -15,11 +15,15 @@ export interface KindFacts {
   readonly requestsPerSecond: number | undefined;
   /** Real servers that its tests run against, with versions. Empty: a double of ours only. */
   readonly provenWith: readonly string[];
-  /** What else decides about it, in Markdown. */
+  /** What it talks to. */
+  readonly speaksTo: string;
+  /** What else to know before choosing it, in Markdown. */
   readonly note: string;
+  /** The file name of its own page; undefined where it has none. */
+  readonly page: string | undefined;
 }
 
-/** A Markdown table with a row for each kind. */
+/** A Markdown table with a row for each kind: all that helps to choose one. */
 export function describeKinds(kinds: readonly KindFacts[]): string {
   const rows = kinds.map((facts) => {
     const cells = [
@@ -30,17 +34,58 @@ export function describeKinds(kinds: readonly KindFacts[]): string {
       keyTypes(facts.declared),
       dropped(facts.declared),
       `${facts.concurrency}${facts.requestsPerSecond === undefined ? '' : `, ${facts.requestsPerSecond} a second`}`,
-      facts.provenWith.length === 0 ? 'a double' : facts.provenWith.join(', '),
-      facts.note,
+      proof(facts),
+      `${facts.note}${more(facts, '')}`,
     ];
     return `| ${cells.join(' | ')} |\n`;
   });
   return `${head}${rows.join('')}`;
 }
 
+/** The short table, for a document that finds the kinds' own pages in `directory`. */
+export function summariseKinds(kinds: readonly KindFacts[], directory: string): string {
+  const rows = kinds.map((facts) => {
+    const cells = [
+      `\`${facts.kind}\``,
+      `${facts.speaksTo}${more(facts, directory)}`,
+      inShort(repeatedSafely(facts.declared)),
+      inShort(facts.declared.map(({ pending }) => yesOrNo(pending))),
+      inShort(facts.declared.map(({ revoke }) => yesOrNo(revoke))),
+      proof(facts),
+    ];
+    return `| ${cells.join(' | ')} |\n`;
+  });
+  return `${shortHead}${rows.join('')}`;
+}
+
 const head = `| kind | a repeated order gives | may wait | revokes | keys | leaves out | calls at once | proven with | what to know |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `;
+
+const shortHead = `| kind | speaks to | repeating an order is safe | may wait | revokes | proven with |
+| --- | --- | --- | --- | --- | --- |
+`;
+
+function proof({ provenWith }: KindFacts): string {
+  return provenWith.length === 0 ? 'a double' : provenWith.join(', ');
+}
+
+function more({ page }: KindFacts, directory: string): string {
+  return page === undefined ? '' : ` ([more](${directory}${page}))`;
+}
+
+function repeatedSafely(declared: readonly AuthorityFeatures[]): readonly string[] {
+  return declared.map(({ idempotent, findsEarlier }) => {
+    if (idempotent) return 'yes';
+    return findsEarlier === true ? 'looks first' : '–';
+  });
+}
+
+/** One answer where all sets of options agree. */
+function inShort(answers: readonly string[]): string {
+  const different = [...new Set(answers)];
+  return different.length === 1 ? different.join('') : 'by option';
+}
 
 function repeatedOrder(declared: readonly AuthorityFeatures[]): string {
   return each(declared, ({ idempotent, findsEarlier }) => {
@@ -67,7 +112,7 @@ function yesOrNo(value: boolean): string {
   return value ? 'yes' : '–';
 }
 
-/** One answer where all sets of options agree, else all of them. */
+/** One answer where all sets of options agree, otherwise all of them. */
 function each(
   declared: readonly AuthorityFeatures[],
   answer: (features: AuthorityFeatures) => string,

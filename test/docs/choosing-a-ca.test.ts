@@ -1,11 +1,11 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { adapters } from '../../adapters/index.ts';
 import { defaultConcurrency } from '../../src/config/resolve-authority.ts';
 import type { AuthorityFeatures } from '../../src/plug-in/certificate-authority.ts';
 import { replaceGenerated } from '../../tools/describe-config.ts';
-import { describeKinds, type KindFacts } from '../../tools/describe-kinds.ts';
+import { describeKinds, type KindFacts, summariseKinds } from '../../tools/describe-kinds.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { type Kind, kinds, secrets } from './kinds.ts';
@@ -32,18 +32,29 @@ async function factsOf(kind: keyof typeof adapters): Promise<KindFacts> {
     concurrency: definition.concurrency ?? defaultConcurrency,
     requestsPerSecond: definition.requestsPerSecond,
     provenWith: kinds[kind].proofs.map(({ server }) => server),
+    speaksTo: kinds[kind].speaksTo,
     note: kinds[kind].note,
+    page: kinds[kind].page,
   };
 }
 
-describe('docs/authorities/choosing-a-ca.md', () => {
-  it('is what the kinds declare (npm test -- test/docs -u writes it anew)', async () => {
-    const facts: KindFacts[] = [];
+describe('the tables of the kinds of CA', () => {
+  const facts: KindFacts[] = [];
+
+  beforeAll(async () => {
     for (const [kind] of all) facts.push(await factsOf(kind));
-    const file = join(root, 'docs/authorities/choosing-a-ca.md');
-    const written = readFileSync(file, 'utf8');
-    await expect(replaceGenerated(written, describeKinds(facts))).toMatchFileSnapshot(file);
   });
+
+  it.each([
+    ['docs/authorities/choosing-a-ca.md', () => describeKinds(facts)],
+    ['README.md', () => summariseKinds(facts, 'docs/authorities/')],
+  ])(
+    'say in %s what the kinds declare (npm test -- test/docs -u writes it anew)',
+    async (document, table) => {
+      const file = join(root, document);
+      await expect(replaceGenerated(read(document), table())).toMatchFileSnapshot(file);
+    },
+  );
 
   it('has every kind', () => {
     expect(Object.keys(kinds).sort()).toEqual(Object.keys(adapters).sort());

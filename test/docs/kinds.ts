@@ -12,7 +12,12 @@ export interface Kind {
   /** The least that connects, and then what changes the declared features, one set of options each. */
   readonly options: readonly [object, ...object[]];
   readonly proofs: readonly Proof[];
+  /** What it talks to, for the README. */
+  readonly speaksTo: string;
+  /** What else to know before choosing it. */
   readonly note: string;
+  /** Its own page, beside choosing-a-ca.md. */
+  readonly page?: string;
 }
 
 /** What the options above refer to. */
@@ -51,6 +56,7 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
         package: 'golang-github-smallstep-certificates-dev',
       },
     ],
+    speaksTo: 'RFC 8555, with http-01 or dns-01, and EAB',
     note: 'DNS names only; the CA must be able to check each name',
   },
   adcs: {
@@ -59,7 +65,9 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
       { url, template: 'Chromebooks', username: 'ra', password: secret, transport: 'certsrv' },
     ],
     proofs: [],
-    note: 'Windows CAs; the template decides about names and validity ([more](windows-ca.md))',
+    speaksTo: 'Windows CAs, through CES or certsrv',
+    note: 'the template decides names and validity',
+    page: 'windows-ca.md',
   },
   'aws-private-ca': {
     options: [
@@ -70,29 +78,35 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
       },
     ],
     proofs: [],
-    note: 'each certificate is paid for',
+    speaksTo: 'AWS Private CA',
+    note: 'every certificate costs money',
   },
   cfssl: {
     options: [{ url }, { url, revoke: true }],
     proofs: [{ server: 'cfssl 1.2', test: 'test/peers/cfssl.test.ts', package: 'golang-cfssl' }],
-    note: 'the signing profile decides about usages and validity; to revoke it needs a database',
+    speaksTo: 'cfssl, its sign and authsign',
+    note: 'the signing profile decides usages and validity; revoking needs a database',
   },
   cmp: {
     options: [cmp, { ...cmp, revoke: false }],
     proofs: [
       { server: 'OpenSSL 3.0’s mock server', test: 'test/peers/cmp.test.ts', package: 'openssl' },
     ],
-    note: 'RFC 4210 and 9483, with a shared secret or a signature',
+    speaksTo: 'RFC 4210 and 9483: p10cr, with a shared secret or a signature',
+    note: 'a shared secret or a signature protects the messages',
   },
   ejbca: {
     options: [ejbca, { ...ejbca, lookUp: false }],
     proofs: [],
-    note: 'the end entity profile decides about names ([more](ejbca.md))',
+    speaksTo: 'EJBCA’s REST API',
+    note: 'the end entity profile decides names',
+    page: 'ejbca.md',
   },
   est: {
     options: [{ url, username: 'ra', password: secret }],
     proofs: [],
-    note: 'validity cannot be asked for',
+    speaksTo: 'RFC 7030',
+    note: 'validity cannot be requested',
   },
   exec: {
     options: [
@@ -103,12 +117,15 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
       { server: '`openssl ca`', test: 'test/peers/exec.test.ts', package: 'openssl' },
       { server: 'Easy-RSA 3.1', test: 'test/peers/exec.test.ts', package: 'easy-rsa' },
     ],
-    note: 'whatever your command does; one for `openssl ca` and Easy-RSA is there ([more](exec.md))',
+    speaksTo: 'any command of yours: CSR on stdin, certificate on stdout',
+    note: 'whatever your command does; one for `openssl ca` and Easy-RSA is included',
+    page: 'exec.md',
   },
   'google-cas': {
     options: [cas, { ...cas, tier: 'devops' }],
     proofs: [],
-    note: 'the tier decides; the rate is the quota of one CA of the tier enterprise',
+    speaksTo: 'Google’s Certificate Authority Service',
+    note: 'the tier decides; the rate is the quota of one CA in the enterprise tier',
   },
   'local-ca': {
     options: [{ directory: './local-ca' }],
@@ -117,7 +134,9 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
       { server: 'SoftHSM 2.6', test: 'test/peers/local-ca-pkcs11.test.ts', package: 'softhsm2' },
       { server: 'FreeRADIUS 3.2', test: 'test/peers/wifi.test.ts', package: 'freeradius' },
     ],
-    note: 'needs no server; keys in files or in a PKCS#11 token ([more](local-ca.md))',
+    speaksTo: 'nothing: certprov makes and keeps a root and an issuing CA itself',
+    note: 'needs no server; keys in files or in a PKCS#11 token',
+    page: 'local-ca.md',
   },
   scep: {
     options: [
@@ -132,7 +151,9 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
         package: 'golang-github-smallstep-certificates-dev',
       },
     ],
-    note: 'also NDES; validity cannot be asked for ([more](scep.md))',
+    speaksTo: 'RFC 8894, Microsoft’s NDES included',
+    note: 'also NDES; validity cannot be requested',
+    page: 'scep.md',
   },
   'step-ca': {
     options: [stepCa, { ...stepCa, leafTemplate: 'own' }],
@@ -143,12 +164,15 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
         package: 'golang-github-smallstep-certificates-dev',
       },
     ],
-    note: 'the provisioner’s template decides about names',
+    speaksTo: 'smallstep’s own API, with a JWK provisioner',
+    note: 'the provisioner’s template decides names',
   },
   'vault-pki': {
     options: [vault, { ...vault, mode: 'sign-verbatim' }],
     proofs: [],
-    note: 'Vault and OpenBao; the role decides about names ([more](vault-pki.md))',
+    speaksTo: 'HashiCorp Vault and OpenBao',
+    note: 'Vault and OpenBao; the role decides names',
+    page: 'vault-pki.md',
   },
   webhook: {
     options: [
@@ -156,6 +180,8 @@ export const kinds: Readonly<Record<keyof typeof adapters, Kind>> = {
       { url, secret, idempotent: true, revoke: true },
     ],
     proofs: [],
-    note: 'a web service of yours ([more](webhook.md))',
+    speaksTo: 'a web service of yours',
+    note: 'a web service of yours',
+    page: 'webhook.md',
   },
 };
