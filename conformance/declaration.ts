@@ -21,7 +21,7 @@ const members = z.object({
   check: method,
   prepare: method.optional(),
   issue: method,
-  collect: method,
+  collect: method.optional(),
   revoke: method.optional(),
 });
 
@@ -34,6 +34,9 @@ export function declarationProblems(authority: CertificateAuthority): string[] {
     return parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   }
   const problems: string[] = [];
+  if (parsed.data.features.pending && collect === undefined) {
+    problems.push('it declares `pending: true` and has no method collect');
+  }
   if (parsed.data.features.revoke !== (revoke !== undefined)) {
     const has = revoke === undefined ? 'has no method revoke' : 'has a method revoke';
     problems.push(`it ${has} and declares \`revoke: ${authority.features.revoke}\``);

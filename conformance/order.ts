@@ -122,6 +122,7 @@ export async function collected(
 ): Promise<Collected> {
   assert(first.kind === 'pending', `the first answer is ${shown(first)}, not pending`);
   assert(authority.features.pending, 'it answers `pending` without declaring it');
+  assert(authority.collect !== undefined, 'it answers `pending` and has no collect()');
   const startedAt = Date.now();
   let answer: Collected = first;
   for (let round = 0; answer.kind === 'pending'; round++) {

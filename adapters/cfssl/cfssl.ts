@@ -144,13 +144,6 @@ class Cfssl implements CertificateAuthority {
     }
   }
 
-  async collect(): Promise<Issuance> {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      'cfssl leaves no order pending. Was the kind of this authority changed while orders were open?',
-    );
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }

@@ -141,14 +141,6 @@ class GoogleCas implements CertificateAuthority {
     throw errorOf(refusal, 'certificates.create', this.#clock.now());
   }
 
-  /** The service answers at once: there is never a ticket. */
-  async collect(): Promise<Issuance> {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      'google-cas leaves no order pending. Was the kind of this authority changed while orders were open?',
-    );
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }

@@ -145,13 +145,6 @@ export class LocalCa implements CertificateAuthority {
     });
   }
 
-  async collect(): Promise<Issuance> {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      'A local CA leaves no order pending. Was the kind of this authority changed while orders were open?',
-    );
-  }
-
   async revoke(
     certificate: Uint8Array,
     reason: RevocationReason,

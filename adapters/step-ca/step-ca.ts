@@ -201,13 +201,6 @@ class StepCa implements CertificateAuthority {
     }
   }
 
-  async collect(): Promise<Issuance> {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      'step-ca leaves no order pending. Was the kind of this authority changed while orders were open?',
-    );
-  }
-
   async revoke(
     certificate: Uint8Array,
     reason: RevocationReason,

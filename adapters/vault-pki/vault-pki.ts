@@ -145,13 +145,6 @@ class VaultPki implements CertificateAuthority {
     return issuedAnswer(pems.flatMap(certificatesOf), request);
   }
 
-  async collect(): Promise<Issuance> {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      'Vault leaves no order pending. Was the kind of this authority changed while orders were open?',
-    );
-  }
-
   /** The reason stays with us: Vault takes none. */
   async revoke(certificate: Uint8Array, _: RevocationReason, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();

@@ -124,14 +124,22 @@ export class Authority {
     );
   }
 
-  collect(
+  async collect(
     ticket: Opaque,
     request: IssueRequest,
     profile: string,
     signal: AbortSignal,
   ): Promise<Collected> {
+    const { adapter, reference } = this.#options;
+    const collect = adapter.collect?.bind(adapter);
+    if (collect === undefined) {
+      throw new ProvisioningError(
+        'ca-misconfigured',
+        `The authority ${reference} (${adapter.kind}) leaves no order pending. Was the kind of this authority changed while orders were open?`,
+      );
+    }
     return this.#believed({ call: 'collect', request, profile }, signal, (inner) =>
-      this.#options.adapter.collect(ticket, request, inner),
+      collect(ticket, request, inner),
     );
   }
 

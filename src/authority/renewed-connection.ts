@@ -80,14 +80,18 @@ export async function connectRenewed(
     }
   };
 
-  const { kind, features, prepare, revoke } = serving.adapter;
+  const { kind, features, collect, prepare, revoke } = serving.adapter;
   return {
     kind,
     features,
     check: (signal) => use((adapter) => adapter.check(signal)),
     issue: (request, signal) => use((adapter) => adapter.issue(request, signal)),
-    collect: (ticket, request, signal) =>
-      use((adapter) => adapter.collect(ticket, request, signal)),
+    ...(collect === undefined
+      ? {}
+      : {
+          collect: (ticket, request, signal) =>
+            use((adapter) => (adapter.collect ?? collect).call(adapter, ticket, request, signal)),
+        }),
     ...(prepare === undefined
       ? {}
       : {

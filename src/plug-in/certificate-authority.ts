@@ -133,7 +133,7 @@ export interface AuthorityFeatures {
    * An overtaken visit must then not revoke its certificate: the other visit may have been given the same.
    */
   readonly findsEarlier?: boolean;
-  /** issue() may answer `pending`. */
+  /** issue() may answer `pending`, and there is a collect(). */
   readonly pending: boolean;
   readonly revoke: boolean;
   readonly keyTypes: readonly KeyType[];
@@ -159,8 +159,8 @@ export interface CertificateAuthority extends AsyncDisposable {
   check(signal: AbortSignal): Promise<void>;
   prepare?(request: PrepareRequest, signal: AbortSignal): Promise<CsrAdditions>;
   issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance>;
-  /** Asks again about a pending order. */
-  collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Collected>;
+  /** Asks again about a pending order; only where issue() may leave one pending. */
+  collect?(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Collected>;
   /** `certificate` is DER. Resolves also when it is revoked already. */
   revoke?(certificate: Uint8Array, reason: RevocationReason, signal: AbortSignal): Promise<void>;
 }

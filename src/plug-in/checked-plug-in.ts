@@ -13,6 +13,7 @@ import {
   additionsProblem,
   authorityProblem,
   collectedProblem,
+  decidedProblem,
   issuanceProblem,
   shown,
 } from './plug-in-values.ts';
@@ -80,6 +81,7 @@ async function connected(
 }
 
 class CheckedAuthority implements CertificateAuthority {
+  readonly collect?: NonNullable<CertificateAuthority['collect']>;
   readonly prepare?: NonNullable<CertificateAuthority['prepare']>;
   readonly revoke?: NonNullable<CertificateAuthority['revoke']>;
   readonly #name: string;
@@ -90,6 +92,12 @@ class CheckedAuthority implements CertificateAuthority {
     this.#name = name;
     this.#inner = inner;
     this.#secrets = secrets;
+    if (inner.collect !== undefined) {
+      this.collect = async (...given) => {
+        const answer = await this.#ask('collect', given[2], () => inner.collect?.(...given));
+        return this.#right<Collected>('collect', answer, collectedProblem);
+      };
+    }
     if (inner.prepare !== undefined) {
       this.prepare = async (request, signal) => {
         const additions: unknown = await this.#ask('prepare', signal, () =>
@@ -119,12 +127,8 @@ class CheckedAuthority implements CertificateAuthority {
 
   async issue(...given: Parameters<CertificateAuthority['issue']>): Promise<Issuance> {
     const answer = await this.#ask('issue', given[1], () => this.#inner.issue(...given));
-    return this.#right('issue', answer, issuanceProblem);
-  }
-
-  async collect(...given: Parameters<CertificateAuthority['collect']>): Promise<Collected> {
-    const answer = await this.#ask('collect', given[2], () => this.#inner.collect(...given));
-    return this.#right('collect', answer, collectedProblem);
+    const problemOf = this.collect === undefined ? decidedProblem : issuanceProblem;
+    return this.#right('issue', answer, problemOf);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -60,6 +60,12 @@ export function collectedProblem(value: unknown): string | undefined {
   return wrongMember('reason', value['reason'], 'how that was found out as a text');
 }
 
+/** Of what issue() gives back where there is no collect() to ask after a pending order. */
+export function decidedProblem(value: unknown): string | undefined {
+  if (!isObject(value) || value['kind'] !== 'pending') return issuanceProblem(value);
+  return "kind 'pending' without a collect() that could ask after the order";
+}
+
 /** Of what issue() gives back. */
 export function issuanceProblem(value: unknown): string | undefined {
   if (!isObject(value)) return `${shown(value)}, expected ${issuances}`;

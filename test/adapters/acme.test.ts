@@ -11,6 +11,7 @@ import type { CertificateAuthority, Collected } from '../../src/plug-in/certific
 import { systemClock } from '../../src/time/clock.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { acmeHarness } from './acme-harness.ts';
+import { collectFrom } from './collect-from.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
@@ -106,7 +107,7 @@ describe('acme', () => {
     const { authority, context } = await setUp(double);
     const order = await newOrder(context, 'ec');
     const ticket = ticketOf(await authority.issue(order, never));
-    await expect(authority.collect(ticket, order, never)).rejects.toMatchObject({
+    await expect(collectFrom(authority, ticket, order, never)).rejects.toMatchObject({
       code: 'ca-misconfigured',
       message: expect.stringMatching(/contract\.example\.org.*http-01, dns-01/),
     });
@@ -119,14 +120,14 @@ describe('acme', () => {
     const order = await newOrder(context, 'ec');
     let ticket = ticketOf(await authority.issue(order, never));
     for (const retryAfterMs of [30_000, 60_000]) {
-      await expect(authority.collect(ticket, order, never)).rejects.toMatchObject({
+      await expect(collectFrom(authority, ticket, order, never)).rejects.toMatchObject({
         code: 'ca-misconfigured',
         message: expect.stringMatching(
           /contract\.example\.org failed http-01 .*the answer was not there/,
         ),
         retryAfterMs,
       });
-      const next = ticketOf(await authority.collect(ticket, order, never));
+      const next = ticketOf(await collectFrom(authority, ticket, order, never));
       expect(next).not.toEqual(ticket);
       ticket = next;
     }
@@ -187,8 +188,8 @@ describe('acme', () => {
       const order = await newOrder(context, 'ec');
       const ticket = ticketOf(await authority.issue(order, never));
       const problem = { code: 'ca-misconfigured', message: expect.stringMatching(message) };
-      await expect(authority.collect(ticket, order, never)).rejects.toMatchObject(problem);
-      expect(await authority.collect(ticket, order, never)).toMatchObject({ kind: 'pending' });
+      await expect(collectFrom(authority, ticket, order, never)).rejects.toMatchObject(problem);
+      expect(await collectFrom(authority, ticket, order, never)).toMatchObject({ kind: 'pending' });
     },
   );
 
@@ -198,7 +199,7 @@ describe('acme', () => {
     const { authority, context } = await setUp(double, { challenge, waitSeconds: 0 });
     const order = await newOrder(context, 'ec');
     const ticket = ticketOf(await authority.issue(order, never));
-    const look = () => authority.collect(ticket, order, never);
+    const look = () => collectFrom(authority, ticket, order, never);
     await expect(look()).rejects.toMatchObject({ message: expect.stringContaining('waits for') });
     await expect(look()).rejects.toMatchObject({
       message: expect.stringContaining('the answer was not there'),
@@ -214,13 +215,13 @@ describe('acme', () => {
       /^\/(orders|finalize)\//.test(path) ? rewritten(reply, { status: 'ready' }) : reply;
     const order = await newOrder(context, 'ec');
     let ticket = ticketOf(await authority.issue(order, never));
-    await expect(authority.collect(ticket, order, never)).rejects.toThrow('ready');
+    await expect(collectFrom(authority, ticket, order, never)).rejects.toThrow('ready');
     const sent = () => double.server.calls.filter((call) => call.startsWith('POST /finalize'));
     expect(sent()).toHaveLength(1);
     const pauses: number[] = [];
     const patient = await setUp(double, { waitSeconds: 0, pollSeconds: 5 });
     for (let look = 0; look < 8; look++) {
-      const answer = await patient.authority.collect(ticket, order, never);
+      const answer = await collectFrom(patient.authority, ticket, order, never);
       if (answer.kind !== 'pending') throw new Error(answer.kind);
       pauses.push(answer.pollAfterMs / 1_000);
       ticket = answer.ticket;
@@ -239,7 +240,7 @@ describe('acme', () => {
       const order = await newOrder(context, 'ec');
       const ticket = ticketOf(await authority.issue(order, never));
       double.server.calls.length = 0;
-      const first = await authority.collect(ticket, order, never);
+      const first = await collectFrom(authority, ticket, order, never);
       expect(first).toMatchObject({ kind: 'pending', pollAfterMs: 120_000 });
       expect(double.server.calls.filter((call) => /orders|finalize/.test(call))).toHaveLength(
         where === 'orders' ? 3 : 2,
@@ -254,7 +255,7 @@ describe('acme', () => {
     const ticket = ticketOf(await authority.issue(pending, never));
     double.forget();
     expect((await issue(authority, order)).kind).toBe('issued');
-    expect(await authority.collect(ticket, pending, never)).toMatchObject({ kind: 'lost' });
+    expect(await collectFrom(authority, ticket, pending, never)).toMatchObject({ kind: 'lost' });
     expect(double.orders.size).toBe(1);
     expect((await issue(authority, { ...pending, requestId: 'f'.repeat(32) })).kind).toBe('issued');
     // A server that goes on like that needs its operator.
@@ -282,7 +283,7 @@ describe('acme', () => {
     // The account is opened anew, by another order, before this one is looked at.
     await authority.issue(await newOrder(context, 'ec'), never);
     double.server.misspeak(/^\/orders/, { status, body });
-    const look = authority.collect(ticket, order, never);
+    const look = collectFrom(authority, ticket, order, never);
     if (isLost) expect(await look).toMatchObject({ kind: 'lost' });
     else await expect(look).rejects.toMatchObject({ code: 'ca-misconfigured' });
   });
@@ -293,7 +294,7 @@ describe('acme', () => {
     const order = await newOrder(context, 'ec');
     const ticket = ticketOf(await authority.issue(order, never));
     const elsewhere = await setUp(double, { directory: './another' });
-    await expect(elsewhere.authority.collect(ticket, order, never)).rejects.toMatchObject({
+    await expect(collectFrom(elsewhere.authority, ticket, order, never)).rejects.toMatchObject({
       code: 'ca-misconfigured',
       message: expect.stringContaining('must share this authority’s directory'),
     });
@@ -308,7 +309,7 @@ describe('acme', () => {
     const ticket = ticketOf(await first.authority.issue(order, never));
     old.server.calls.length = 0;
     const { authority } = await setUp(double);
-    expect(await authority.collect(ticket, order, never)).toMatchObject({ kind: 'lost' });
+    expect(await collectFrom(authority, ticket, order, never)).toMatchObject({ kind: 'lost' });
     expect((await issue(authority, order)).kind).toBe('issued');
     expect(old.server.calls).toEqual([]);
   });
@@ -404,8 +405,8 @@ describe('acme', () => {
     expect(double.orders.size).toBe(1);
     await elsewhere.authority.issue(order, never); // Without the file there is a second order, and no more.
     expect(double.orders.size).toBe(2);
-    const first = await authority.collect(ticket, order, never); // Lost, too.
-    const again = await (await connect()).collect(ticket, order, never);
+    const first = await collectFrom(authority, ticket, order, never); // Lost, too.
+    const again = await collectFrom(await connect(), ticket, order, never);
     expect(again).toEqual(first);
     expect(double.certificates).toBe(1);
   });
@@ -524,7 +525,7 @@ describe('acme', () => {
       const body = `<html><head><title>${status} of the proxy</title></head></html>`;
       for (const path of [/^\/orders/, /^\/finalize/]) {
         double.server.misspeak(path, { status, headers, body });
-        await expect(authority.collect(ticketOf(first), order, never)).rejects.toMatchObject({
+        await expect(collectFrom(authority, ticketOf(first), order, never)).rejects.toMatchObject({
           disposition: 'hold',
           message: expect.stringContaining('of the proxy'),
         });

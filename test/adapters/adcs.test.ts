@@ -5,6 +5,7 @@ import type { CertificateAuthority } from '../../src/plug-in/certificate-authori
 import { readCertificationRequest } from '../../src/request/read-certification-request.ts';
 import { decodeTemplateId } from '../../src/x509/microsoft-extensions.ts';
 import { type AdcsHarness, adcsHarness } from './adcs-harness.ts';
+import { collectFrom } from './collect-from.ts';
 import { describeAdapter } from './contract.ts';
 import { denied, fault, html, response as responseOf } from './doubles/adcs.ts';
 import type { Answer } from './doubles/cloud-server.ts';
@@ -161,7 +162,7 @@ describe('adcs by ces', () => {
   });
 
   it('does not know a request that the CA has forgotten', async () => {
-    expect(await authority.collect('999', await order(), never)).toMatchObject({
+    expect(await collectFrom(authority, '999', await order(), never)).toMatchObject({
       kind: 'rejected',
       reason: expect.stringContaining('0x80094004'),
     });
@@ -225,7 +226,7 @@ describe('adcs by certsrv', () => {
         headers: { 'content-type': 'text/html' },
         body: `<html><head><title>Web gateway</title></head><body>${words}</body></html>`,
       }));
-      await expect(authority.collect(ticket, request, never)).rejects.toMatchObject({
+      await expect(collectFrom(authority, ticket, request, never)).rejects.toMatchObject({
         code: 'ca-bad-answer',
         message: expect.stringContaining('none of certsrv’s'),
       });
@@ -236,7 +237,7 @@ describe('adcs by certsrv', () => {
     const { server } = harness.double;
     server.counts = ({ url }) => url.pathname.endsWith('/certnew.cer');
     server.instead.push(() => html('The disposition message is "Denied by SCHOOL\\admin".'));
-    const answer = await authority.collect('5', await order(), never);
+    const answer = await collectFrom(authority, '5', await order(), never);
     expect(answer).toEqual({ kind: 'rejected', reason: 'Denied by SCHOOL\\admin' });
   });
 });

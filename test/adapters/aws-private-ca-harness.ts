@@ -1,5 +1,6 @@
 import awsPrivateCa from '../../adapters/aws-private-ca/aws-private-ca.ts';
 import type { CertificateAuthority, Issuance } from '../../src/plug-in/certificate-authority.ts';
+import { collectFrom } from './collect-from.ts';
 import { connectContext } from './connect-context.ts';
 import { AwsPrivateCaDouble, caArn, problem } from './doubles/aws-private-ca.ts';
 import type { HttpHarness } from './http-harness.ts';
@@ -72,7 +73,7 @@ function followed(authority: CertificateAuthority, pends: () => boolean): Certif
   const issue: CertificateAuthority['issue'] = async (request, signal): Promise<Issuance> => {
     const answer = await authority.issue(request, signal);
     if (answer.kind !== 'pending' || pends()) return answer;
-    const found = await authority.collect(answer.ticket, request, signal);
+    const found = await collectFrom(authority, answer.ticket, request, signal);
     if (found.kind === 'lost') throw new Error(found.reason);
     return found;
   };

@@ -3,6 +3,7 @@ import awsPrivateCa from '../../adapters/aws-private-ca/aws-private-ca.ts';
 import { checked, collected, newOrder } from '../../conformance/order.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { type AwsHarness, awsPrivateCaHarness } from './aws-private-ca-harness.ts';
+import { collectFrom } from './collect-from.ts';
 import { describeAdapter } from './contract.ts';
 import { caArn, problem } from './doubles/aws-private-ca.ts';
 import type { Answer } from './doubles/cloud-server.ts';
@@ -117,19 +118,19 @@ describe('aws-private-ca', () => {
     const { server } = harness.double;
     server.counts = ({ headers }) => String(headers['x-amz-target']).endsWith('.GetCertificate');
     server.instead.push(() => busy);
-    const look = authority.collect(answer.ticket, request, never);
+    const look = collectFrom(authority, answer.ticket, request, never);
     expect(await look).toMatchObject({ kind: 'pending', pollAfterMs: 90_000 });
   });
 
   it('refuses a ticket that is no ARN', async () => {
-    const collecting = authority.collect('ticket', await order(), never);
+    const collecting = collectFrom(authority, 'ticket', await order(), never);
     await expect(collecting).rejects.toMatchObject({ code: 'ca-misconfigured' });
   });
 
   it('does not take the certificate of another key', async () => {
     const answer = await authority.issue(await order(), never);
     if (answer.kind !== 'pending') throw new Error(answer.kind);
-    const collecting = authority.collect(answer.ticket, await order(), never);
+    const collecting = collectFrom(authority, answer.ticket, await order(), never);
     await expect(collecting).rejects.toMatchObject({ code: 'ca-bad-answer' });
   });
 

@@ -5,6 +5,7 @@ import { DeviceKey } from '../../conformance/device-key.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
 import type { CertificateAuthority, Collected } from '../../src/plug-in/certificate-authority.ts';
 import { type CmpHarness, cmpHarness, withSecret, withSignature } from './cmp-harness.ts';
+import { collectFrom } from './collect-from.ts';
 import { describeAdapter } from './contract.ts';
 import type { CmpWord } from './doubles/cmp-server.ts';
 
@@ -58,7 +59,7 @@ describe('a CMP server', () => {
     for (let round = 0; answer.kind === 'pending' && round < 5; round++) {
       const ticket = JSON.parse(JSON.stringify(answer.ticket));
       const other = await connectWith(withSecret);
-      answer = await other.collect(ticket, order, never);
+      answer = await collectFrom(other, ticket, order, never);
     }
     return answer;
   }
@@ -105,7 +106,7 @@ describe('a CMP server', () => {
     const first = await authority.issue(order, never);
     harness.server.forget();
     const ticket = first.kind === 'pending' ? first.ticket : null;
-    const found = await authority.collect(ticket, order, never);
+    const found = await collectFrom(authority, ticket, order, never);
     expect(found).toMatchObject({
       kind: 'lost',
       reason: expect.stringContaining('badRecipientNonce'),
@@ -125,7 +126,9 @@ describe('a CMP server', () => {
     const first = await authority.issue(order, never);
     expect(first).toMatchObject({ kind: 'pending', pollAfterMs: 30_000 });
     const ticket = first.kind === 'pending' ? first.ticket : null;
-    expect(await authority.collect(ticket, order, never)).toMatchObject({ pollAfterMs: 2_000 });
+    expect(await collectFrom(authority, ticket, order, never)).toMatchObject({
+      pollAfterMs: 2_000,
+    });
   });
 
   it('is told the profile', async () => {
@@ -242,7 +245,7 @@ describe('a CMP server', () => {
   });
 
   it('is not given the tickets of another kind', async () => {
-    await expect(authority.collect('ticket', newOrder(), never)).rejects.toMatchObject({
+    await expect(collectFrom(authority, 'ticket', newOrder(), never)).rejects.toMatchObject({
       code: 'ca-misconfigured',
     });
   });

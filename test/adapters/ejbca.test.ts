@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { approvalIdOf } from '../../adapters/ejbca/certificates.ts';
 import ejbca from '../../adapters/ejbca/ejbca.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
+import { collectFrom } from './collect-from.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { EjbcaServer } from './doubles/ejbca-server.ts';
@@ -91,8 +92,8 @@ describe('EJBCA', () => {
       const order = sampleOrder();
       const pending = await ca.issue(order, never);
       const ticket = pending.kind === 'pending' ? pending.ticket : null;
-      const first = await ca.collect(ticket, order, never);
-      expect(await ca.collect(ticket, order, never)).toEqual(first);
+      const first = await collectFrom(ca, ticket, order, never);
+      expect(await collectFrom(ca, ticket, order, never)).toEqual(first);
     });
 
     it('waits for a search to find it where EJBCA does not tell its id', async () => {
@@ -103,7 +104,7 @@ describe('EJBCA', () => {
       const pending = await ca.issue(order, never);
       expect(pending).toMatchObject({ kind: 'pending', pollAfterMs: 60_000 });
       const ticket = pending.kind === 'pending' ? pending.ticket : null;
-      expect(await ca.collect(ticket, order, never)).toMatchObject({ kind: 'pending' });
+      expect(await collectFrom(ca, ticket, order, never)).toMatchObject({ kind: 'pending' });
     });
 
     it('waits longer where the server wants it so', async () => {

@@ -13,6 +13,7 @@ import { contextTag, tag } from '../../src/x509/der.ts';
 import { encode, encodeOid, encodeText } from '../../src/x509/encode-der.ts';
 import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
+import { collectFrom } from './collect-from.ts';
 import { describeAdapter } from './contract.ts';
 import { small } from './doubles/est-cmp-ca.ts';
 import { type CsrAttributesAnswer, type EstWord, pkcs7, pkcs7Ber } from './doubles/est-server.ts';
@@ -100,7 +101,7 @@ describe('an EST server', () => {
     harness.server.script.push('pend', 'serve');
     const first = await authority.issue(order, never);
     expect(first).toEqual({ kind: 'pending', ticket: null, pollAfterMs: 30_000 });
-    expect((await authority.collect(null, order, never)).kind).toBe('issued');
+    expect((await collectFrom(authority, null, order, never)).kind).toBe('issued');
     const [one, other] = harness.server.posts;
     expect(other).toBe(one);
   });

@@ -17,6 +17,7 @@ import type {
 import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
+import { collectFrom } from './collect-from.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { execHarness, isAlive } from './exec-harness.ts';
@@ -434,7 +435,7 @@ describe('a CA behind a command', () => {
 
   it('refuses a ticket that no command gave', async () => {
     const ca = await open({ command: ['node'] });
-    await expect(ca.collect({ transaction: 1 }, order, never)).rejects.toMatchObject({
+    await expect(collectFrom(ca, { transaction: 1 }, order, never)).rejects.toMatchObject({
       code: 'ca-misconfigured',
     });
   });

@@ -21,6 +21,7 @@ import { extendedKeyUsageExtension, keyUsageExtension } from '../../src/x509/ext
 import { encodePem } from '../../src/x509/pem.ts';
 import { extendedKeyUsageOids } from '../../src/x509/usages.ts';
 import { dayMs, makeCa, now, x509 } from '../x509/test-certificates.ts';
+import { collectFrom } from './collect-from.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { type Identity, scepPki } from './doubles/scep-pki.ts';
@@ -161,7 +162,7 @@ describe('a CA behind SCEP', () => {
     const pauses: number[] = [];
     while (answer.kind === 'pending') {
       pauses.push(answer.pollAfterMs / 1_000);
-      answer = await authority.collect(answer.ticket, order, never);
+      answer = await collectFrom(authority, answer.ticket, order, never);
     }
     expect(answer.kind).toBe('issued');
     expect(pauses).toEqual([600, 1200, 1800]);
@@ -187,7 +188,7 @@ describe('a CA behind SCEP', () => {
     const authority = await connect(await start());
     const order = await orderFrom(authority);
     for (const ticket of [null, 'a ticket', [], {}, { polls: 'many' }, { polls: 1 }]) {
-      await expect(authority.collect(ticket, order, never)).rejects.toMatchObject({
+      await expect(collectFrom(authority, ticket, order, never)).rejects.toMatchObject({
         code: 'ca-misconfigured',
       });
     }

@@ -3,6 +3,7 @@ import { signatureOf } from '../../adapters/webhook/signature.ts';
 import webhook from '../../adapters/webhook/webhook.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import { collectFrom } from './collect-from.ts';
 import { connectContext } from './connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import type { ServerAnswer } from './doubles/scripted-http-server.ts';
@@ -85,7 +86,7 @@ describe('a CA behind a web service', () => {
     const first = await ca.issue(order, never);
     expect(first).toMatchObject({ kind: 'pending', pollAfterMs: 2_500 });
     const ticket = first.kind === 'pending' ? first.ticket : null;
-    const second = await ca.collect(ticket, order, never);
+    const second = await collectFrom(ca, ticket, order, never);
     expect(second).toMatchObject({ kind: 'pending', ticket, pollAfterMs: 7_000 });
   });
 

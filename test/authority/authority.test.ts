@@ -91,6 +91,17 @@ describe('an authority', () => {
     expect(authorityOf().authority.mayDrop).toEqual(['dns', 'upn']);
   });
 
+  it('is asked after no order when its kind leaves none pending', async () => {
+    const { authority, adapter } = authorityOf();
+    Object.assign(adapter, { collect: undefined });
+    await expect(authority.collect('ticket', request, 'profile', never)).rejects.toMatchObject({
+      code: 'ca-misconfigured',
+      message:
+        'The authority ca (fake) leaves no order pending. Was the kind of this authority changed while orders were open?',
+    });
+    expect(adapter.calls).toEqual([]);
+  });
+
   it('ends a call at its deadline as ca-unavailable', async () => {
     const { authority, adapter, clock } = authorityOf();
     adapter.answer = hanging;

@@ -8,6 +8,7 @@ import type {
   ConnectContext,
 } from '../../src/plug-in/certificate-authority.ts';
 import { readSecret } from '../../src/plug-in/secret.ts';
+import { collectFrom } from '../adapters/collect-from.ts';
 import { ManualClock } from '../adapters/manual-clock.ts';
 import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 
@@ -175,7 +176,7 @@ describe('a connection whose files change', () => {
     await writeFile(at('password'), 'first');
     const held = Promise.withResolvers<void>();
     const authority = await connected('./password', held.promise);
-    const call = authority.collect('ticket', {} as never, signal);
+    const call = collectFrom(authority, 'ticket', {} as never, signal);
     await writeFile(at('password'), 'second');
     clock.advance(10_000);
     await authority.check(signal);

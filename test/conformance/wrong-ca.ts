@@ -3,6 +3,7 @@ import { DeviceKey } from '../../conformance/device-key.ts';
 import myCa from '../../examples/my-ca/my-ca.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
+import { collectFrom } from '../adapters/collect-from.ts';
 
 /*
  * The plug-in of the example with mistakes planted in it, those of its option `mistakes`. Each is one that an
@@ -70,7 +71,7 @@ const spoilers: Readonly<Record<Mistake, Spoiler>> = {
       async collect(ticket, order, signal) {
         const kept = tickets.get(String(ticket));
         if (kept === undefined) throw new Error(`There is no ticket ${ticket}.`);
-        return ca.collect(kept, order, signal);
+        return collectFrom(ca, kept, order, signal);
       },
     };
   },

@@ -16,6 +16,7 @@ import { readCertificate } from '../../src/x509/certificate.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { acmeValidity } from '../adapters/acme-harness.ts';
+import { collectFrom } from '../adapters/collect-from.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
 import { requirePeer } from '../support/peer.ts';
@@ -122,7 +123,7 @@ describe.skipIf(!there)('pebble 2.4 and the kind acme', () => {
     const order = await newOrder(context, 'ec');
     const first = await authority.issue(order, never);
     await server.restart();
-    expect((await authority.collect(ticketOf(first), order, never)).kind).toBe('lost');
+    expect((await collectFrom(authority, ticketOf(first), order, never)).kind).toBe('lost');
     for (const next of [{ ...order, requestId: 'f'.repeat(32) }, await newOrder(context, 'rsa')]) {
       const answer = await collected(authority, next, await authority.issue(next, never));
       expect(answer.kind).toBe('issued');
@@ -151,14 +152,14 @@ describe.skipIf(!there)('pebble 2.4 and the kind acme', () => {
     });
     const order = await newOrder(context, 'ec');
     const first = await authority.issue(order, never);
-    await expect(authority.collect(ticketOf(first), order, never)).rejects.toMatchObject({
+    await expect(collectFrom(authority, ticketOf(first), order, never)).rejects.toMatchObject({
       code: 'ca-misconfigured',
       message: expect.stringMatching(
         /contract\.example\.org failed http-01 \((connection|unauthorized|dns)\)/,
       ),
       retryAfterMs: 30_000,
     });
-    const second = await authority.collect(ticketOf(first), order, never);
+    const second = await collectFrom(authority, ticketOf(first), order, never);
     expect(ticketOf(second)).not.toEqual(ticketOf(first));
   });
 
@@ -186,7 +187,7 @@ describe.skipIf(!stepThere)('step-ca 0.19 and the kind acme', () => {
     const order = await newOrder({ authority, harness }, 'ec');
     const first = await authority.issue(order, never);
     // It asks port 80 of the name, which no test may have: that it wants a challenge is as far as this goes.
-    await expect(authority.collect(ticketOf(first), order, never)).rejects.toMatchObject({
+    await expect(collectFrom(authority, ticketOf(first), order, never)).rejects.toMatchObject({
       code: 'ca-misconfigured',
       message: expect.stringContaining('http-01'),
     });

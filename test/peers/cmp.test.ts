@@ -11,6 +11,7 @@ import type { CertificateAuthority, Collected } from '../../src/plug-in/certific
 import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { cmpHarness } from '../adapters/cmp-harness.ts';
+import { collectFrom } from '../adapters/collect-from.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import type { CmpWord } from '../adapters/doubles/cmp-server.ts';
 import { DoubleCa } from '../adapters/doubles/est-cmp-ca.ts';
@@ -136,7 +137,7 @@ describe.skipIf(!there)('cmp against OpenSSL’s mock server', () => {
       while (answer.kind === 'pending') {
         pauses.push(answer.pollAfterMs);
         const ticket = JSON.parse(JSON.stringify(answer.ticket));
-        answer = await (await peer.connect()).collect(ticket, peer.order, never);
+        answer = await collectFrom(await peer.connect(), ticket, peer.order, never);
       }
       // The second poll is answered with the certificate.
       expect(pauses).toEqual([30_000, 7_000]);

@@ -6,6 +6,7 @@ import type {
   IssueRequest,
 } from '../../src/plug-in/certificate-authority.ts';
 import { checkedPlugIn, PlugInError } from '../../src/plug-in/checked-plug-in.ts';
+import { collectFrom } from '../adapters/collect-from.ts';
 import { connectContext } from '../adapters/connect-context.ts';
 import { ScheduledClock } from '../support/scheduled-clock.ts';
 
@@ -92,6 +93,7 @@ describe('what connect() of a plug-in gives back', () => {
     const authority = await connected(old);
     expect(authority.features.idempotent).toBeFalsy();
     expect(authority.prepare).toBeUndefined();
+    expect(authority.collect).toBeUndefined();
   });
 
   it('has a deadline', async () => {
@@ -174,7 +176,7 @@ describe('what issue() and collect() of a plug-in give back', () => {
     });
     for (const [name, call] of [
       ['issue', () => authority.issue(request, never)],
-      ['collect', () => authority.collect('a', request, never)],
+      ['collect', () => collectFrom(authority, 'a', request, never)],
     ] as const) {
       const error = await call().catch((caught: unknown) => caught);
       expect(error).toBeInstanceOf(PlugInError);
@@ -203,13 +205,32 @@ describe('what issue() and collect() of a plug-in give back', () => {
     const lostly = async (answer: object) =>
       connected({ ...right, issue: () => answer, collect: async () => answer });
     const authority = await lostly(lost);
-    expect(await authority.collect('ticket', request, never)).toBe(lost);
+    expect(await collectFrom(authority, 'ticket', request, never)).toBe(lost);
     const problem = { name: 'PlugInError', code: 'ca-bad-answer' };
     await expect(authority.issue(request, never)).rejects.toMatchObject(problem);
     const silent = await lostly({ kind: 'lost' });
-    await expect(silent.collect('ticket', request, never)).rejects.toMatchObject({
+    await expect(collectFrom(silent, 'ticket', request, never)).rejects.toMatchObject({
       ...problem,
       message: expect.stringContaining('nothing as reason'),
+    });
+  });
+});
+
+describe('a plug-in without collect()', () => {
+  const { collect: _collect, ...without } = right;
+
+  it.each([issued, { kind: 'rejected', reason: 'no' }])('decides at once: %j', async (answer) => {
+    const authority = await connected({ ...without, issue: async () => answer });
+    expect(await authority.issue(request, never)).toBe(answer);
+  });
+
+  it('must not leave an order pending', async () => {
+    const authority = await connected({ ...without, issue: async () => pending });
+    await expect(authority.issue(request, never)).rejects.toMatchObject({
+      name: 'PlugInError',
+      code: 'ca-bad-answer',
+      message:
+        "./my-ca.ts issue() returned kind 'pending' without a collect() that could ask after the order.",
     });
   });
 });
