@@ -1,150 +1,36 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { z } from 'zod';
 import { runTool, wholeNumber } from '../run-tool.ts';
 import { quantile } from './measured-process.ts';
-import { type Added, OutsideWorld } from './outside-world.ts';
+import { onPostgres } from './on-postgres.ts';
+import { OutsideWorld } from './outside-world.ts';
 import { ServiceProcess } from './service-process.ts';
+import { addMixed, rate, serviceRun, throughput } from './throughput.ts';
 
 const usage = `usage: npm run bench -- [options]
 
-What the service costs, as ratios to the wire floor of the same run. Simulator, bare client and service are
-processes of their own.
+What the service costs, as ratios to two floors of the same run: the wire floor, a bare client that makes the same
+calls, and the work floor, which also verifies, signs and writes down what any right program must. Simulator, bare
+client and service are processes of their own.
 
   --certificates N  for each run of the bare client and of the service (12000)
   --rounds N        pairs of such runs, of which the medians are shown (3)
   --backlog N,N,…   how many processes wait for their devices, run by run (1000,10000,100000)
-  --postgres URL    an empty database, for 1, 2 and 3 instances on it; left out without
+  --postgres URL    an empty database, for 1, 2 and 3 instances on it, or "own" to start a PostgreSQL for it (then
+                    with the server's CPU time); left out without
+  --profile DIR     a CPU profile of the service in those pairs goes there
   --json FILE       where the figures go (data/bench-result.json)`;
 
 const directory = resolve('data/bench');
 const port = 8479;
 const sqlite = '{ kind: sqlite, path: ./journal.db }';
 
-interface Rate {
-  readonly certificates: number;
-  readonly seconds: number;
-  readonly perSecond: number;
-  readonly cpuMsEach: number;
-}
-
-async function floorRun(
-  world: OutsideWorld,
-  count: number,
-  certificates: { readonly rsa: string; readonly ec: string },
-): Promise<Rate> {
-  const processes = await addMixed(world, count, false);
-  const child = spawn(process.execPath, ['proofs/bench/floor.ts'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  child.stdin.end(JSON.stringify({ rest: world.rest, concurrency: 64, processes, certificates }));
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const [status] = await once(child, 'exit');
-  if (status !== 0) throw new Error('The bare client failed.');
-  const { seconds, cpuMs } = z
-    .object({ seconds: z.number(), cpuMs: z.number() })
-    .parse(JSON.parse(Buffer.concat(chunks).toString()));
-  return rate(count, seconds, cpuMs);
-}
-
-/**
- * From the first announcement until 99 of 100 certificates are accepted, by the simulator's own clock. The last
- * hundredth is left out because a device that signs a moment after it was looked at is looked at again two seconds
- * later, and with nothing else to do that would count as time at work.
- */
-async function serviceRun(
-  world: OutsideWorld,
-  services: readonly ServiceProcess[],
-  count: number,
-): Promise<Rate & { readonly callsEach: number }> {
-  const cpu = () => services.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
-  const { delivered = 0 } = await world.summary();
-  const cpuBefore = cpu();
-  const added = new Set((await addMixed(world, count, true)).map(({ id }) => id));
-  await world.delivered(delivered + count, 300_000);
-  const cpuMs = cpu() - cpuBefore;
-  const mine = (await world.processes()).filter(({ id }) => added.has(id));
-  const ends = mine.map(({ times }) => times.endedAt ?? Number.NaN).sort((a, b) => a - b);
-  const counted = Math.ceil(count * 0.99);
-  const first = quantile(
-    mine.map(({ times }) => times.startedAt),
-    0,
-  );
-  const seconds = ((ends[counted - 1] ?? Number.NaN) - first) / 1_000;
-  const calls = mine.flatMap((each) => Object.values(each.calls)).reduce((sum, n) => sum + n, 0);
-  return {
-    certificates: count,
-    seconds,
-    perSecond: counted / seconds,
-    cpuMsEach: cpuMs / count,
-    callsEach: calls / count,
-  };
-}
-
-/** A certificate that the service has delivered to a device with such a key. */
-async function oneOf(world: OutsideWorld, kind: 'rsa' | 'ec'): Promise<string> {
-  const one = (await world.processes()).find(({ key }) => key === kind);
-  if (one === undefined) throw new Error(`No ${kind} device was there.`);
-  return world.certificateOf(one.id);
-}
-
-async function addMixed(world: OutsideWorld, count: number, notify: boolean): Promise<Added[]> {
-  const half = Math.ceil(count / 2);
-  const rsa = await world.add({ count: half, key: 'rsa', subject: 'device', notify });
-  const ec = await world.add({ count: count - half, key: 'ec', subject: 'user', notify });
-  return [...rsa, ...ec];
-}
-
-function rate(certificates: number, seconds: number, cpuMs: number): Rate {
-  return {
-    certificates,
-    seconds,
-    perSecond: certificates / seconds,
-    cpuMsEach: cpuMs / certificates,
-  };
-}
-
-async function throughput(count: number, rounds: number) {
+async function held(count: number, rounds: number, profile?: string) {
   await using world = await OutsideWorld.start();
-  await using service = await startFresh(world);
-  await serviceRun(world, [service], 500);
-  const certificates = { rsa: await oneOf(world, 'rsa'), ec: await oneOf(world, 'ec') };
-  await floorRun(world, 500, certificates);
-  const floors: Rate[] = [];
-  const services: Awaited<ReturnType<typeof serviceRun>>[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    floors.push(await floorRun(world, count, certificates));
-    services.push(await serviceRun(world, [service], count));
-  }
-  // One after the other in a pair: the machine is not as fast in one minute as in the next.
-  const ratios = floors.map((floor, pair) => ({
-    rate: (services[pair]?.perSecond ?? Number.NaN) / floor.perSecond,
-    cpu: (services[pair]?.cpuMsEach ?? Number.NaN) / floor.cpuMsEach,
-  }));
-  const rates = ratios.map(({ rate }) => rate);
-  return {
-    floor: median(floors),
-    worker: median(services),
-    pairs: rates.map((rate) => rate.toFixed(2)).join(' '),
-    ratio: quantile(rates, 0.5),
-    cpuRatio: quantile(
-      ratios.map(({ cpu }) => cpu),
-      0.5,
-    ),
-    peakMiB: service.memoryMiB.peak,
-  };
-}
-
-function median<Of extends Rate>(rates: readonly Of[]): Of {
-  const sorted = rates.toSorted((a, b) => a.perSecond - b.perSecond);
-  const middle = sorted[Math.floor(sorted.length / 2)];
-  if (middle === undefined) throw new Error('There is nothing to take the median of.');
-  return middle;
+  await using service = await startFresh(world, profile);
+  return throughput(world, service, directory, { count, rounds });
 }
 
 /** From the start of the process until /readyz says yes. The first start may find its files on the disk only. */
@@ -213,23 +99,12 @@ async function untilAsked(world: OutsideWorld, open: number): Promise<void> {
   throw new Error(`The worker did not ask ${open} devices within 20 minutes.`);
 }
 
-async function instances(world: OutsideWorld, count: number, url: string, number: number) {
-  await using services = new AsyncDisposableStack();
-  const started: ServiceProcess[] = [];
-  for (let index = 0; index < number; index += 1) {
-    const name = `bench-${index + 1}`;
-    const journal = '{ kind: postgres, url: { env: DATABASE_URL } }';
-    const env = { DATABASE_URL: url };
-    const options = { world, directory, name, port: port + index, journal, env };
-    started.push(services.use(await ServiceProcess.start(options)));
-  }
-  return { instances: number, ...(await serviceRun(world, started, count)) };
-}
-
-async function startFresh(world: OutsideWorld): Promise<ServiceProcess> {
+async function startFresh(world: OutsideWorld, profile?: string): Promise<ServiceProcess> {
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
-  return ServiceProcess.start({ world, directory, name: 'bench', port, journal: sqlite });
+  const nodeArguments = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const place = { world, directory, name: 'bench', port, journal: sqlite };
+  return ServiceProcess.start({ ...place, nodeArguments });
 }
 
 async function bench(args: readonly string[]): Promise<number> {
@@ -240,6 +115,7 @@ async function bench(args: readonly string[]): Promise<number> {
       rounds: { type: 'string', default: '3' },
       backlog: { type: 'string', default: '1000,10000,100000' },
       postgres: { type: 'string' },
+      profile: { type: 'string' },
       json: { type: 'string', default: join('data', 'bench-result.json') },
     },
   });
@@ -257,21 +133,17 @@ async function bench(args: readonly string[]): Promise<number> {
   };
   const ready = { idle: await starts(5, 'idle'), busy: await starts(5, 'busy') };
   show('start to ready, milliseconds', ready);
-  const main = await throughput(certificates, rounds);
-  const { floor, worker, ...figures } = main;
-  show('wire floor and worker (SQLite, local-ca, prompt devices)', { floor, worker });
+  const { floor, workFloor, worker, ...figures } = await held(certificates, rounds, values.profile);
+  show('wire floor and worker (SQLite, local-ca, prompt devices)', { floor, workFloor, worker });
   show('ratios', figures);
   show('signature there to uploaded, seconds', await latency(1_000, 500));
   const backlogs: Awaited<ReturnType<typeof backlog>>[] = [];
   for (const open of sizes) backlogs.push(await backlog(open, 1_000));
   if (backlogs.length > 0) show('open processes', backlogs);
   if (values.postgres !== undefined) {
-    await using world = await OutsideWorld.start();
     await mkdir(directory, { recursive: true });
-    const rows: Awaited<ReturnType<typeof instances>>[] = [];
-    for (const number of [1, 2, 3])
-      rows.push(await instances(world, 3_000, values.postgres, number));
-    show('instances on PostgreSQL', rows);
+    const place = { url: values.postgres, directory, firstPort: port, count: 3_000 };
+    show('instances on PostgreSQL', await onPostgres(place));
   } else {
     console.log('\nNo --postgres URL: instances on PostgreSQL are not measured.');
   }
