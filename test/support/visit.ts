@@ -1,5 +1,6 @@
 import { refusalGuard } from '../../simulator/world/refusal-guard.ts';
 import { Authority } from '../../src/authority/authority.ts';
+import type { RefusalGuard } from '../../src/authority/refusal-guard.ts';
 import { type EventMap, Events } from '../../src/events/events.ts';
 import type { ProvisioningApi } from '../../src/google/provisioning-api.ts';
 import { aged } from '../../src/journal/age.ts';
@@ -47,7 +48,7 @@ export type Verb = (visit: Visit, context: VisitContext, signal: AbortSignal) =>
 
 const never = new AbortController().signal;
 const leaseMs = 30_000;
-export const processId = 'process-1';
+const processId = 'process-1';
 
 /** Visits to one process, one after the other. */
 export class Visits {
@@ -63,6 +64,7 @@ export class Visits {
   context: VisitContext;
   readonly #google: Script<keyof GoogleAnswers>;
   readonly #ca: Script<keyof CaAnswers>;
+  readonly #guard: RefusalGuard;
   readonly #asked = new Map<string, (readonly unknown[])[]>();
   /** By how much the journal's clock is ahead: its leases have run out, and nobody knows. */
   #aheadMs = 0;
@@ -82,6 +84,7 @@ export class Visits {
     this.#ca = new Script('CA', options.ca ?? {}, note);
     this.events.on('orphan', (orphan) => this.orphans.push(orphan));
     const random = () => 0.5;
+    this.#guard = refusalGuard({ clock, random });
     this.authority = new Authority({
       reference: 'ca',
       adapter: this.#adapter(options.features),
@@ -90,7 +93,7 @@ export class Visits {
       concurrency: 1,
       longestLine: 1,
       timeoutMs: 60_000,
-      guard: refusalGuard({ clock, random }),
+      guard: this.#guard,
       clock,
       random,
       events: this.events,
@@ -162,6 +165,11 @@ export class Visits {
   /** What another instance, or a changed configuration, makes of the visits from now on. */
   reconfigure(changes: Partial<VisitContext>): void {
     this.context = { ...this.context, ...changes };
+  }
+
+  /** From now on the CA's rejections are believed: it has issued for the profile. */
+  async prove(): Promise<void> {
+    await this.#guard.proven(this.visit.record.request?.profile ?? '');
   }
 
   /** Ends the visit and begins the next one after a rest. */
