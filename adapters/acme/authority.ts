@@ -11,11 +11,13 @@ import type {
 import type { Opaque } from '../../src/plug-in/opaque.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import type { AdapterHttp } from '../shared/http.ts';
+import { issuedPem } from '../shared/issued-pem.ts';
+import { reasonCodes } from '../shared/revocation-reason.ts';
 import type { CommandRunner } from '../shared/run-command.ts';
 import { beforeOrder } from '../shared/status-problem.ts';
+import { readTicket } from '../shared/ticket.ts';
 import { type AccountOptions, AcmeClient } from './client.ts';
 import { certifiableNames, dnsNamesOf } from './identifiers.ts';
-import { issued } from './issued.ts';
 import { type OrderState, walkOrder } from './order.ts';
 import { AcmeProblem, asProvisioningError, isRefusal } from './problem.ts';
 import type { Signer } from './signer.ts';
@@ -59,14 +61,6 @@ const rarestLookMs = 300_000;
 const shortestPollMs = 1_000;
 const mostRemembered = 1_000;
 const refusedPauseMs = 300_000;
-
-/** RFC 5280 5.3.1. */
-const reasonCodes: Readonly<Record<RevocationReason, number>> = {
-  unspecified: 0,
-  keyCompromise: 1,
-  superseded: 4,
-  cessationOfOperation: 5,
-};
 
 /**
  * issue() only makes the order, and its URL is the ticket: no certificate can come of it before the journal has
@@ -137,19 +131,12 @@ export class AcmeAuthority implements CertificateAuthority {
 
   async collect(given: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Collected> {
     signal.throwIfAborted();
-    const read = ticketShape.safeParse(given);
-    if (!read.success) {
-      throw new ProvisioningError(
-        'ca-misconfigured',
-        'The ticket of the pending order is no ACME order. Was the kind of this authority changed while orders were open?',
-      );
-    }
-    const ticket = read.data;
+    const ticket = readTicket(given, ticketShape, 'no ACME order');
     return this.#decided(async () => {
       const state = await this.#walk(ticket, request, signal);
       switch (state.kind) {
         case 'valid':
-          return issued(state.chain, request);
+          return issuedPem([state.chain], request, 'The ACME server’s certificate cannot be read');
         case 'waiting':
           return this.#left(ticket, state);
         case 'invalid':

@@ -1,6 +1,6 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import type { Clock } from '../../src/time/clock.ts';
-import { quote } from '../shared/json-answer.ts';
+import { serverWords } from '../shared/server-words.ts';
 import type { AcmeClient, Authorization, Challenge, Order } from './client.ts';
 import { isProblem } from './client.ts';
 import { AcmeProblem, isRefusal, type ProblemDocument, problemType, wordsOf } from './problem.ts';
@@ -162,10 +162,10 @@ async function begin(client: AcmeClient, challenge: Challenge, signal: AbortSign
 }
 
 function notAuthorised({ identifier, challenges }: Authorization): ProvisioningError {
-  const offered = quote(challenges.map(({ type }) => type).join(', '));
+  const offered = serverWords(challenges.map(({ type }) => type).join(', '));
   return new ProvisioningError(
     'ca-misconfigured',
-    `The CA has not authorised ${quote(identifier.value)} and offers ${offered}. Set challenge to one of http-01 and dns-01 that it offers, or have the name authorised there.`,
+    `The CA has not authorised ${serverWords(identifier.value)} and offers ${offered}. Set challenge to one of http-01 and dns-01 that it offers, or have the name authorised there.`,
   );
 }
 
@@ -186,13 +186,16 @@ function problemOfNames(
   for (const { identifier, challenges } of authorizations) {
     const failed = challenges.find(({ error }) => error !== undefined);
     if (failed === undefined) continue;
-    return invalid(`${quote(identifier.value)} failed ${quote(failed.type)}`, failed.error);
+    return invalid(
+      `${serverWords(identifier.value)} failed ${serverWords(failed.type)}`,
+      failed.error,
+    );
   }
   const bad = authorizations.find(({ status }) => status !== 'valid' && status !== 'pending');
   const what =
     bad === undefined
       ? 'The order is invalid'
-      : `The authorization of ${quote(bad.identifier.value)} is ${quote(bad.status)}`;
+      : `The authorization of ${serverWords(bad.identifier.value)} is ${serverWords(bad.status)}`;
   return invalid(what, otherwise);
 }
 
@@ -205,5 +208,5 @@ function invalid(what: string, error: ProblemDocument | undefined): AcmeProblem 
 
 function describe(name: string, { type, status, error }: Challenge): string {
   const said = error === undefined ? '' : ` (${problemType(error)}: ${wordsOf(error)})`;
-  return `${quote(name)} waits for ${quote(type)}, which is ${quote(status)}${said}`;
+  return `${serverWords(name)} waits for ${serverWords(type)}, which is ${serverWords(status)}${said}`;
 }

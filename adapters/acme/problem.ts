@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
-import { quote } from '../shared/json-answer.ts';
+import { jsonBody } from '../shared/json-answer.ts';
 import { serverWords } from '../shared/server-words.ts';
 import { statusProblem } from '../shared/status-problem.ts';
 
@@ -47,7 +47,7 @@ export class AcmeProblem extends Error {
 
 /** What an answer of 300 and more means. */
 export function problemOf(answer: HttpAnswer, url: string, clock: Clock): AcmeProblem {
-  const problem = readProblem(answer);
+  const problem = problemDocument.safeParse(jsonBody(answer.body)).data;
   const type = problemType(problem);
   if (problem === undefined || type === '') {
     // Some say nothing in the body of a 404, but each answer to a signed request has a nonce (6.5).
@@ -62,18 +62,10 @@ export function problemOf(answer: HttpAnswer, url: string, clock: Clock): AcmePr
   return new AcmeProblem(type, answer.status, said, { retryAfterMs });
 }
 
-function readProblem({ body }: HttpAnswer): ProblemDocument | undefined {
-  try {
-    return problemDocument.parse(JSON.parse(body.toString('utf8')));
-  } catch {
-    return undefined; // A proxy's page, perhaps; the status says enough.
-  }
-}
-
 /** A type without its prefix, printable; empty when it is none of ACME's. */
 export function problemType(problem: { readonly type: string } | undefined): string {
   const { type = '' } = problem ?? {};
-  return type.startsWith(prefix) ? quote(type.slice(prefix.length)).slice(0, 60) : '';
+  return type.startsWith(prefix) ? serverWords(type.slice(prefix.length), [], 60) : '';
 }
 
 /** The server's words, and those about single names. */
@@ -81,7 +73,7 @@ export function wordsOf({ detail = '', subproblems = [] }: ProblemDocument): str
   const parts = subproblems.map(
     (each) => `${each.identifier?.value ?? 'a name'}: ${problemType(each)} ${each.detail ?? ''}`,
   );
-  return quote([detail, ...parts].filter((text) => text !== '').join('; '));
+  return serverWords([detail, ...parts].filter((text) => text !== '').join('; '));
 }
 
 /** Decided against this request for good. */

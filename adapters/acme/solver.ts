@@ -1,6 +1,6 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import { quote } from '../shared/json-answer.ts';
 import type { CommandRunner } from '../shared/run-command.ts';
+import { serverWords } from '../shared/server-words.ts';
 import { serveChallenge } from './challenge-listener.ts';
 
 /** One way to show that a name is ours. */
@@ -49,7 +49,7 @@ export function dnsSolver(hook: DnsHook, runner: CommandRunner): Solver {
     if (exitCode === 0) return;
     throw new ProvisioningError(
       'ca-unavailable',
-      `${hook.program} ${verb} ended with status ${exitCode}: ${quote(stderr.slice(-500))}`,
+      `${hook.program} ${verb} ended with status ${exitCode}: ${serverWords(stderr.slice(-500))}`,
     );
   };
   return {

@@ -1,7 +1,7 @@
 import type { ACMPCAClientConfig } from '@aws-sdk/client-acm-pca';
 import type { Clock } from '../../src/time/clock.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
-import { jsonBody } from '../shared/json-body.ts';
+import { jsonBody } from '../shared/json-answer.ts';
 import { serverWords } from '../shared/server-words.ts';
 import { statusProblem } from '../shared/status-problem.ts';
 

@@ -1,11 +1,8 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import type { Clock } from '../../src/time/clock.ts';
-import type { HttpAnswer } from '../shared/http.ts';
-import { quote, readJson } from '../shared/json-answer.ts';
-import { jsonBody } from '../shared/json-body.ts';
-import { serverWords } from '../shared/server-words.ts';
-import { statusProblem } from '../shared/status-problem.ts';
+import { readAs } from '../shared/json-answer.ts';
+import type { Dialect, JsonAnswer, JsonApi } from '../shared/json-api.ts';
+import { Refusal } from '../shared/refusal.ts';
 
 /*
  * cfssl answers everything with one envelope: { success, result, errors: [{ code, message }], messages }
@@ -21,78 +18,59 @@ const envelope = z.object({
     .transform((errors) => errors ?? []),
 });
 
+export const cfsslDialect: Dialect = {
+  said: (call, status) => `cfssl answered ${status} to ${call}`,
+  ownWords(json) {
+    const read = envelope.safeParse(json).data;
+    return read && (read.errors[0]?.message ?? '');
+  },
+  hint: () =>
+    'Check url, and that this endpoint is enabled there (revoke needs a database, authsign a profile with auth_key).',
+};
+
 /** cfssl's database has no such certificate. */
 export class CfsslNotFound extends ProvisioningError {
   override readonly name = 'CfsslNotFound';
 }
 
-/** cfssl decided against the request itself. */
-export class CfsslRefusal extends Error {
-  override readonly name = 'CfsslRefusal';
-}
+/** Of 4xx these are about the endpoint, and not about what was asked of it. */
+const ofTheEndpoint: readonly number[] = [401, 403, 404, 405, 429];
 
 /**
  * The result of a successful answer.
  *
- * @param secrets never repeated in messages.
- * @throws {CfsslRefusal} when the CSR or its names are refused.
+ * @throws {Refusal} when the CSR or its names are refused.
  * @throws {ProvisioningError} for everything else.
  */
 export function resultOf<Schema extends z.ZodType>(
-  answer: HttpAnswer,
-  schema: Schema,
-  context: { readonly call: string; readonly clock: Clock; readonly secrets: readonly string[] },
-): z.output<Schema> {
-  const { call, clock, secrets } = context;
-  const { status } = answer;
-  const read = envelope.safeParse(jsonBody(answer.body));
-  const isOwn = read.success;
-  const isEndpointMissing =
-    [401, 403, 404, 405].includes(status) || (status >= 300 && status < 400);
-  if (status >= 400 && isOwn && !isEndpointMissing && status !== 429 && status < 500) {
-    throw problemOf(read.data.errors, call, secrets);
-  }
-  if (status >= 300) {
-    const words = isOwn
-      ? quote(read.data.errors[0]?.message ?? '', secrets)
-      : serverWords(answer.body, secrets);
-    throw statusProblem(answer, {
-      what: `cfssl answered ${status} to ${call}${words === '' ? '' : `: ${words}`}`,
-      isOwn,
-      now: clock.now(),
-      hint: 'Check url, and that this endpoint is enabled there (revoke needs a database, authsign a profile with auth_key).',
-    });
-  }
-  const { success, errors, result } = readJson(answer, envelope, `The answer to ${call}`);
-  if (status !== 200 || !success) throw problemOf(errors, call, secrets);
-  return readJson(
-    { ...answer, body: Buffer.from(JSON.stringify(result ?? null)) },
-    schema,
-    `The result of ${call}`,
-  );
-}
-
-function problemOf(
-  errors: readonly { readonly code: number; readonly message: string }[],
+  api: JsonApi,
   call: string,
-  secrets: readonly string[],
-): Error {
+  answer: JsonAnswer,
+  schema: Schema,
+): z.output<Schema> {
+  const { status, own } = answer;
+  const isAboutCall = status >= 400 && status < 500 && !ofTheEndpoint.includes(status);
+  if (status >= 300 && !(isAboutCall && own !== undefined)) throw api.problem(call, answer);
+  const { success, errors, result } = api.read(answer, envelope, `The answer to ${call}`);
+  if (status === 200 && success) {
+    return readAs(result, schema, `The result of ${call} is not what the protocol promises`);
+  }
   const [first] = errors;
   if (first === undefined) {
-    return new ProvisioningError('ca-bad-answer', `cfssl refused ${call} without an error.`);
+    throw new ProvisioningError('ca-bad-answer', `cfssl refused ${call} without an error.`);
   }
-  const { code } = first;
-  const said = `cfssl refused ${call} with code ${code}: ${quote(first.message, secrets)}`;
+  const words = api.words({ ...answer, own: first.message });
+  throw problemOf(first.code, `cfssl refused ${call} with code ${first.code}: ${words}`);
+}
+
+function problemOf(code: number, said: string): Error {
+  const thousands = Math.trunc(code / 1_000);
   // 5300: the request; 5500: a name that the profile's whitelist lacks; 9xxx: the CSR.
-  if (code === 5300 || code === 5500 || thousands(code) === 9) return new CfsslRefusal(said);
+  if (code === 5300 || code === 5500 || thousands === 9) return new Refusal(said);
   if (code === 11_200) return new CfsslNotFound('ca-misconfigured', said);
   // The other 11xxx are the database's own trouble.
-  if (thousands(code) === 11) return new ProvisioningError('ca-unavailable', said);
+  if (thousands === 11) return new ProvisioningError('ca-unavailable', said);
   // 400 is what "authentication required" and "invalid token" come with, 5xxx is a profile that is wrong,
   // 1xxx and 2xxx are the CA's own certificate and key: all for an administrator.
   return new ProvisioningError('ca-misconfigured', said);
-}
-
-function thousands(code: number): number {
-  return Math.trunc(code / 1_000);
 }

@@ -2,23 +2,22 @@ import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import {
-  type AuthorityFeatures,
   type CertificateAuthority,
   defineAdapter,
   type Issuance,
   type IssueRequest,
-  type RevocationReason,
 } from '../../src/plug-in/certificate-authority.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
 import type { Clock } from '../../src/time/clock.ts';
-import { readCertificate } from '../../src/x509/certificate.ts';
-import { encodePem, readCertificates } from '../../src/x509/pem.ts';
+import { encodePem } from '../../src/x509/pem.ts';
 import { connectHttp, connectionOptions } from '../shared/connection.ts';
-import type { AdapterHttp } from '../shared/http.ts';
+import { issuedPem } from '../shared/issued-pem.ts';
+import { JsonApi } from '../shared/json-api.ts';
+import { decided } from '../shared/refusal.ts';
 import { beforeOrder } from '../shared/status-problem.ts';
-import { CfsslNotFound, CfsslRefusal, resultOf } from './answer.ts';
+import { CfsslNotFound, cfsslDialect, resultOf } from './answer.ts';
 import { referenceOf } from './authority-key.ts';
-import { profileInfo, refuseWrongProfile } from './profile.ts';
+import { type ProfileInfo, profileInfo, refuseWrongProfile } from './profile.ts';
 import { subjectJson } from './subject.ts';
 
 /*
@@ -61,16 +60,18 @@ const options = z.strictObject({
   ...connectionOptions,
 });
 
-type Options = z.output<typeof options>;
-
 /** How long what /info said is believed. */
 const infoLifeMs = 60_000;
 /** Profiles come from the configuration; a table of more is a fault. */
 const mostProfiles = 100;
 
-interface KnownProfile {
-  readonly info: z.output<typeof profileInfo>;
-  readonly until: number;
+interface Cfssl {
+  readonly options: z.output<typeof options>;
+  readonly authKey: string | undefined;
+  readonly api: JsonApi;
+  readonly clock: Clock;
+  /** What /info said, by the profile. */
+  readonly known: Map<string, { readonly info: ProfileInfo; readonly until: number }>;
 }
 
 export default defineAdapter({
@@ -86,125 +87,101 @@ export default defineAdapter({
         'authKey is not hexadecimal, as cfssl’s auth_keys are. Correct the secret.',
       );
     }
-    return new Cfssl(given, authKey, await connectHttp(given, context), context.clock);
+    const { clock } = context;
+    const api = new JsonApi({
+      http: await connectHttp(given, context),
+      clock,
+      root: new URL('/api/v1/cfssl/', given.url).href,
+      dialect: cfsslDialect,
+      secrets: authKey === undefined ? [] : [authKey],
+    });
+    const cfssl: Cfssl = { options: given, authKey, api, clock, known: new Map() };
+    return {
+      kind: 'cfssl',
+      features: {
+        idempotent: false,
+        pending: false,
+        revoke: given.revoke,
+        keyTypes: ['rsa', 'ec'],
+        mayDrop: ['upn', 'uri'],
+      },
+      async check(signal) {
+        await fetchInfo(cfssl, given.profile ?? '', signal);
+      },
+      issue: (request, signal) => decided(sign(cfssl, request, signal)),
+      ...(given.revoke ? { revoke: revocation(cfssl) } : {}),
+      [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
+    };
   },
 });
 
-class Cfssl implements CertificateAuthority {
-  readonly kind = 'cfssl';
-  readonly features: AuthorityFeatures;
-  readonly revoke?: NonNullable<CertificateAuthority['revoke']>;
-  readonly #options: Options;
-  readonly #authKey: string | undefined;
-  readonly #http: AdapterHttp;
-  readonly #clock: Clock;
-  readonly #known = new Map<string, KnownProfile>();
+const signed = z.object({ certificate: z.string() });
 
-  constructor(given: Options, authKey: string | undefined, http: AdapterHttp, clock: Clock) {
-    this.#options = given;
-    this.#authKey = authKey;
-    this.#http = http;
-    this.#clock = clock;
-    this.features = {
-      idempotent: false,
-      pending: false,
-      revoke: given.revoke,
-      keyTypes: ['rsa', 'ec'],
-      mayDrop: ['upn', 'uri'],
-    };
-    if (given.revoke) {
-      this.revoke = (certificate, reason, signal) => this.#revoke(certificate, reason, signal);
-    }
-  }
+async function sign(cfssl: Cfssl, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+  const { options, authKey } = cfssl;
+  const { wanted } = request;
+  const profile = wanted.template ?? options.profile ?? '';
+  const info = await beforeOrder(infoOf(cfssl, profile, signal));
+  refuseWrongProfile(info, wanted, { profile, expiryHours: options.expiryHours });
+  const order = {
+    certificate_request: encodePem('CERTIFICATE REQUEST', request.csr),
+    ...profileAndLabel(cfssl, profile),
+    ...(options.names === 'request' ? namesOf(request) : {}),
+  };
+  const { certificate } =
+    authKey === undefined
+      ? await ask(cfssl, 'sign', order, signed, signal)
+      : await ask(cfssl, 'authsign', authenticated(order, authKey), signed, signal);
+  return issuedPem([certificate, info.certificate], request, 'cfssl’s certificate cannot be read');
+}
 
-  async check(signal: AbortSignal): Promise<void> {
-    await this.#fetchInfo(this.#options.profile ?? '', signal);
-  }
-
-  async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    signal.throwIfAborted();
-    const { wanted } = request;
-    const profile = wanted.template ?? this.#options.profile ?? '';
-    const info = await beforeOrder(this.#info(profile, signal));
-    refuseWrongProfile(info, wanted, { profile, expiryHours: this.#options.expiryHours });
-    const order = {
-      certificate_request: encodePem('CERTIFICATE REQUEST', request.csr),
-      ...this.#profileAndLabel(profile),
-      ...(this.#options.names === 'request' ? namesOf(request) : {}),
-    };
-    try {
-      const { certificate } =
-        this.#authKey === undefined
-          ? await this.#call('sign', order, signed, signal)
-          : await this.#call('authsign', authenticated(order, this.#authKey), signed, signal);
-      return issued(certificate, info.certificate);
-    } catch (error) {
-      if (error instanceof CfsslRefusal) return { kind: 'rejected', reason: error.message };
-      throw error;
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#http[Symbol.asyncDispose]();
-  }
-
-  async #revoke(certificate: Uint8Array, reason: RevocationReason, signal: AbortSignal) {
+function revocation(cfssl: Cfssl): NonNullable<CertificateAuthority['revoke']> {
+  return async (certificate, reason, signal) => {
     const { serial, authorityKeyId } = referenceOf(certificate);
     const order = { serial, authority_key_id: authorityKeyId, reason: reason.toLowerCase() };
     try {
       // A second revocation only writes the same line again.
-      await this.#call('revoke', order, z.unknown(), signal);
+      await ask(cfssl, 'revoke', order, z.unknown(), signal);
     } catch (error) {
       if (!(error instanceof CfsslNotFound)) throw error;
       // Builds with a Go since 1.15, Debian's among them, write every certificate down without its issuer's key.
-      await this.#call('revoke', { ...order, authority_key_id: '' }, z.unknown(), signal);
+      await ask(cfssl, 'revoke', { ...order, authority_key_id: '' }, z.unknown(), signal);
     }
-  }
-
-  async #info(profile: string, signal: AbortSignal): Promise<z.output<typeof profileInfo>> {
-    const known = this.#known.get(profile);
-    if (known !== undefined && this.#clock.now() < known.until) return known.info;
-    return this.#fetchInfo(profile, signal);
-  }
-
-  async #fetchInfo(profile: string, signal: AbortSignal): Promise<z.output<typeof profileInfo>> {
-    const info = await this.#call('info', this.#profileAndLabel(profile), profileInfo, signal);
-    if (this.#known.size >= mostProfiles) this.#known.clear();
-    this.#known.set(profile, { info, until: this.#clock.now() + infoLifeMs });
-    return info;
-  }
-
-  #profileAndLabel(profile: string): Record<string, string> {
-    const { label } = this.#options;
-    return {
-      ...(profile === '' ? {} : { profile }),
-      // cfssl's info refuses a body without a label, and takes the empty one for its only signer.
-      label: label ?? '',
-    };
-  }
-
-  async #call<Schema extends z.ZodType>(
-    call: string,
-    body: object,
-    schema: Schema,
-    signal: AbortSignal,
-  ): Promise<z.output<Schema>> {
-    const answer = await this.#http.request(
-      {
-        method: 'POST',
-        url: new URL(`/api/v1/cfssl/${call}`, this.#options.url).href,
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-        safe: call === 'info',
-      },
-      signal,
-    );
-    const secrets = this.#authKey === undefined ? [] : [this.#authKey];
-    return resultOf(answer, schema, { call, clock: this.#clock, secrets });
-  }
+  };
 }
 
-const signed = z.object({ certificate: z.string() });
+async function infoOf(cfssl: Cfssl, profile: string, signal: AbortSignal): Promise<ProfileInfo> {
+  const known = cfssl.known.get(profile);
+  if (known !== undefined && cfssl.clock.now() < known.until) return known.info;
+  return fetchInfo(cfssl, profile, signal);
+}
+
+async function fetchInfo(cfssl: Cfssl, profile: string, signal: AbortSignal): Promise<ProfileInfo> {
+  const { known, clock } = cfssl;
+  const info = await ask(cfssl, 'info', profileAndLabel(cfssl, profile), profileInfo, signal);
+  if (known.size >= mostProfiles) known.clear();
+  known.set(profile, { info, until: clock.now() + infoLifeMs });
+  return info;
+}
+
+function profileAndLabel({ options }: Cfssl, profile: string): Record<string, string> {
+  return {
+    ...(profile === '' ? {} : { profile }),
+    // cfssl's info refuses a body without a label, and takes the empty one for its only signer.
+    label: options.label ?? '',
+  };
+}
+
+async function ask<Schema extends z.ZodType>(
+  { api }: Cfssl,
+  path: string,
+  body: object,
+  schema: Schema,
+  signal: AbortSignal,
+): Promise<z.output<Schema>> {
+  const answer = await api.send({ method: 'POST', path, body, safe: path === 'info' }, signal);
+  return resultOf(api, path, answer, schema);
+}
 
 /** An authenticated request (cfssl doc/authentication.txt): the token is an HMAC over the very bytes sent. */
 function authenticated(order: object, authKey: string): object {
@@ -218,20 +195,4 @@ function namesOf({ wanted }: IssueRequest): object {
   // A user principal name has no form that cfssl would read.
   const hosts = subjectAltNames.filter(({ type }) => type !== 'upn').map(({ value }) => value);
   return { hosts, subject: subjectJson(subject) };
-}
-
-function issued(pem: string, caPem: string): Issuance {
-  try {
-    const [certificate, ...others] = readCertificates(pem);
-    const chain = [...others, ...readCertificates(caPem)];
-    if (certificate === undefined) throw new Error('there is none');
-    for (const der of [certificate, ...chain]) readCertificate(der);
-    return { kind: 'issued', certificate, chain };
-  } catch (error) {
-    throw new ProvisioningError(
-      'ca-bad-answer',
-      `cfssl's certificate cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
-  }
 }

@@ -15,6 +15,8 @@ export const profileInfo = z.object({
   expiry: z.string().optional(),
 });
 
+export type ProfileInfo = z.output<typeof profileInfo>;
+
 /** cfssl's words for extended key usages (config/config.go, ExtKeyUsage). */
 const usageWords: Readonly<Record<string, string>> = {
   any: extendedKeyUsageOids.anyExtendedKeyUsage,
@@ -37,7 +39,7 @@ const usageWords: Readonly<Record<string, string>> = {
  * @throws {ProvisioningError} `ca-misconfigured`
  */
 export function refuseWrongProfile(
-  info: z.output<typeof profileInfo>,
+  info: ProfileInfo,
   wanted: RequestedCertificate,
   { profile, expiryHours }: { readonly profile: string; readonly expiryHours: number | undefined },
 ): void {

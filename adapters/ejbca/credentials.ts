@@ -3,10 +3,12 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
 import { certificateFile } from '../../src/plug-in/pem-file.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
-import { untilAborted } from '../../src/time/until-aborted.ts';
-import { type AdapterHttp, retryAfterOf } from '../shared/http.ts';
-import { jsonBody } from '../shared/json-body.ts';
+import type { AdapterHttp } from '../shared/http.ts';
+import { jsonBody } from '../shared/json-answer.ts';
+import type { JsonAnswer, JsonApi } from '../shared/json-api.ts';
+import { type Fetched, Kept } from '../shared/kept.ts';
 import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 
 export const authOptions = z
   .strictObject({
@@ -55,79 +57,55 @@ const tokenAnswer = z.object({
   expires_in: z.number().positive().optional(),
 });
 
+/** A provider's refusal (RFC 6749 5.2). */
+const refusal = z.object({ error: z.string() });
+
 /** How long a token is used whose provider does not say when it ends. */
 const usualLifeSeconds = 300;
 
-interface Token {
-  readonly value: string;
-  readonly renewAt: number;
-}
-
-/** The bearer token for EJBCA, where there is one. However many calls wait for it, it is fetched once. */
+/** Calls to EJBCA with a bearer token, or with the client certificate alone. */
 export class Credentials implements AsyncDisposable {
   readonly #auth: AuthOptions;
+  readonly #api: JsonApi;
   /** To the provider: it need not trust, nor be trusted, as EJBCA does. */
-  readonly #http: AdapterHttp;
+  readonly #provider: AdapterHttp;
   readonly #context: ConnectContext;
-  readonly #closing = new AbortController();
-  readonly #secrets = new Set<string>();
-  #token: Token | undefined;
-  #fetching: Promise<Token> | undefined;
+  readonly #token: Kept<string>;
 
-  constructor(auth: AuthOptions, http: AdapterHttp, context: ConnectContext) {
+  constructor(auth: AuthOptions, api: JsonApi, provider: AdapterHttp, context: ConnectContext) {
     this.#auth = auth;
-    this.#http = http;
+    this.#api = api;
+    this.#provider = provider;
     this.#context = context;
+    this.#token = new Kept(context.clock, (_held, signal) => this.#fetch(signal));
   }
 
-  /** What must not be repeated in a message. */
-  get secrets(): Iterable<string> {
-    return this.#secrets;
-  }
-
-  /** Whether another token may be had when one is refused. */
-  get isRenewable(): boolean {
-    return this.#auth.method !== 'certificate';
-  }
-
-  /** The Authorization header's value; undefined where the client certificate is all there is. */
-  async header(signal: AbortSignal): Promise<string | undefined> {
-    if (!this.isRenewable) return undefined;
-    const held = this.#token;
-    if (held !== undefined && this.#context.clock.now() < held.renewAt) {
-      return `Bearer ${held.value}`;
-    }
-    this.#fetching ??= this.#fetch().finally(() => {
-      this.#fetching = undefined;
-    });
-    const { value } = await untilAborted(this.#fetching, signal);
-    return `Bearer ${value}`;
-  }
-
-  /** The token behind this header was refused. */
-  invalidate(header: string | undefined): void {
-    if (this.#token !== undefined && header === `Bearer ${this.#token.value}`) {
-      this.#token = undefined;
-    }
+  /** A 401 to a token is answered once with a new one: nothing was carried out. */
+  async send(call: Parameters<JsonApi['send']>[0], signal: AbortSignal): Promise<JsonAnswer> {
+    if (this.#auth.method === 'certificate') return this.#api.send(call, signal);
+    return this.#token.using(
+      (token) => this.#api.send({ ...call, headers: { authorization: `Bearer ${token}` } }, signal),
+      ({ status }) => status === 401,
+      signal,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort(new ProvisioningError('ca-unavailable', 'The authority is closed.'));
-    await this.#http[Symbol.asyncDispose]();
+    this.#token[Symbol.dispose]();
+    await this.#provider[Symbol.asyncDispose]();
+    await this.#api[Symbol.asyncDispose]();
   }
 
-  async #fetch(): Promise<Token> {
-    const { auth, now } = { auth: this.#auth, now: this.#context.clock.now() };
-    const { value, seconds } =
-      auth.method === 'oauth' ? await this.#fromProvider() : await this.#fromReference();
-    this.#secrets.add(value);
-    const [oldest] = this.#secrets;
-    if (this.#secrets.size > 20 && oldest !== undefined) this.#secrets.delete(oldest);
-    this.#token = { value, renewAt: now + seconds * 900 };
-    return this.#token;
+  async #fetch(signal: AbortSignal): Promise<Fetched<string>> {
+    const now = this.#context.clock.now();
+    const { value, seconds } = await (this.#auth.method === 'oauth'
+      ? this.#fromProvider(signal)
+      : this.#fromReference());
+    this.#api.keepSecret(value);
+    return { value, renewAt: now + seconds * 900 };
   }
 
-  async #fromReference(): Promise<{ value: string; seconds: number }> {
+  async #fromReference() {
     const { token } = this.#auth;
     if (token === undefined) throw new Error('The options were not checked.');
     const value = (await this.#context.readSecret(token)).trim();
@@ -135,13 +113,13 @@ export class Credentials implements AsyncDisposable {
   }
 
   /** The client credentials grant (RFC 6749 4.4), the client authenticated by Basic (2.3.1). */
-  async #fromProvider(): Promise<{ value: string; seconds: number }> {
+  async #fromProvider(signal: AbortSignal) {
     const { tokenUrl, clientId, clientSecret, scope, audience } = this.#auth;
     if (tokenUrl === undefined || clientId === undefined || clientSecret === undefined) {
       throw new Error('The options were not checked.');
     }
     const secret = await this.#context.readSecret(clientSecret);
-    this.#secrets.add(secret);
+    this.#api.keepSecret(secret);
     const form = new URLSearchParams({ grant_type: 'client_credentials' });
     if (scope !== undefined) form.set('scope', scope);
     if (audience !== undefined) form.set('audience', audience);
@@ -151,21 +129,20 @@ export class Credentials implements AsyncDisposable {
       'content-type': 'application/x-www-form-urlencoded',
       accept: 'application/json',
     };
-    const answer = await this.#http.request(
+    const answer = await this.#provider.request(
       { method: 'POST', url: tokenUrl, headers, body: form.toString(), safe: true },
-      this.#closing.signal,
+      signal,
     );
-    const said = () => serverWords(answer.body, this.#secrets) || 'nothing';
+    const json = jsonBody(answer.body);
     if (answer.status !== 200) {
-      const passes = answer.status >= 500 || answer.status === 429;
-      const retryAfterMs = retryAfterOf(answer.headers, this.#context.clock.now());
-      throw new ProvisioningError(
-        passes ? 'ca-unavailable' : 'ca-misconfigured',
-        `The OAuth provider answered ${answer.status}: ${said()}`,
-        retryAfterMs === undefined ? {} : { retryAfterMs },
-      );
+      throw statusProblem(answer, {
+        what: `The OAuth provider answered ${answer.status}: ${serverWords(answer.body, [secret]) || 'nothing'}`,
+        isOwn: refusal.safeParse(json).success,
+        now: this.#context.clock.now(),
+        hint: 'Check tokenUrl, clientId and clientSecret.',
+      });
     }
-    const parsed = tokenAnswer.safeParse(jsonBody(answer.body));
+    const parsed = tokenAnswer.safeParse(json);
     if (!parsed.success) {
       throw new ProvisioningError(
         'ca-bad-answer',

@@ -4,7 +4,6 @@ import { ProvisioningError } from '../../src/errors.ts';
 import {
   type AuthorityFeatures,
   type CertificateAuthority,
-  type ConnectContext,
   defineAdapter,
   type Issuance,
   type IssueRequest,
@@ -16,15 +15,12 @@ import type { Clock } from '../../src/time/clock.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { decodeName, formatName } from '../../src/x509/distinguished-name.ts';
 import { encodePem, readCertificates } from '../../src/x509/pem.ts';
-import {
-  connectHttp,
-  connectionOptions,
-  plainHttpOption,
-  refuseUnsafeUrl,
-} from '../shared/connection.ts';
-import { type AdapterHttp, type HttpAnswer, pauseOf } from '../shared/http.ts';
-import { jsonBody } from '../shared/json-body.ts';
+import { connectHttp, refuseUnsafeUrl } from '../shared/connection.ts';
+import { pauseOf } from '../shared/http.ts';
+import { type JsonAnswer, JsonApi } from '../shared/json-api.ts';
+import { reasonNames } from '../shared/revocation-reason.ts';
 import { beforeOrder } from '../shared/status-problem.ts';
+import { readTicket } from '../shared/ticket.ts';
 import {
   approvalIdOf,
   certificateAnswer,
@@ -32,8 +28,9 @@ import {
   searchAnswer,
   statusAnswer,
 } from './certificates.ts';
-import { EjbcaClient } from './client.ts';
-import { authOptions, Credentials } from './credentials.ts';
+import { Credentials } from './credentials.ts';
+import { ejbcaDialect } from './dialect.ts';
+import { type Options, options } from './options.ts';
 import { isAboutRequest } from './refusal.ts';
 
 /*
@@ -41,50 +38,9 @@ import { isAboutRequest } from './refusal.ts';
  * for it: what an earlier order got, although its answer was lost, is handed on instead of ordered again.
  */
 
-const name = z.string().trim().min(1);
-
-const options = z.strictObject({
-  url: z
-    .url({ protocol: /^https?$/ })
-    .describe('EJBCA’s REST API, such as https://ejbca.example.org:8443/ejbca/ejbca-rest-api.'),
-  certificateAuthority: name.describe('The name of the CA in EJBCA.'),
-  endEntityProfile: name.describe('The end entity profile: it decides which names are allowed.'),
-  certificateProfile: name
-    .optional()
-    .describe(
-      'The certificate profile, where the certprov profile has no `template`: it decides validity and usages.',
-    ),
-  usernamePrefix: z
-    .string()
-    .regex(/^[\w.-]{1,60}$/)
-    .default('certprov-')
-    .describe('Begins the user names of the end entities; the order’s requestId follows.'),
-  lookUp: z
-    .boolean()
-    .default(true)
-    .describe(
-      'Searches for the order’s certificate before ordering. Without it a crash may lead to two certificates; only for an EJBCA that has no search.',
-    ),
-  pollSeconds: z
-    .number()
-    .positive()
-    .max(86_400)
-    .default(300)
-    .describe('How soon to ask again for an order that waits for approval.'),
-  auth: authOptions.default({ method: 'certificate' }).describe('Who we are for EJBCA.'),
-  ...connectionOptions,
-  allowPlainHttp: plainHttpOption,
-});
-
-type Options = z.output<typeof options>;
-
 export default defineAdapter({
   kind: 'ejbca',
-  options: options.superRefine((given, context) => {
-    if (given.auth.method !== 'certificate' || given.tls?.certFile !== undefined) return;
-    const message = 'is needed for the method certificate';
-    context.addIssue({ code: 'custom', path: ['tls', 'certFile'], message });
-  }),
+  options,
   async connect(given, context, signal) {
     signal.throwIfAborted();
     const { token, tokenUrl, clientSecret } = given.auth;
@@ -97,18 +53,15 @@ export default defineAdapter({
       refuseUnsafeUrl(each, allowPlainHttp);
     }
     const provider = await connectHttp({ proxy, tls: { caFile: auth.caFile } }, context);
-    const credentials = new Credentials(auth, provider, context);
-    return new Ejbca(given, await connectHttp(given, context), credentials, context);
+    const api = new JsonApi({
+      http: await connectHttp(given, context),
+      clock: context.clock,
+      root: `${url.replace(/\/+$/, '')}/v1/`,
+      dialect: ejbcaDialect,
+    });
+    return new Ejbca(given, api, new Credentials(auth, api, provider, context), context.clock);
   },
 });
-
-/** Names of EJBCA's REST API. */
-const reasonNames: Readonly<Record<RevocationReason, string>> = {
-  unspecified: 'UNSPECIFIED',
-  keyCompromise: 'KEY_COMPROMISE',
-  superseded: 'SUPERSEDED',
-  cessationOfOperation: 'CESSATION_OF_OPERATION',
-};
 
 const ticketSchema = z.object({
   /** Null: this EJBCA does not tell; then only a search can find the certificate. */
@@ -122,22 +75,15 @@ class Ejbca implements CertificateAuthority {
   readonly kind = 'ejbca';
   readonly features: AuthorityFeatures;
   readonly #options: Options;
-  readonly #http: AdapterHttp;
+  readonly #api: JsonApi;
   readonly #credentials: Credentials;
-  readonly #client: EjbcaClient;
   readonly #clock: Clock;
 
-  constructor(
-    given: Options,
-    http: AdapterHttp,
-    credentials: Credentials,
-    { clock }: ConnectContext,
-  ) {
+  constructor(given: Options, api: JsonApi, credentials: Credentials, clock: Clock) {
     this.#options = given;
-    this.#http = http;
+    this.#api = api;
     this.#credentials = credentials;
     this.#clock = clock;
-    this.#client = new EjbcaClient(given.url, http, credentials, clock);
     this.features = {
       // Two orders at the very same moment would both find nothing.
       idempotent: false,
@@ -150,10 +96,10 @@ class Ejbca implements CertificateAuthority {
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const answer = await this.#client.send({ method: 'GET', path: 'certificate/status' }, signal);
-    if (answer.status !== 200) throw this.#client.errorOf('Asking for its status', answer);
-    this.#client.read(answer, statusAnswer);
+    const call = { method: 'GET', path: 'certificate/status' } as const;
+    const answer = await this.#credentials.send(call, signal);
+    if (answer.status !== 200) throw this.#api.problem('Asking for its status', answer);
+    this.#read(answer, statusAnswer);
   }
 
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
@@ -163,48 +109,41 @@ class Ejbca implements CertificateAuthority {
     const password = randomBytes(24).toString('base64url');
     const body = this.#enrolment(request, password);
     const call = { method: 'POST', path: 'certificate/pkcs10enroll', body } as const;
-    const answer = await this.#client.send(call, signal);
+    const answer = await this.#credentials.send(call, signal);
     if (answer.status === 200 || answer.status === 201)
       return this.#issued(answer, request, signal);
     if (answer.status === 202) {
-      const approval = approvalIdOf(jsonBody(answer.body)) ?? null;
+      const approval = approvalIdOf(answer.json) ?? null;
       return this.#pending({ approval, password }, answer);
     }
-    const words = this.#client.wordsOf(answer, [password]);
-    const isOwn = this.#client.isOwn(answer);
-    if (isOwn && [400, 409, 422].includes(answer.status) && isAboutRequest(words)) {
-      return { kind: 'rejected', reason: words };
+    const reason = this.#api.words(answer, [password]);
+    const isOwn = answer.own !== undefined;
+    if (isOwn && [400, 409, 422].includes(answer.status) && isAboutRequest(reason)) {
+      return { kind: 'rejected', reason };
     }
-    throw this.#client.errorOf('Enrolling', answer, [password]);
+    throw this.#api.problem('Enrolling', answer, [password]);
   }
 
   /** Approved orders are not issued by themselves: finalizing does it. */
   async collect(given: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     signal.throwIfAborted();
-    const parsed = ticketSchema.safeParse(given);
-    if (!parsed.success) {
-      throw new ProvisioningError(
-        'ca-misconfigured',
-        'The ticket of the pending order is not EJBCA’s. Was the kind of this authority changed while orders were open?',
-      );
-    }
-    const ticket = parsed.data;
+    const ticket = readTicket(given, ticketSchema, 'not EJBCA’s');
     const earlier = await this.#find(request, signal);
     if (earlier !== undefined) return earlier;
     if (ticket.approval === null) return this.#pending(ticket);
     const { approval, password } = ticket;
     const body = { password, response_format: 'DER' };
     const path = `certificate/${encodeURIComponent(approval)}/finalize`;
-    const answer = await this.#client.send({ method: 'POST', path, body }, signal);
+    const answer = await this.#credentials.send({ method: 'POST', path, body }, signal);
     if (answer.status === 200 || answer.status === 201)
       return this.#issued(answer, request, signal);
     if (answer.status === 202) return this.#pending(ticket, answer);
-    const words = this.#client.wordsOf(answer, [password]);
-    const isOwn = this.#client.isOwn(answer);
-    if (isOwn && answer.status === 400 && /reject|denied|expired/i.test(words)) {
-      return { kind: 'rejected', reason: words };
+    const reason = this.#api.words(answer, [password]);
+    const isOwn = answer.own !== undefined;
+    if (isOwn && answer.status === 400 && /reject|denied|expired/i.test(reason)) {
+      return { kind: 'rejected', reason };
     }
-    throw this.#client.errorOf('Finalizing', answer, [password]);
+    throw this.#api.problem('Finalizing', answer, [password]);
   }
 
   async revoke(
@@ -215,16 +154,15 @@ class Ejbca implements CertificateAuthority {
     signal.throwIfAborted();
     const { issuer, serialNumber } = readCertificate(certificate);
     const path = `certificate/${encodedName(issuer)}/${serialNumber}/revoke?reason=${reasonNames[reason]}`;
-    const answer = await this.#client.send({ method: 'PUT', path }, signal);
+    const answer = await this.#credentials.send({ method: 'PUT', path }, signal);
     // 409: it is revoked already.
     if (answer.status !== 200 && answer.status !== 409) {
-      throw this.#client.errorOf('Revoking', answer);
+      throw this.#api.problem('Revoking', answer);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#credentials[Symbol.asyncDispose]();
-    await this.#http[Symbol.asyncDispose]();
   }
 
   /** The certificate that an earlier order with this requestId got; the oldest if there are several. */
@@ -236,9 +174,9 @@ class Ejbca implements CertificateAuthority {
     ];
     const body = { max_number_of_results: 10, criteria };
     const call = { method: 'POST', path: 'certificate/search', body, safe: true } as const;
-    const answer = await this.#client.send(call, signal);
-    if (answer.status !== 200) throw this.#client.errorOf('Searching for the order', answer);
-    const found = this.#client.read(answer, searchAnswer).certificates.map((one) => {
+    const answer = await this.#credentials.send(call, signal);
+    if (answer.status !== 200) throw this.#api.problem('Searching for the order', answer);
+    const found = this.#read(answer, searchAnswer).certificates.map((one) => {
       const { certificate } = issuedAnswer([certificateBytes(one.certificate)], request);
       return readCertificate(certificate);
     });
@@ -272,18 +210,22 @@ class Ejbca implements CertificateAuthority {
     };
   }
 
+  #read<Schema extends z.ZodType>(answer: JsonAnswer, schema: Schema): z.output<Schema> {
+    return this.#api.read(answer, schema, 'EJBCA’s answer');
+  }
+
   #usernameOf({ requestId }: IssueRequest): string {
     return `${this.#options.usernamePrefix}${requestId}`;
   }
 
-  #pending(ticket: Ticket, answer?: HttpAnswer): Issuance {
+  #pending(ticket: Ticket, answer?: JsonAnswer): Issuance {
     const usualMs = this.#options.pollSeconds * 1_000;
     const pollAfterMs = pauseOf(answer?.headers ?? {}, this.#clock.now(), usualMs);
     return { kind: 'pending', ticket, pollAfterMs };
   }
 
-  async #issued(answer: HttpAnswer, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    const { certificate, certificate_chain } = this.#client.read(answer, certificateAnswer);
+  async #issued(answer: JsonAnswer, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
+    const { certificate, certificate_chain } = this.#read(answer, certificateAnswer);
     const leaf = certificateBytes(certificate);
     if (!certificate_chain?.length) return this.#withChain(leaf, request, signal);
     return issuedAnswer([leaf, ...certificate_chain.map(certificateBytes)], request);
@@ -297,7 +239,7 @@ class Ejbca implements CertificateAuthority {
   ): Promise<Issuance> {
     const issued = issuedAnswer([leaf], request);
     const path = `ca/${encodedName(readCertificate(leaf).issuer)}/certificate/download`;
-    const answer = await this.#client.send({ method: 'GET', path }, signal);
+    const answer = await this.#credentials.send({ method: 'GET', path }, signal);
     if (answer.status !== 200) return issued;
     try {
       return { ...issued, chain: readCertificates(answer.body) };

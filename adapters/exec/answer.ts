@@ -1,21 +1,17 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import type { Issuance } from '../../src/plug-in/certificate-authority.ts';
-import { readCertificate } from '../../src/x509/certificate.ts';
-import { decodePem } from '../../src/x509/pem.ts';
+import type { Issuance, IssueRequest } from '../../src/plug-in/certificate-authority.ts';
+import { issuedPem } from '../shared/issued-pem.ts';
 import type { CommandResult } from '../shared/run-command.ts';
+import { withoutSecrets } from '../shared/server-words.ts';
 
-/** A leaf and any sensible chain. */
-const mostCertificates = 20;
 const longestTicket = 4096;
 /** How much of stderr goes into a message, in characters. */
 const longestQuote = 2_000;
-/** Shorter ones would blot out half of every message and protect nothing. */
-const shortestSecret = 4;
-
 /** A shell ends so when its command was killed: what that one had done is not known. */
 const killedFrom = 128;
 
 export interface AnswerContext {
+  readonly request: Pick<IssueRequest, 'subjectPublicKeyInfo'>;
   /** For messages. */
   readonly program: string;
   /** Never repeated in messages. */
@@ -34,7 +30,7 @@ export interface AnswerContext {
 export function issuanceOf(result: CommandResult, context: AnswerContext): Issuance {
   switch (result.exitCode) {
     case 0:
-      return issued(result, context);
+      return issuedPem([result.stdout], context.request, unreadable(context));
     case 3:
       return pending(result, context);
     case 4: {
@@ -54,30 +50,11 @@ export function issuanceOf(result: CommandResult, context: AnswerContext): Issua
 
 /** The end of stderr for operators: printable, without the secrets that the command was given. */
 export function stderrOf(result: CommandResult, secrets: readonly string[]): string {
-  let text = result.stderr;
-  for (const secret of secrets) {
-    if (secret.length >= shortestSecret) text = text.replaceAll(secret, '[secret]');
-  }
-  return text
+  return withoutSecrets(result.stderr, secrets)
     .replace(/\r\n?/g, '\n')
     .replace(/[^\P{Cc}\n]/gu, ' ')
     .trim()
     .slice(-longestQuote);
-}
-
-function issued(result: CommandResult, context: AnswerContext): Issuance {
-  let certificates: Uint8Array[];
-  try {
-    certificates = decodePem(result.stdout, 'CERTIFICATE').map(({ der }) => der);
-    for (const certificate of certificates) readCertificate(certificate);
-  } catch (error) {
-    throw badAnswer(context, error instanceof Error ? error.message : String(error), error);
-  }
-  const [certificate, ...chain] = certificates;
-  if (certificate === undefined || certificates.length > mostCertificates) {
-    throw badAnswer(context, `${certificates.length} certificates`);
-  }
-  return { kind: 'issued', certificate, chain };
 }
 
 /** The ticket is stdout's first line; a command that collects may leave it out and so keep the one it has. */
@@ -93,10 +70,10 @@ function pending(result: CommandResult, context: AnswerContext): Issuance {
   return { kind: 'pending', ticket, pollAfterMs: context.pollAfterMs };
 }
 
-function badAnswer(context: AnswerContext, what: string, cause?: unknown): ProvisioningError {
-  return new ProvisioningError(
-    'ca-bad-answer',
-    `${context.program} gave an answer that cannot be read: ${what}`,
-    { cause },
-  );
+function badAnswer(context: AnswerContext, what: string): ProvisioningError {
+  return new ProvisioningError('ca-bad-answer', `${unreadable(context)}: ${what}`);
+}
+
+function unreadable({ program }: AnswerContext): string {
+  return `${program} gave an answer that cannot be read`;
 }

@@ -17,6 +17,7 @@ import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { type CommandResult, CommandRunner, type HeldByCommand } from '../shared/run-command.ts';
+import { readTicket } from '../shared/ticket.ts';
 import { issuanceOf, stderrOf } from './answer.ts';
 import {
   RequestDirectory,
@@ -166,13 +167,8 @@ class ExecAuthority implements CertificateAuthority {
   }
 
   async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    if (typeof ticket !== 'string') {
-      throw new ProvisioningError(
-        'ca-misconfigured',
-        'The ticket of the pending order was not given by a command. Was the kind of this authority changed while orders were open?',
-      );
-    }
-    return this.#order(request, ticket, signal);
+    const earlier = readTicket(ticket, z.string(), 'none that a command gave');
+    return this.#order(request, earlier, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -206,6 +202,7 @@ class ExecAuthority implements CertificateAuthority {
     const result = await this.#run(command, csr, variables, signal, directory);
     const secrets = ticket === undefined ? this.#secrets : [...this.#secrets, ticket];
     return issuanceOf(result, {
+      request,
       program: command[0] ?? '',
       secrets,
       ticket,

@@ -1,7 +1,7 @@
-import type { RevocationReason } from '../../src/plug-in/certificate-authority.ts';
 import { contextTag, tag } from '../../src/x509/der.ts';
 import { encode, encodeUnsigned } from '../../src/x509/encode-der.ts';
 import { encodeExtensions } from '../../src/x509/extensions.ts';
+import { reasonCodes } from '../shared/revocation-reason.ts';
 import { authorityKeyIdentifier, encodeTime, type Signer, signed } from './certificate.ts';
 import type { RevokedEntry } from './ledger.ts';
 import { algorithmOf } from './signing-key.ts';
@@ -36,14 +36,6 @@ export function signRevocationList(content: RevocationListContent, signer: Signe
   );
   return signed(toBeSigned, signer.key);
 }
-
-/** CRLReason (RFC 5280 5.3.1). */
-const reasonCodes = {
-  unspecified: 0,
-  keyCompromise: 1,
-  superseded: 4,
-  cessationOfOperation: 5,
-} as const satisfies Record<RevocationReason, number>;
 
 function revokedCertificate({ serial, revokedAt, reason }: RevokedEntry): Uint8Array {
   const code = reasonCodes[reason];

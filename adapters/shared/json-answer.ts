@@ -2,8 +2,16 @@ import type { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { HttpAnswer } from './http.ts';
 
-/** How much of a server's words goes into a message, in characters. */
-const longestQuote = 500;
+const mostProblems = 5;
+
+/** An answer's JSON; undefined when it is none, which no schema takes and the caller so reports. */
+export function jsonBody(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * The body as the JSON that the protocol promises.
@@ -11,34 +19,31 @@ const longestQuote = 500;
  * @throws {ProvisioningError} `ca-bad-answer`; the body is not repeated, only what is wrong with it.
  */
 export function readJson<Schema extends z.ZodType>(
-  answer: HttpAnswer,
+  { status, body }: HttpAnswer,
   schema: Schema,
   what: string,
 ): z.output<Schema> {
-  let json: unknown;
-  try {
-    json = JSON.parse(answer.body.toString('utf8'));
-  } catch {
-    throw new ProvisioningError(
-      'ca-bad-answer',
-      `${what} is not JSON (status ${answer.status}, ${answer.body.length} bytes).`,
-    );
-  }
-  const read = schema.safeParse(json);
-  if (read.success) return read.data;
-  const [issue] = read.error.issues;
-  throw new ProvisioningError(
-    'ca-bad-answer',
-    `${what} is not what the protocol promises: ${issue?.path.join('.') || 'it'}: ${issue?.message ?? ''}`,
-  );
+  const json = jsonBody(body);
+  if (json !== undefined) return readAs(json, schema, `${what} is not what the protocol promises`);
+  const found = `${what} is not JSON (status ${status}, ${body.length} bytes).`;
+  throw new ProvisioningError('ca-bad-answer', found);
 }
 
-/** A server's words for operators: one line, printable, not too long, without our secrets. */
-export function quote(text: string, secrets: readonly string[] = []): string {
-  let said = text;
-  for (const secret of secrets) if (secret !== '') said = said.replaceAll(secret, '[secret]');
-  return said
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim()
-    .slice(0, longestQuote);
+/**
+ * A part of an answer's JSON.
+ *
+ * @param problem begins the message where it is not of this shape.
+ * @throws {ProvisioningError} `ca-bad-answer`; what was said is not repeated.
+ */
+export function readAs<Schema extends z.ZodType>(
+  json: unknown,
+  schema: Schema,
+  problem: string,
+): z.output<Schema> {
+  const read = schema.safeParse(json);
+  if (read.success) return read.data;
+  const issues = read.error.issues
+    .slice(0, mostProblems)
+    .map(({ path, message }) => `${path.join('.') || 'the whole'}: ${message}`);
+  throw new ProvisioningError('ca-bad-answer', `${problem}: ${issues.join('; ')}`);
 }

@@ -26,11 +26,17 @@ export function serverWords(
   secrets: Iterable<string> = [],
   longest = 500,
 ): string {
-  let line = withoutMarkup(text.toString().slice(0, 64 * 1024));
+  const line = withoutSecrets(withoutMarkup(text.toString().slice(0, 64 * 1024)), secrets)
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
+    .trim();
+  return line.length > longest ? `${line.slice(0, longest - 1)}…` : line;
+}
+
+export function withoutSecrets(text: string, secrets: Iterable<string>): string {
+  let left = text;
   // The longest first: one may be a part of another.
   for (const secret of [...secrets].toSorted((a, b) => b.length - a.length)) {
-    if (secret.length >= shortestSecret) line = line.replaceAll(secret, '[secret]');
+    if (secret.length >= shortestSecret) left = left.replaceAll(secret, '[secret]');
   }
-  line = line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ').trim();
-  return line.length > longest ? `${line.slice(0, longest - 1)}…` : line;
+  return left;
 }

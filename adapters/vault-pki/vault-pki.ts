@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { ProvisioningError } from '../../src/errors.ts';
 import {
   type AuthorityFeatures,
   type CertificateAuthority,
@@ -9,18 +8,18 @@ import {
   type IssueRequest,
   type RevocationReason,
 } from '../../src/plug-in/certificate-authority.ts';
-import { issuedAnswer } from '../../src/plug-in/issued-answer.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
-import { decodePem, encodePem } from '../../src/x509/pem.ts';
+import { encodePem } from '../../src/x509/pem.ts';
 import {
   connectHttp,
   connectionOptions,
   plainHttpOption,
   refuseUnsafeUrl,
 } from '../shared/connection.ts';
-import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
+import { issuedPem } from '../shared/issued-pem.ts';
+import { type JsonAnswer, JsonApi } from '../shared/json-api.ts';
 import { authOptions, readCredentials } from './auth.ts';
-import { VaultClient } from './client.ts';
+import { vaultDialect } from './dialect.ts';
 import { pathOf } from './path.ts';
 import { VaultSession } from './session.ts';
 import { signBody } from './sign-request.ts';
@@ -82,7 +81,15 @@ export default defineAdapter({
     // What is missing shall be seen at the start; it is read again for every login.
     await readCredentials(given.auth, context);
     refuseUnsafeUrl(given.url, given.allowPlainHttp);
-    return new VaultPki(given, await connectHttp(given, context), context);
+    const api = new JsonApi({
+      http: await connectHttp(given, context),
+      clock: context.clock,
+      root: `${given.url.replace(/\/+$/, '')}/v1/`,
+      dialect: vaultDialect,
+      // An agent or proxy may demand it against forged requests of browsers.
+      headers: { 'x-vault-request': 'true' },
+    });
+    return new VaultPki(given, api, context);
   },
 });
 
@@ -98,17 +105,15 @@ class VaultPki implements CertificateAuthority {
   readonly kind = 'vault-pki';
   readonly features: AuthorityFeatures;
   readonly #options: Options;
-  readonly #http: AdapterHttp;
-  readonly #client: VaultClient;
+  readonly #api: JsonApi;
   readonly #session: VaultSession;
   readonly #context: ConnectContext;
 
-  constructor(given: Options, http: AdapterHttp, context: ConnectContext) {
+  constructor(given: Options, api: JsonApi, context: ConnectContext) {
     this.#options = given;
-    this.#http = http;
+    this.#api = api;
     this.#context = context;
-    this.#client = new VaultClient(given.url, http, context.clock);
-    this.#session = new VaultSession(given.auth, given.namespace, this.#client, context);
+    this.#session = new VaultSession(given.auth, given.namespace, api, context);
     this.features = {
       idempotent: false,
       pending: false,
@@ -119,55 +124,51 @@ class VaultPki implements CertificateAuthority {
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
     const path = 'sys/health?standbyok=true&perfstandbyok=true';
-    const answer = await this.#client.send({ method: 'GET', path }, signal);
+    const answer = await this.#api.send({ method: 'GET', path }, signal);
     // 429 and 473: a standby, which hands on what it gets.
     if (![200, 429, 473].includes(answer.status)) {
-      throw this.#client.errorOf(healthMeanings[answer.status] ?? 'Asking for its health', answer);
+      throw this.#api.problem(healthMeanings[answer.status] ?? 'Asking for its health', answer);
     }
     await this.#session.check(signal);
   }
 
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    signal.throwIfAborted();
     const body = signBody(request, this.#options, this.#context.clock.now());
     const path = this.#signPath(request.wanted.template ?? this.#options.role);
     const answer = await this.#post(path, body, signal);
-    const words = this.#client.wordsOf(answer);
-    if (answer.status === 400 && this.#client.isOwn(answer) && isAboutRequest(words)) {
-      return { kind: 'rejected', reason: words };
+    if (answer.status === 400 && answer.own !== undefined) {
+      const words = this.#api.words(answer);
+      if (isAboutRequest(words)) return { kind: 'rejected', reason: words };
     }
-    if (answer.status !== 200) throw this.#client.errorOf('Signing', answer);
-    const { data } = this.#client.read(answer, signAnswer);
-    const chain = data.ca_chain?.length ? data.ca_chain : [data.issuing_ca ?? ''];
-    const pems = [data.certificate, ...chain].filter((pem) => pem !== '');
-    return issuedAnswer(pems.flatMap(certificatesOf), request);
+    if (answer.status !== 200) throw this.#api.problem('Signing', answer);
+    const { data } = this.#api.read(answer, signAnswer, 'Vault’s answer');
+    const chain = data.ca_chain?.length ? data.ca_chain : [data.issuing_ca || null];
+    return issuedPem([data.certificate, ...chain], request, 'Vault’s certificates');
   }
 
   /** The reason stays with us: Vault takes none. */
   async revoke(certificate: Uint8Array, _: RevocationReason, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
     const { serialNumber } = readCertificate(certificate);
     const serial = serialNumber.toLowerCase().replace(/..(?=.)/g, '$&:');
     const path = `${pathOf(this.#options.mount)}/revoke`;
     const bySerial = await this.#post(path, { serial_number: serial }, signal);
     if (bySerial.status === 200) return;
     if (bySerial.status !== 400 && bySerial.status !== 404) {
-      throw this.#client.errorOf('Revoking', bySerial);
+      throw this.#api.problem('Revoking', bySerial);
     }
     // A role with no_store=true leaves no record: then Vault takes the certificate itself.
     const pem = encodePem('CERTIFICATE', certificate);
     const whole = await this.#post(path, { certificate: pem }, signal);
-    if (whole.status !== 200) throw this.#client.errorOf('Revoking', whole);
+    if (whole.status !== 200) throw this.#api.problem('Revoking', whole);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#session[Symbol.dispose]();
-    await this.#http[Symbol.asyncDispose]();
+    await this.#api[Symbol.asyncDispose]();
   }
 
-  #post(path: string, body: object, signal: AbortSignal): Promise<HttpAnswer> {
+  #post(path: string, body: object, signal: AbortSignal): Promise<JsonAnswer> {
     const { namespace } = this.#options;
     return this.#session.send({ method: 'POST', path, body, namespace }, signal);
   }
@@ -206,14 +207,3 @@ const aboutRequest: readonly RegExp[] = [
   /role requires keys of type|a minimum of a \d+-bit key/i,
   /certificate request could not be parsed|could not parse CSR/i,
 ];
-
-function certificatesOf(pem: string): Uint8Array[] {
-  try {
-    return decodePem(pem, 'CERTIFICATE').map(({ der }) => der);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ProvisioningError('ca-bad-answer', `Vault's certificates: ${reason}`, {
-      cause: error,
-    });
-  }
-}

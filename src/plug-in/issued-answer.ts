@@ -13,7 +13,7 @@ const mostCertificates = 20;
  */
 export function issuedAnswer(
   certificates: readonly Uint8Array[],
-  request: IssueRequest,
+  request: Pick<IssueRequest, 'subjectPublicKeyInfo'>,
 ): Issuance & { readonly kind: 'issued' } {
   if (certificates.length === 0 || certificates.length > mostCertificates) {
     throw new ProvisioningError(
@@ -27,7 +27,7 @@ export function issuedAnswer(
   return { kind: 'issued', certificate, chain: certificates.filter((_, index) => index !== at) };
 }
 
-function hasKeyOf(der: Uint8Array, request: IssueRequest): boolean {
+function hasKeyOf(der: Uint8Array, request: Pick<IssueRequest, 'subjectPublicKeyInfo'>): boolean {
   try {
     const { subjectPublicKeyInfo } = readCertificate(der);
     return Buffer.from(subjectPublicKeyInfo).equals(request.subjectPublicKeyInfo);

@@ -3,7 +3,7 @@ import { visibleText } from '../../adapters/adcs/visible-text.ts';
 import { parseXml, XmlError } from '../../adapters/adcs/xml.ts';
 import { readCertificatesAnswer } from '../../adapters/est/encoding.ts';
 import { berToDer } from '../../adapters/scep/ber.ts';
-import { jsonBody } from '../../adapters/shared/json-body.ts';
+import { jsonBody } from '../../adapters/shared/json-answer.ts';
 import { serverWords } from '../../adapters/shared/server-words.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import {

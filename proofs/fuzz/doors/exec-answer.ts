@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { issuanceOf } from '../../../adapters/exec/answer.ts';
 import { ProvisioningError } from '../../../src/errors.ts';
+import { readCertificate } from '../../../src/x509/certificate.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { anyCharacter, bytesOf, type Door, demand, textOf } from '../door.ts';
 import { seeds } from '../seeds.ts';
@@ -11,6 +12,7 @@ const secret = 'hunter2-hunter2';
 const exitCodes = [0, 3, 4, 1, 127] as const;
 
 const pem = encodePem('CERTIFICATE', seeds.ec.certificate);
+const request = readCertificate(seeds.ec.certificate);
 const ended = (status: number, stdout: string, stderr = '') =>
   bytesOf(`${String.fromCharCode(status)}${stdout}${parting}${stderr}`);
 
@@ -34,6 +36,7 @@ export const execAnswer: Door = {
     const result = { exitCode, stdout, stderr };
     try {
       const issuance = issuanceOf(result, {
+        request,
         program: 'sign',
         secrets: [secret],
         ticket: undefined,
