@@ -1,50 +1,64 @@
-import { type ErrorCode, ProvisioningError } from '../../src/errors.ts';
-import { type HttpAnswer, retryAfterOf } from '../shared/http.ts';
+import { z } from 'zod';
+import { ProvisioningError } from '../../src/errors.ts';
+import { retryAfterOf } from '../shared/http.ts';
 import { serverWords } from '../shared/server-words.ts';
+import { statusProblem } from '../shared/status-problem.ts';
 
 /** What the service decided about an order, or how far it is. */
 export type Verdict =
   | { readonly kind: 'rejected'; readonly reason: string }
   | { readonly kind: 'in-progress'; readonly retryAfterMs: number | undefined }
-  | { readonly kind: 'done' }
-  | Failure;
+  | { readonly kind: 'done' };
 
-export interface Failure {
-  readonly kind: 'error';
-  readonly error: ProvisioningError;
-}
-
-/** By the names of the API reference's error lists (IssueCertificate, GetCertificate, RevokeCertificate). */
-const codes: Readonly<Record<string, ErrorCode>> = {
-  ThrottlingException: 'ca-throttled',
-  TooManyRequestsException: 'ca-throttled',
-  RequestLimitExceeded: 'ca-throttled',
-  ConcurrentModificationException: 'ca-unavailable',
-  ServiceUnavailable: 'ca-unavailable',
-  InternalFailure: 'ca-unavailable',
-  RequestTimeout: 'ca-unavailable',
+/** The statuses that are meant by names of the API reference's error lists, whatever they come with. */
+const statuses: Readonly<Record<string, number>> = {
+  ThrottlingException: 429,
+  TooManyRequestsException: 429,
+  RequestLimitExceeded: 429,
+  ConcurrentModificationException: 503,
+  ServiceUnavailable: 503,
+  InternalFailure: 503,
+  RequestTimeout: 503,
   // No credentials could be found at all.
-  CredentialsProviderError: 'ca-misconfigured',
+  CredentialsProviderError: 403,
 };
 
-/** Reads what the SDK threw. The SDK's error itself is not kept: it may hold the request. */
+/** What of an error of the SDK's is read. */
+const sdkError = z.object({
+  name: z.string().catch('Error'),
+  message: z.string().catch(''),
+  $metadata: z.object({ httpStatusCode: z.number().optional() }).optional().catch(undefined),
+  $response: z
+    .object({
+      statusCode: z.number().optional(),
+      headers: z.record(z.string(), z.string().optional()).catch({}),
+    })
+    .optional()
+    .catch(undefined),
+});
+
+/**
+ * Reads what the SDK threw. The SDK's error itself is not kept: it may hold the request.
+ *
+ * @throws {ProvisioningError} unless the service decided something.
+ */
 export function verdictOf(thrown: unknown, call: string, now: number): Verdict {
-  if (thrown instanceof ProvisioningError) return { kind: 'error', error: thrown };
-  const name = thrown instanceof Error ? thrown.name : 'Error';
-  const words = serverWords(thrown instanceof Error ? thrown.message : String(thrown));
+  if (thrown instanceof ProvisioningError) throw thrown;
+  const error = sdkError.safeParse(thrown).data;
+  const { name = 'Error', message = String(thrown), $metadata, $response } = error ?? {};
+  const words = serverWords(message);
   const reason = `${name}: ${words}`;
-  const retryAfterMs = retryAfterOf(headersOf(thrown), now);
-  if (name === 'RequestInProgressException') return { kind: 'in-progress', retryAfterMs };
+  const headers = $response?.headers ?? {};
+  if (name === 'RequestInProgressException') {
+    return { kind: 'in-progress', retryAfterMs: retryAfterOf(headers, now) };
+  }
   if (name === 'RequestAlreadyProcessedException') return { kind: 'done' };
   if (isDecision(name, words)) return { kind: 'rejected', reason };
-  const status = statusOf(thrown);
-  const code = codes[name] ?? codeOfStatus(status);
-  const error = new ProvisioningError(
-    code,
-    `aws-private-ca ${call}: ${status === undefined ? '' : `${status} `}${reason}`,
-    retryAfterMs === undefined ? {} : { retryAfterMs },
-  );
-  return { kind: 'error', error };
+  const found = $metadata?.httpStatusCode ?? $response?.statusCode;
+  // Without a refusal's status the SDK could not read what came.
+  const status = statuses[name] ?? (found !== undefined && found >= 400 ? found : 200);
+  const what = `aws-private-ca ${call}: ${found === undefined ? '' : `${found} `}${reason}`;
+  throw statusProblem({ status, headers, body: Buffer.alloc(0) }, { what, isOwn: true, now });
 }
 
 /**
@@ -56,32 +70,4 @@ function isDecision(name: string, words: string): boolean {
   return (
     name === 'InvalidArgsException' && /\bcsr\b|signing request|subject|public key/i.test(words)
   );
-}
-
-function codeOfStatus(status: number | undefined): ErrorCode {
-  // Without a refusal's status the SDK could not read what came.
-  if (status === undefined || status < 400) return 'ca-bad-answer';
-  if (status === 429) return 'ca-throttled';
-  return status >= 500 ? 'ca-unavailable' : 'ca-misconfigured';
-}
-
-function statusOf(thrown: unknown): number | undefined {
-  const status = memberOf(memberOf(thrown, '$metadata'), 'httpStatusCode');
-  return typeof status === 'number'
-    ? status
-    : numberOrUndefined(memberOf(memberOf(thrown, '$response'), 'statusCode'));
-}
-
-function numberOrUndefined(value: unknown): number | undefined {
-  return typeof value === 'number' ? value : undefined;
-}
-
-function headersOf(thrown: unknown): HttpAnswer['headers'] {
-  const headers = memberOf(memberOf(thrown, '$response'), 'headers');
-  const retryAfter = memberOf(headers, 'retry-after');
-  return typeof retryAfter === 'string' ? { 'retry-after': retryAfter } : {};
-}
-
-function memberOf(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
 }
