@@ -57,7 +57,7 @@ describe('the package that npm packs', { timeout: 60_000 }, () => {
       .map((file) => join(file.parentPath, file.name).slice(root.length + 1));
     const single = [
       ...['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md'],
-      ...['config.yaml', 'package.json', 'dist/package.json'],
+      ...['config.yaml', 'package.json'],
     ];
     expect(packed.toSorted()).toEqual([...built, ...beside, ...single].toSorted());
   });

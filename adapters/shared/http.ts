@@ -1,6 +1,6 @@
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
-import packageJson from '../../package.json' with { type: 'json' };
 import { ProvisioningError } from '../../src/errors.ts';
+import { ownVersion } from '../../src/own-version.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import { withDeadline } from '../../src/time/deadline.ts';
 import { exchange, mostBodyBytes, type Progress, type RawAnswer } from './exchange.ts';
@@ -121,7 +121,7 @@ async function answerTo(
   const sending = {
     method,
     headers: {
-      'user-agent': `certprov/${packageJson.version}`,
+      'user-agent': `certprov/${ownVersion}`,
       'accept-encoding': 'identity',
       ...headers,
     },

@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
-import manifest from '../../package.json' with { type: 'json' };
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { ConfigError, formatProblems } from '../config/problem.ts';
 import { Events } from '../events/events.ts';
 import { StrayErrors } from '../events/stray-errors.ts';
+import { ownVersion } from '../own-version.ts';
 import { AdapterLoadError, type LoadAdapter } from '../plug-in/adapter-loader.ts';
 import { createLog, logEvents } from '../telemetry/log.ts';
 import { logOutput } from '../telemetry/log-output.ts';
@@ -94,7 +94,7 @@ function readArguments(
   const { values: given, positionals } = parse(args, named);
   const { help, version, ...values } = given;
   if (help === true) return named === undefined ? usage : usageOf(named);
-  if (version === true) return `certprov ${manifest.version}, Node ${process.version}\n`;
+  if (version === true) return `certprov ${ownVersion}, Node ${process.version}\n`;
   const [command, ...further] = positionals;
   if (command === undefined) throw new UsageError('A command is missing.');
   if (!isCommand(command)) throw new UsageError(unknownCommand(command));

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import manifest from '../../package.json' with { type: 'json' };
 import { Authority } from '../authority/authority.ts';
 import { configurationMark } from '../authority/configuration-mark.ts';
 import { RefusalGuard } from '../authority/refusal-guard.ts';
@@ -10,6 +9,7 @@ import { readRootFile } from '../config/root-file.ts';
 import { onBehalfOf } from '../events/stray-errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { memoryIn } from '../journal/memory.ts';
+import { ownVersion } from '../own-version.ts';
 import type { CertificateAuthority, ConnectContext } from '../plug-in/certificate-authority.ts';
 import { readSecret } from '../plug-in/secret.ts';
 import { CallBudget } from '../time/call-budget.ts';
@@ -128,7 +128,7 @@ function guardOf(
 ): RefusalGuard {
   const { definition: _code, lateRootFiles: _among, ...configured } = authority;
   // Another version may check what is issued in another way.
-  const settings = { ...configured, version: manifest.version };
+  const settings = { ...configured, version: ownVersion };
   const { resolvePath, readSecret } = connectContext(reference, config, context);
   const mark = configurationMark({ settings, resolvePath, readSecret });
   const { rejectedDevices } = config.limits;

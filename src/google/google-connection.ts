@@ -1,9 +1,9 @@
 import { buildConnector, type Dispatcher, Pool } from 'undici';
-import packageJson from '../../package.json' with { type: 'json' };
 import { GoogleError } from '../errors.ts';
 import type { Events, GoogleMethod } from '../events/events.ts';
 import type { TokenSource } from '../google-auth/credentials.ts';
 import { isLoopback, proxyFor, throughProxy } from '../network/proxy.ts';
+import { ownVersion } from '../own-version.ts';
 import { type CallBudget, CallBudgetFullError } from '../time/call-budget.ts';
 import type { Clock, Random } from '../time/clock.ts';
 import { type Backoff, backoffMs } from '../time/retry.ts';
@@ -214,7 +214,7 @@ interface RequestHeaders {
 function requestHeaders(authorization: string | undefined): RequestHeaders {
   const get = {
     accept: 'application/json',
-    'user-agent': `certprov/${packageJson.version}`,
+    'user-agent': `certprov/${ownVersion}`,
     ...(authorization === undefined ? {} : { authorization }),
   };
   return { authorization, get, post: { ...get, 'content-type': 'application/json' } };
