@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
 import { globSync, readdirSync } from 'node:fs';
-import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { findPackageJSON } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describePublicTypes } from '../tools/describe-public-types.ts';
+import { publishedProblems } from '../tools/release-check/published-problems.ts';
 import { temporaryDirectory } from './adapters/temporary-directory.ts';
 
 /*
@@ -17,9 +19,12 @@ const root = resolve(import.meta.dirname, '..');
 const example = join(root, 'examples/my-ca');
 /** Where the project's own dependencies are; the worktree of a branch may share them. */
 const installed = resolve(dirname(findPackageJSON('zod', import.meta.url) ?? ''), '..');
+/** With the types of vitest it takes three times as long: once is enough. */
+const contractTypes = join(root, 'test/plug-in/contract-types.test.ts');
 const tsc = join(installed, '.bin/tsc');
 
 let home: Awaited<ReturnType<typeof temporaryDirectory>>;
+let tarball: string;
 let packed: string[];
 
 beforeAll(async () => {
@@ -27,7 +32,7 @@ beforeAll(async () => {
   const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', home.path], {
     cwd: root,
   });
-  const tarball = join(home.path, stdout.trim().split('\n').at(-1) ?? '');
+  tarball = join(home.path, stdout.trim().split('\n').at(-1) ?? '');
   const modules = join(home.path, 'node_modules');
   await mkdir(join(modules, 'certprov'), { recursive: true });
   await run('tar', ['-xzf', tarball, '-C', join(modules, 'certprov'), '--strip-components', '1']);
@@ -95,9 +100,49 @@ describe('the package that npm packs', { timeout: 60_000 }, () => {
     expect(stdout.match(/^\S+: error /gm)).toHaveLength(1);
   });
 
-  it('names the command in its usage', async () => {
-    const { stdout } = await node('node_modules/certprov/dist/src/main.js', '--help');
+  it.each(['nodenext', 'bundler'])(
+    'has types that need no skipLibCheck, found by moduleResolution %s',
+    async (moduleResolution) => {
+      const own = join(home.path, moduleResolution);
+      await mkdir(own);
+      await cp(join(example, 'my-ca.ts'), join(own, 'my-ca.ts'));
+      const types =
+        moduleResolution === 'nodenext'
+          ? await readFile(contractTypes, 'utf8')
+          : `import 'certprov/conformance';`;
+      await writeFile(join(own, 'types.ts'), types);
+      const base = JSON.parse(await readFile(join(example, 'tsconfig.json'), 'utf8'));
+      const module = moduleResolution === 'bundler' ? 'esnext' : moduleResolution;
+      const changed = { module, moduleResolution, skipLibCheck: false };
+      const compilerOptions = { ...base.compilerOptions, ...changed };
+      await writeFile(join(own, 'tsconfig.json'), JSON.stringify({ compilerOptions }));
+      const { stdout } = await run(tsc, ['--noEmit'], { cwd: own }).catch((error) => error);
+      expect(stdout).toBe('');
+    },
+  );
+
+  it('promises the types that were agreed on', async () => {
+    const { exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+    const declarations = (entry: string) =>
+      join(home.path, 'node_modules/certprov', exports[entry].types);
+    await expect(
+      describePublicTypes({
+        certprov: declarations('.'),
+        'certprov/conformance': declarations('./conformance'),
+      }),
+    ).toMatchFileSnapshot('public-types.txt');
+  });
+
+  it('is found, with its types, by whoever reads package.json (publint, attw)', async () => {
+    expect(await publishedProblems(await readFile(tarball))).toEqual([]);
+  });
+
+  it('names the command in its usage, and its version', async () => {
+    const main = 'node_modules/certprov/dist/src/main.js';
+    const { stdout } = await node(main, '--help');
     expect(stdout).toMatch(/^Usage: certprov <command>/);
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+    expect((await node(main, '--version')).stdout).toContain(`certprov ${version}, `);
   });
 
   it('runs conformance over the example as an installed package', async () => {
