@@ -1,15 +1,16 @@
 import { mkdtempDisposable, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { type ConfigDocument, parseConfigDocument } from '../src/config/document.ts';
-import { ConfigError, type ConfigProblem } from '../src/config/problem.ts';
-import { readConfigText } from '../src/config/read-text.ts';
-import { type OptionsContext, resolveOptions } from '../src/config/resolve-options.ts';
-import { asRecord } from '../src/config/valid-fields.ts';
+import { type ConfigDocument, parseConfigDocument } from '../src/config/explain/document.ts';
+import type { Finding } from '../src/config/explain/explain-issue.ts';
+import { ConfigError, type ConfigProblem } from '../src/config/explain/problem.ts';
+import { checkedOptions } from '../src/config/load/options.ts';
+import { readConfigText } from '../src/config/load/read-text.ts';
 import type { LoadAdapter } from '../src/plug-in/adapter-loader.ts';
 import type { AdapterDefinition } from '../src/plug-in/certificate-authority.ts';
 import { importPlugIn } from '../src/plug-in/import-plug-in.ts';
 import { loadProblem } from '../src/plug-in/plug-in-load-error.ts';
+import { isRecord } from '../src/words/record.ts';
 import { readCertificates } from '../src/x509/pem.ts';
 import { adapterHarness, type CaUnderTest } from './adapter-harness.ts';
 import { cameText } from './breach.ts';
@@ -112,8 +113,8 @@ async function preparedSetUp(
     file ?? '--options',
   );
   const setUpCa = harness === undefined ? async () => ({}) : await harnessModule(harness);
-  const options = asRecord(document.data);
-  await checkOptions(definition, await setUpCa(), options, { document, directory });
+  const options = isRecord(document.data) ? document.data : {};
+  await checkOptions(definition, await setUpCa(), options, document, directory);
   const wanted = askedNames(given);
   const surroundings = {
     options,
@@ -141,15 +142,16 @@ async function checkOptions(
   definition: AdapterDefinition,
   ca: CaUnderTest,
   options: Readonly<Record<string, unknown>>,
-  { document, directory }: Pick<OptionsContext, 'document' | 'directory'>,
+  document: ConfigDocument,
+  directory: string,
 ): Promise<void> {
   const problems = problemsOf(document);
-  const report = (problem: ConfigProblem) => problems.push(problem);
+  const report = (...finding: Finding) => problems.push(document.problem(...finding));
   try {
     const env = { ...process.env, ...ca.env };
-    const context = { document, directory, env, report };
     if (problems.length === 0) {
-      await resolveOptions(definition, { ...options, ...ca.options }, [], context);
+      const context = { directory, env, report };
+      await checkedOptions(definition, { ...options, ...ca.options }, [], context);
     }
   } finally {
     await ca[Symbol.asyncDispose]?.();
@@ -158,9 +160,8 @@ async function checkOptions(
 }
 
 function problemsOf({ data, problems, problem }: ConfigDocument): ConfigProblem[] {
-  const isGroup = typeof data === 'object' && data !== null && !Array.isArray(data);
   const isRead = problems.length === 0 || data === null;
-  if (isGroup || !isRead) return [...problems];
+  if (isRecord(data) || !isRead) return [...problems];
   const fix = 'write the options of this kind, a key on each line, or leave out --options';
   return [problem([], 'the file holds no options', fix)];
 }
@@ -171,7 +172,7 @@ async function harnessModule(path: string): Promise<() => Promise<CaUnderTest>> 
     const problem = loadProblem(file, cause);
     throw new CannotRunError(`--harness ${path}: ${file} cannot be loaded: ${problem}.`, { cause });
   });
-  const setUp = asRecord(loaded)['default'];
+  const setUp = isRecord(loaded) ? loaded['default'] : undefined;
   if (typeof setUp !== 'function') {
     throw new CannotRunError(
       `--harness ${path}: the module has no default export that is a function. Write \`export default async (): Promise<CaUnderTest> => ({ hooks: { … } })\`.`,

@@ -162,6 +162,16 @@ describe('the floors of the house', () => {
     expect(described(between(/^adapters\/shared\//, /^adapters\/(?!shared\/)/))).toEqual([]);
   });
 
+  it('reads the configuration in one direction: what may stand there, what is wrong with it, what lies outside', () => {
+    const upwards = [
+      ...between(/^src\/config\/schema\//, /^src\/config\/(?!schema\/)/),
+      ...between(/^src\/config\/explain\//, /^src\/config\/(?!explain\/)/),
+      ...between(/^src\/config\//, /^src\/config\/load-config\.ts$/),
+    ];
+    expect(described(upwards)).toEqual([]);
+    expect(between(/^src\/config\/load\//, /^src\/config\/(schema|explain)\//)).not.toEqual([]);
+  });
+
   it('lets ports import no implementation', () => {
     const ports =
       /^src\/(journal\/journal|notification\/inbox|google\/provisioning-api|plug-in\/certificate-authority|time\/clock|visit\/visit)\.ts$/;

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { Config } from '../config/config.ts';
+import { ConfigError, formatProblems } from '../config/explain/problem.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { ConfigError, formatProblems } from '../config/problem.ts';
 import { Events } from '../events/events.ts';
 import { StrayErrors } from '../events/stray-errors.ts';
 import { ownVersion } from '../own-version.ts';

@@ -5,7 +5,7 @@ import { RefusalGuard } from '../authority/refusal-guard.ts';
 import { connectRenewed } from '../authority/renewed-connection.ts';
 import { StandingBook } from '../authority/standing-book.ts';
 import type { AuthorityConfig, Config } from '../config/config.ts';
-import { readRootFile } from '../config/root-file.ts';
+import { readRootFile } from '../config/load/root-file.ts';
 import { onBehalfOf } from '../events/stray-errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { memoryIn } from '../journal/memory.ts';

@@ -6,7 +6,6 @@ import type { Config } from '../config/config.ts';
 import { ChromeManagement } from '../google/chrome-management.ts';
 import type { ProvisioningApi } from '../google/provisioning-api.ts';
 import { type TokenWatchOptions, watchTokens } from '../google/token-watch.ts';
-import type { GoogleCredentials } from '../google-auth/auth-client.ts';
 import { createTokenSource, type TokenSource } from '../google-auth/credentials.ts';
 import type { Journal } from '../journal/journal.ts';
 import { type JournalWatchOptions, watchJournal } from '../journal/journal-watch.ts';
@@ -65,7 +64,7 @@ export async function openService(config: Config, outer: ServiceContext): Promis
   const clock = new ClockWatch({ clock: outer.clock, monotonic, events });
   const context = { ...outer, clock };
   const journal = decorate.journal(opened.use(await openJournal(config, clock)));
-  const tokens = createTokenSource(credentialsOf(config), clock);
+  const tokens = createTokenSource(config.google.credentials, clock);
   const google = opened.use(openApi(config, context, tokens));
   const authorities = new Map<string, Authority>();
   let worker: Worker | undefined;
@@ -182,17 +181,12 @@ function openApi(
   });
 }
 
-function credentialsOf(config: Config): GoogleCredentials {
-  const { credentials } = config.google;
-  return credentials.kind === 'file' ? { file: credentials.path } : credentials.kind;
-}
-
 function openInbox(config: Config, { events, clock, random }: ServiceContext): Inbox {
   const { project, subscription, endpoint } = config.pubsub;
   return new PubsubInbox({
     project,
     subscription,
-    credentials: credentialsOf(config),
+    credentials: config.google.credentials,
     events,
     clock,
     random,

@@ -20,7 +20,7 @@ export interface CertificateProfile {
   /** Object identifiers in dots. */
   readonly extendedKeyUsages: readonly string[];
   readonly validityDays: number;
-  readonly template?: string;
+  readonly template?: string | undefined;
   readonly sid?: SidWish;
 }
 

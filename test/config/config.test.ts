@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { adapters } from '../../adapters/index.ts';
 import type { Config } from '../../src/config/config.ts';
+import { ConfigError, formatProblems } from '../../src/config/explain/problem.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { ConfigError, formatProblems } from '../../src/config/problem.ts';
 import { adapterLoader } from '../../src/plug-in/adapter-loader.ts';
 import { type AdapterDefinition, defineAdapter } from '../../src/plug-in/certificate-authority.ts';
 import { certificateFile } from '../../src/plug-in/pem-file.ts';
@@ -78,7 +78,7 @@ describe('loadConfig', () => {
     const config = await loadConfig(path, { loadAdapter: adapterLoader(adapters), env: {} });
     expect(config.google).toEqual({
       endpoint: 'http://127.0.0.1:8460',
-      credentials: { kind: 'none' },
+      credentials: 'none',
       requestsPerSecond: 50,
     });
     expect(config.pubsub).toEqual({
@@ -99,7 +99,7 @@ describe('loadConfig', () => {
       instance: hostname(),
       google: {
         endpoint: 'https://chromemanagement.googleapis.com',
-        credentials: { kind: 'application-default' },
+        credentials: 'application-default',
         requestsPerSecond: 50,
       },
       pubsub: { project: 'my-project', subscription: 'worker' },
@@ -207,6 +207,47 @@ describe('ConfigError', () => {
     for (const line of found) expect(line).toMatch(/^\d+:\d+ \S+: .+[.!?] Fix: .+[.!?]$/);
     expect(found.join('\n')).not.toContain('hunter2');
   });
+
+  it('looks at what is right in a group in which something is wrong', async () => {
+    const text = file({
+      google: 'google: { endpoint: "http://u@x.example", credentials: none, requestsPerSecond: x }',
+      pubsub: 'pubsub: { subscription: worker, endpoint: 7 }',
+      journal: 'journal: { kind: postgres, path: x, url: { env: NOT_SET }, leaseSeconds: 1 }',
+      profiles: 'profiles: { p: { sid: { file: none.csv, key: email, form: x }, keyUsages: [] } }',
+    });
+    const found = await problems(text);
+    expect(
+      found.map((line) => line.replace(/^\d+:\d+ ([^:]+): (\S+ \S+ \S+).*$/, '$1 $2')),
+    ).toEqual([
+      'pubsub.project is missing. Fix:',
+      'pubsub.endpoint must be text,',
+      'profiles.p has neither a',
+      'profiles.p.sid.file The file of',
+      'profiles.p.sid.form must be one',
+      'profiles.p.keyUsages must have at',
+      'google.endpoint must not hold',
+      'google.endpoint plain http would',
+      'google.credentials none is allowed',
+      'google.requestsPerSecond must be a',
+      'journal.path is not used',
+      'journal.url the environment variable',
+      'journal.leaseSeconds must be at',
+    ]);
+  });
+
+  it.each([
+    ['authorities', '__proto__', /authorities\.__proto__: cannot be used as a name/],
+    ['profiles', '__proto__', /profiles\.__proto__: cannot be used as a name/],
+    ['profiles', '""', /profiles\[""\]: must not be empty/],
+    ['profiles', '"a\\tb"', /must not hold control characters/],
+  ])(
+    'passes over no reference under %s that it cannot take: %s',
+    async (section, name, problem) => {
+      const entry = section === 'profiles' ? '{ subject: CN=x }' : '{ kind: toy }';
+      const found = await problems(file({ [section]: `${section}:\n  ${name}: ${entry}` }));
+      expect(found.join('\n')).toMatch(problem);
+    },
+  );
 
   it('proposes the nearest known key', async () => {
     expect(await problems(file({ extra: 'sever: { port: 1 }' }))).toEqual([

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
-import { parseConfigDocument, pathText } from '../../src/config/document.ts';
+import { parseConfigDocument, pathText } from '../../src/config/explain/document.ts';
 
 function at(text: string, path: readonly (string | number)[]) {
   const { line, column } = parseConfigDocument(text, 'c.yaml').problem(path, 'm', 'f');
@@ -68,9 +68,10 @@ describe('parseConfigDocument', () => {
     });
   });
 
-  it('makes nothing special of __proto__', () => {
-    const { data } = parseConfigDocument('__proto__: { polluted: yes }\n', 'c');
-    expect(Object.keys(data as object)).toEqual(['__proto__']);
+  it('takes no key __proto__, and says so', () => {
+    const { data, problems } = parseConfigDocument('a: 1\n__proto__: { polluted: yes }\n', 'c');
+    expect(problems).toEqual([expect.objectContaining({ line: 2, path: '__proto__' })]);
+    expect(Object.keys(data as object)).toEqual(['a']);
     expect(Reflect.get({}, 'polluted')).toBeUndefined();
   });
 

@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { ConfigError } from '../../src/config/explain/problem.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { ConfigError } from '../../src/config/problem.ts';
 import { defineAdapter } from '../../src/plug-in/certificate-authority.ts';
 
 const toy = defineAdapter({

@@ -29,7 +29,7 @@ it('the unit’s configuration can be used, and writes only to its state directo
   expect(journal).toMatchObject({ kind: 'sqlite', path: `${state}journal.db` });
   expect(authorities.get('default_ca_config')?.options).toMatchObject({ directory: `${state}ca` });
   // The unit hands the key over as the library's own variable.
-  expect(google.credentials).toEqual({ kind: 'application-default' });
+  expect(google.credentials).toBe('application-default');
   expect(settings().get('Environment')).toContain('GOOGLE_APPLICATION_CREDENTIALS=%d/google.json');
 });
 

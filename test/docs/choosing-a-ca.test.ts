@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { adapters } from '../../adapters/index.ts';
-import { defaultConcurrency } from '../../src/config/resolve-authority.ts';
+import { defaultConcurrency } from '../../src/config/load/authorities.ts';
 import type { AuthorityFeatures } from '../../src/plug-in/certificate-authority.ts';
 import { replaceGenerated } from '../../tools/describe-config.ts';
 import { describeKinds, type KindFacts, summariseKinds } from '../../tools/describe-kinds.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { adapters } from '../../adapters/index.ts';
-import { configJsonSchema } from '../../src/config/schema.ts';
+import { configJsonSchema } from '../../src/config/schema/config-schema.ts';
 import type { AdapterDefinition } from '../../src/plug-in/certificate-authority.ts';
 import { describeAdapters, describeConfig, replaceGenerated } from '../../tools/describe-config.ts';
 

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import { adapters } from '../../../adapters/index.ts';
+import { ConfigError, formatProblems } from '../../../src/config/explain/problem.ts';
 import { loadConfig } from '../../../src/config/load-config.ts';
-import { ConfigError, formatProblems } from '../../../src/config/problem.ts';
 import { AdapterLoadError, adapterLoader } from '../../../src/plug-in/adapter-loader.ts';
 import { anyCharacter, bytesOf, type Door, demand, textOf } from '../door.ts';
 

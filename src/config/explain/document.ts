@@ -57,7 +57,7 @@ export function parseConfigDocument(text: string, file: string): ConfigDocument 
   };
   const problems: ConfigProblem[] = [];
   let brokenFromLine = Number.POSITIVE_INFINITY;
-  const found = [...document.errors, ...document.warnings, ...repeatedKeys(document)];
+  const found = [...document.errors, ...document.warnings, ...wrongKeys(document)];
   const inOrder = found.toSorted((one, other) => one.pos[0] - other.pos[0]);
   for (const error of inOrder.slice(0, mostYamlProblems)) {
     const offset = error.pos[0];
@@ -69,7 +69,7 @@ export function parseConfigDocument(text: string, file: string): ConfigDocument 
     }
     problems.push(problemAt(offset, path, message, fix));
   }
-  dropCollectionKeys(document);
+  dropUnusableKeys(document);
   let data: unknown;
   try {
     data = withoutNulls(document.toJS({ maxAliasCount: mostAliases }));
@@ -98,28 +98,37 @@ export function parseConfigDocument(text: string, file: string): ConfigDocument 
   };
 }
 
-/** Keys that stand a second time in their map. */
-function repeatedKeys(document: Document.Parsed) {
-  const repeated: { code: 'DUPLICATE_KEY'; pos: readonly [number] }[] = [];
+/** What JavaScript takes for something else than a key; zod passes over it in silence. */
+const protoKey = '__proto__';
+
+/** Keys that stand a second time in their map, and those that cannot be one. */
+function wrongKeys(document: Document.Parsed) {
+  const wrong: { code: 'DUPLICATE_KEY' | 'PROTO_KEY'; pos: readonly [number] }[] = [];
   visit(document, {
     Map(_at, { items }) {
       const seen = new Set<unknown>();
       for (const { key } of items) {
         if (!isScalar(key)) continue;
-        if (seen.has(key.value)) repeated.push({ code: 'DUPLICATE_KEY', pos: [startOf(key) ?? 0] });
+        const pos = [startOf(key) ?? 0] as const;
+        if (key.value === protoKey) wrong.push({ code: 'PROTO_KEY', pos });
+        else if (seen.has(key.value)) wrong.push({ code: 'DUPLICATE_KEY', pos });
         seen.add(key.value);
       }
     },
   });
-  return repeated;
+  return wrong;
 }
 
 /**
- * Takes out what has a list or a map for its key. It is among the document's errors by now; turned into data, each such
- * key would be written as text inside the text of the next one around it, doubling with every level.
+ * Takes out what has a list or a map for its key, or what cannot be one. It is among the document's errors by now; turned
+ * into data, each list or map would be written as text inside the text of the next one around it, doubling with every
+ * level.
  */
-function dropCollectionKeys(document: Document.Parsed): void {
-  visit(document, { Pair: (_at, { key }) => (isCollection(key) ? visit.REMOVE : undefined) });
+function dropUnusableKeys(document: Document.Parsed): void {
+  visit(document, {
+    Pair: (_at, { key }) =>
+      isCollection(key) || (isScalar(key) && key.value === protoKey) ? visit.REMOVE : undefined,
+  });
 }
 
 /** `authorities.default_ca_config.roots[0]`; a key that is no plain word stands in quotes. */

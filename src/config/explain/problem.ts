@@ -1,4 +1,4 @@
-import { scrub } from '../words/scrub.ts';
+import { scrub } from '../../words/scrub.ts';
 
 /** One mistake in the configuration: where, what, and how to mend it. */
 export interface ConfigProblem {
@@ -45,7 +45,8 @@ function sentence(text: string): string {
 export function splitFix(text: string, otherwise: string): { message: string; fix: string } {
   const at = text.lastIndexOf('Fix:');
   if (at < 0) return { message: tidy(text), fix: tidy(otherwise) };
-  return { message: tidy(text.slice(0, at)), fix: tidy(text.slice(at + 'Fix:'.length)) };
+  const message = tidy(text.slice(0, at)).replace(/\.$/, '');
+  return { message, fix: tidy(text.slice(at + 'Fix:'.length)) };
 }
 
 /** On one line, without secrets, and not endless. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { droppableParts } from '../plug-in/certificate-authority.ts';
-import { sha1Signature } from '../x509/signature-hash.ts';
-import { extendedKeyUsageOids, parseExtendedKeyUsage } from '../x509/usages.ts';
+import { droppableParts } from '../../plug-in/certificate-authority.ts';
+import { sha1Signature } from '../../x509/signature-hash.ts';
+import { extendedKeyUsageOids, parseExtendedKeyUsage } from '../../x509/usages.ts';
 import { usage } from './usage-name.ts';
 
 const addable = usage(

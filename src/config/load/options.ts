@@ -1,44 +1,38 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { AdapterDefinition } from '../plug-in/certificate-authority.ts';
-import { readCertificateFile } from '../plug-in/pem-file.ts';
-import { isSecretReference, readSecret } from '../plug-in/secret.ts';
-import type { ResolveContext } from './config.ts';
-import type { Path } from './document.ts';
-import { explainIssues } from './explain-issue.ts';
-import { type Schema, schemasAt } from './schema-path.ts';
+import type { AdapterDefinition } from '../../plug-in/certificate-authority.ts';
+import { readCertificateFile } from '../../plug-in/pem-file.ts';
+import { isSecretReference, readSecret } from '../../plug-in/secret.ts';
+import { messageOf } from '../../words/message-of.ts';
+import type { Path } from '../explain/document.ts';
+import { explainIssues } from '../explain/explain-issue.ts';
+import { type Schema, schemasAt } from '../explain/schema-path.ts';
+import type { LoadContext } from './context.ts';
 
 /** Options nested deeper than this are not looked into for secrets. */
 const deepestOptions = 10;
 
-export type OptionsContext = Pick<ResolveContext, 'env' | 'directory' | 'document' | 'report'>;
+export type OptionsContext = Omit<LoadContext, 'loadAdapter'>;
 
 /**
- * Lets a kind check its options and looks whether the secrets they refer to are there. `path` is where they
- * stand in the file. Wrong ones are reported; there is no value then.
+ * Lets a kind check its options and looks whether the secrets and certificates they refer to are there. `path` is where
+ * they stand in the file. Wrong ones are reported; there is no value then.
  */
-export async function resolveOptions(
+export async function checkedOptions(
   definition: AdapterDefinition,
-  raw: unknown,
+  data: unknown,
   path: Path,
   context: OptionsContext,
 ): Promise<{ readonly value: unknown } | undefined> {
-  const data = raw ?? {};
   const schema = jsonSchemaOf(definition);
   await checkFiles(data, [], { path, schema, context });
   try {
     const checked = await definition.options.safeParseAsync(data);
     if (checked.success) return { value: checked.data };
-    const source = {
-      document: context.document,
-      schema,
-      data,
-      prefix: path,
-    };
-    for (const problem of explainIssues(checked.error.issues, source)) context.report(problem);
+    const found = explainIssues(checked.error.issues, { schema, data, prefix: path });
+    for (const finding of found) context.report(...finding);
   } catch (error) {
-    report(
-      context,
+    context.report(
       path,
       `the kind's own check of its options failed: ${messageOf(error)}`,
       'this is a fault of the adapter: tell its author',
@@ -80,7 +74,7 @@ async function checkFiles(value: unknown, inside: Path, search: FileSearch): Pro
     try {
       await readSecret(value, context.env, context.directory);
     } catch (error) {
-      report(context, [...search.path, ...inside], messageOf(error), 'correct the reference');
+      context.report([...search.path, ...inside], messageOf(error), 'correct the reference');
     }
     return;
   }
@@ -89,24 +83,19 @@ async function checkFiles(value: unknown, inside: Path, search: FileSearch): Pro
   }
 }
 
-async function checkCertificates(name: string, path: Path, context: OptionsContext): Promise<void> {
-  const file = resolve(context.directory, name);
+async function checkCertificates(
+  name: string,
+  path: Path,
+  { directory, report }: OptionsContext,
+): Promise<void> {
+  const file = resolve(directory, name);
   try {
     await readCertificateFile(file);
   } catch (error) {
     report(
-      context,
       path,
       `no certificate could be read from ${file} (${messageOf(error).replace(/\.$/, '')})`,
       'name a file with certificates in PEM, DER or PKCS#7 (.p7b), readable for the user of the service',
     );
   }
-}
-
-function report(context: OptionsContext, path: Path, message: string, fix: string): void {
-  context.report(context.document.problem(path, message, fix));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,13 +1,14 @@
 import { z } from 'zod';
-import { checkTemplate } from '../profile/profile.ts';
-import { sidKeys } from '../profile/sid-file.ts';
+import { checkTemplate } from '../../profile/profile.ts';
+import { sidKeys } from '../../profile/sid-file.ts';
 import {
   extendedKeyUsageOids,
   keyUsageNames,
   parseExtendedKeyUsage,
   parseKeyUsage,
-} from '../x509/usages.ts';
+} from '../../x509/usages.ts';
 import { usage } from './usage-name.ts';
+import { whenSound } from './when-sound.ts';
 
 const keyUsage = usage(parseKeyUsage, keyUsageNames, 'a key usage');
 
@@ -49,7 +50,7 @@ const subjectAltName = z
     }
   });
 
-const sid = z.strictObject({
+export const sid = z.strictObject({
   file: z
     .string()
     .min(1)
@@ -73,41 +74,47 @@ const sid = z.strictObject({
     .describe('For one without a line: `refuse`, or `omit` the SID and go on.'),
 });
 
-export const profile = z.strictObject({
-  subject: z
-    .string()
-    .max(4096)
-    .superRefine((text, context) => {
-      const problem = text === '' ? undefined : checkTemplate(text, 'subject');
-      if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-    })
-    .default('')
-    .describe(
-      'The subject as an RFC 4514 name with variables, like `CN=${DEVICE_SERIAL_NUMBER},O=Example`. May be left out when there is a subject alternative name.',
-    ),
-  subjectAltNames: z
-    .array(subjectAltName)
-    .max(32)
-    .default([])
-    .describe('Subject alternative names, each with `type` and `value`.'),
-  keyUsages: z
-    .array(keyUsage)
-    .min(1)
-    .prefault(['digitalSignature'])
-    .describe(`Any of ${keyUsageNames.map((name) => `\`${name}\``).join(', ')}.`),
-  extendedKeyUsages,
-  validityDays,
-  template: z
-    .string()
-    .min(1)
-    .max(256)
-    .optional()
-    .describe("The CA's own template or profile name, for kinds that choose by one."),
-  sid: sid
-    .optional()
-    .describe(
-      'Puts the SID of the Active Directory account into the certificate (strong mapping, KB5014754). See docs/authorities/windows-ca.md.',
-    ),
-});
+export const profile = z
+  .strictObject({
+    subject: z
+      .string()
+      .max(4096)
+      .superRefine((text, context) => {
+        const problem = text === '' ? undefined : checkTemplate(text, 'subject');
+        if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+      })
+      .default('')
+      .describe(
+        'The subject as an RFC 4514 name with variables, like `CN=${DEVICE_SERIAL_NUMBER},O=Example`. May be left out when there is a subject alternative name.',
+      ),
+    subjectAltNames: z
+      .array(subjectAltName)
+      .max(32)
+      .default([])
+      .describe('Subject alternative names, each with `type` and `value`.'),
+    keyUsages: z
+      .array(keyUsage)
+      .min(1)
+      .prefault(['digitalSignature'])
+      .describe(`Any of ${keyUsageNames.map((name) => `\`${name}\``).join(', ')}.`),
+    extendedKeyUsages,
+    validityDays,
+    template: z
+      .string()
+      .min(1)
+      .max(256)
+      .optional()
+      .describe("The CA's own template or profile name, for kinds that choose by one."),
+    sid: sid
+      .optional()
+      .describe(
+        'Puts the SID of the Active Directory account into the certificate (strong mapping, KB5014754). See docs/authorities/windows-ca.md.',
+      ),
+  })
+  .refine(({ subject, subjectAltNames }) => subject !== '' || subjectAltNames.length > 0, {
+    error:
+      'has neither a subject nor a subject alternative name. Fix: add subject, like CN=${DEVICE_SERIAL_NUMBER}, or an entry under subjectAltNames',
+    ...whenSound('subject', 'subjectAltNames'),
+  });
 
 export const scepProfiles = z.strictObject({ extendedKeyUsages, validityDays });

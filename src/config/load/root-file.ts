@@ -1,5 +1,5 @@
-import { readCertificateFile } from '../plug-in/pem-file.ts';
-import { readCertificate } from '../x509/certificate.ts';
+import { readCertificateFile } from '../../plug-in/pem-file.ts';
+import { readCertificate } from '../../x509/certificate.ts';
 
 /**
  * The root certificates of a file, DER each.

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
+import { isRecord } from '../../words/record.ts';
 import type { Path } from './document.ts';
-import { asRecord } from './valid-fields.ts';
 
 /** JSON Schema as zod writes it: where the keys, descriptions and marks of a path are looked up. */
 export type Schema = z.core.JSONSchema.BaseSchema;
@@ -42,7 +42,7 @@ function branches(value: unknown): readonly Schema[] {
 
 /** JSON Schema allows `true` and `false` for "anything" and "nothing"; neither says what it is about. */
 function asSchema(value: unknown): Schema {
-  return asRecord(value);
+  return isRecord(value) ? value : {};
 }
 
 export function descriptionAt(root: Schema, path: Path): string {

@@ -1,128 +1,15 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { secretReference } from '../plug-in/secret.ts';
 import { authority } from './authority-schema.ts';
+import { google, pubsub } from './google-schema.ts';
+import { journal } from './journal-schema.ts';
 import { profile, scepProfiles } from './profile-schema.ts';
 
 /*
  * What may stand in config.yaml: the one source for validation, for the JSON Schema and for
- * docs/run/configuration.md. A message may end in `Fix: …`; what stands there is shown as the fix.
+ * docs/run/configuration.md. A message may end in `Fix: …`; what stands there is shown as the fix. What can only be
+ * found out outside the file is looked at in load/.
  */
-
-export const google = z.strictObject({
-  endpoint: z
-    .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-    .default('https://chromemanagement.googleapis.com')
-    .describe("The API's root. Plain http is allowed on loopback only, for the simulator."),
-  credentials: z
-    .union(
-      [
-        z.enum(['application-default', 'none']),
-        z.strictObject({
-          file: z
-            .string()
-            .min(1)
-            .describe('A service-account key or a workload-identity file (JSON).'),
-        }),
-      ],
-      {
-        error:
-          'must be application-default, { file: PATH } or none. Fix: write application-default to use the machine’s own identity, or the path of a key file.',
-      },
-    )
-    .default('application-default')
-    .describe(
-      'Who we are to Google, for the API and for Pub/Sub: `application-default`, `{ file: PATH }` (a service-account key or a workload-identity file), or `none` (with a loopback endpoint only).',
-    ),
-  requestsPerSecond: z
-    .number()
-    .positive()
-    .max(10_000)
-    .default(50)
-    .describe("Budget for all calls of this instance to Google's API together."),
-});
-
-export const pubsub = z.strictObject({
-  project: z
-    .string()
-    .regex(
-      /^[a-z][a-z0-9.:-]{2,61}[a-z0-9]$/,
-      'must be a Google Cloud project id: lower-case letters, digits and hyphens',
-    )
-    .optional()
-    .describe(
-      'The Google Cloud project of the subscription. Not needed when `subscription` is a full name.',
-    ),
-  subscription: z
-    .string()
-    .regex(
-      /^(?:projects\/[^/\s]+\/subscriptions\/)?[A-Za-z][\w.~+%-]{2,254}$/,
-      'must be a subscription’s name, or a full name of the form projects/PROJECT/subscriptions/NAME',
-    )
-    .describe(
-      'The subscription on which notifications arrive, by its name or as `projects/PROJECT/subscriptions/NAME`.',
-    ),
-  endpoint: z
-    .string()
-    .regex(
-      /^(?:https?:\/\/)?(?:[\w.-]+|\[[\da-fA-F:]+\])(?::\d{1,5})?\/?$/,
-      'must be a host and port, like 127.0.0.1:8461',
-    )
-    .optional()
-    .describe(
-      "Another endpoint, for an emulator. When it is not given, the environment variable `PUBSUB_EMULATOR_HOST` is looked at, then Google's own is used.",
-    ),
-});
-
-/** A connection string may stand in the file when no password is in it. */
-const connectionString = z.union(
-  [
-    z
-      .string()
-      .min(1)
-      .refine(
-        (url) => !/:\/\/[^/@\s]*:[^/@\s]*@|[?&\s]password=|^password=/i.test(url),
-        'a password is never written in the configuration itself. Fix: put the whole URL into an environment variable and write { env: DATABASE_URL }.',
-      ),
-    secretReference,
-  ],
-  { error: 'must be { env: NAME }, { file: PATH }, or a URL without a password' },
-);
-
-export const journal = z.strictObject({
-  kind: z
-    .enum(['sqlite', 'postgres', 'memory'])
-    .default('sqlite')
-    .describe(
-      'Where processes are written down: `sqlite` (one instance), `postgres` (several instances), `memory` (for trying things out: a restart forgets everything).',
-    ),
-  path: z.string().min(1).default('./data/journal.db').describe('The file, for `sqlite`.'),
-  url: connectionString
-    .optional()
-    .describe(
-      'The connection string, for `postgres`, as libpq has it: usually `{ env: DATABASE_URL }`. Several hosts are tried for one that can be written to; `host=/cloudsql/…` is the directory of a socket; `sslmode` means what it means to psql, with `sslrootcert`, `sslcert` and `sslkey`. It may stand here as text only when there is no password in it.',
-    ),
-  allowUnverifiedServer: z
-    .boolean()
-    .default(false)
-    .describe(
-      'For `postgres` on another machine: allows a connection string without `sslmode=verify-full` (or `verify-ca` with `sslrootcert`). Whoever is between then reads the password and may write what we believe. Loopback and Unix sockets need it not.',
-    ),
-  leaseSeconds: z
-    .number()
-    .min(5)
-    .max(3600)
-    .default(30)
-    .describe(
-      'How long a visit may hold a process before another instance may take it over. After a crash, that long passes.',
-    ),
-  retentionDays: z
-    .number()
-    .min(1)
-    .max(36_500)
-    .default(90)
-    .describe('How long closed processes are kept, for inventory and for the question why.'),
-});
 
 const limits = z.strictObject({
   visits: z.int().min(1).max(10_000).default(200).describe('Processes worked on at once.'),
@@ -198,7 +85,7 @@ const reference = z
   .string()
   .min(1)
   .max(256)
-  .regex(/^\P{Cc}+$/u, 'a reference must not hold control characters');
+  .regex(/^\P{Cc}*$/u, 'a reference must not hold control characters');
 
 export const configSchema = z.strictObject({
   instance: z
@@ -214,6 +101,10 @@ export const configSchema = z.strictObject({
   journal: journal.prefault({}).describe('What was not written down is lost.'),
   authorities: z
     .record(reference, authority)
+    .refine(
+      (all) => Object.keys(all).length > 0,
+      'has no authority. Fix: add one under the reference of the CA connection in the Admin console',
+    )
     .describe(
       "The certificate authorities, each under the CA connection's adapter config reference in the Admin console.",
     ),

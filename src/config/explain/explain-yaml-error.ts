@@ -11,8 +11,13 @@ export interface YamlExplanation {
  * What YAML found wrong, in our own words: the parser's may quote the line, and a secret may stand in it.
  * `key` is the last key of the place.
  */
-export function explainYamlError(code: ErrorCode, key: PropertyKey | undefined): YamlExplanation {
+export function explainYamlError(
+  code: ErrorCode | 'PROTO_KEY',
+  key: PropertyKey | undefined,
+): YamlExplanation {
   switch (code) {
+    case 'PROTO_KEY':
+      return { message: 'cannot be used as a name', fix: 'choose another one', breaks: false };
     case 'DUPLICATE_KEY':
       return {
         message: `the key ${JSON.stringify(String(key))} stands twice in the same place`,

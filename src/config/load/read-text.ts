@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
-import { plainText } from '../words/plain-text.ts';
-import { ConfigError } from './problem.ts';
+import { plainText } from '../../words/plain-text.ts';
+import { ConfigError } from '../explain/problem.ts';
 
 /** A configuration is a few pages; more is some other file. In bytes. */
 const largestFileBytes = 256 * 1024;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nearestName } from '../words/nearest-name.ts';
+import { nearestName } from '../../words/nearest-name.ts';
 
 /** A usage's name, read by `parse`, which throws for one that it does not know. */
 export function usage<Parsed>(
