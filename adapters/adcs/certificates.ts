@@ -1,36 +1,14 @@
 import { readCertificate } from '../../src/x509/certificate.ts';
-import { contextTag, DerReader, readOid, tag } from '../../src/x509/der.ts';
-
-const signedData = '1.2.840.113549.1.7.2';
-const mostCertificates = 50;
+import { certificatesOfPkcs7, isPkcs7 } from '../../src/x509/pkcs7.ts';
 
 /**
- * The certificates of a SignedData: a CMC response (RFC 5272 4.1) or a plain bag. DER each.
- *
- * ContentInfo ::= SEQUENCE { contentType, [0] EXPLICIT SignedData }          (RFC 5652 3, 5.1)
- * SignedData ::= SEQUENCE { version, digestAlgorithms SET, encapContentInfo SEQUENCE,
- *   certificates [0] IMPLICIT SET OPTIONAL, crls [1] IMPLICIT SET OPTIONAL, signerInfos SET }
- *
+ * The certificates of a SignedData, DER each: a CMC response (RFC 5272 4.1) or a plain bag; none of anything else.
  * Its signature is not looked at: each certificate is judged by its own chain.
  *
  * @throws {DerError}
  */
 export function certificatesOf(der: Uint8Array): Uint8Array[] {
-  const info = new DerReader(der, 'The PKCS #7').into('The PKCS #7');
-  if (readOid(info.next(tag.oid)) !== signedData) return [];
-  const data = info.into('The content', contextTag(0, 'constructed')).into('The SignedData');
-  data.next(tag.integer);
-  data.next(tag.set);
-  data.next(tag.sequence);
-  const bag = data.optional(contextTag(0, 'constructed'));
-  if (bag === undefined) return [];
-  const reader = new DerReader(bag.content, 'The certificates');
-  const certificates: Uint8Array[] = [];
-  while (!reader.done && certificates.length < mostCertificates) {
-    const element = reader.next();
-    if (element.tag === tag.sequence) certificates.push(element.bytes);
-  }
-  return certificates;
+  return isPkcs7(der) ? certificatesOfPkcs7(der) : [];
 }
 
 /** The certificate of this key, and the others. */

@@ -64,14 +64,14 @@ export function digestOf(oid: string): DigestName | undefined {
 }
 
 /** How messages are sent to one server. */
-export interface Manner {
+export interface MessageOptions {
   readonly cipher: Cipher;
   readonly digest: DigestName;
   readonly post: boolean;
 }
 
 /** Lines in any case and with any line break; SCEPStandard stands for AES, SHA-256 and POST. */
-export function mannerOf(capabilities: string): Manner {
+export function messageOptionsOf(capabilities: string): MessageOptions {
   const said = new Set(capabilities.split(/[\r\n]+/).map((line) => line.trim().toLowerCase()));
   const standard = said.has('scepstandard');
   const digest =

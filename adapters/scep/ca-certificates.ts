@@ -4,9 +4,8 @@ import { type CertificateFacts, readCertificate } from '../../src/x509/certifica
 import { chainsTo } from '../../src/x509/chain.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
 import { type AnyKeyUsage, extensionOid } from '../../src/x509/extensions.ts';
-import { isPkcs7 } from '../../src/x509/pkcs7.ts';
+import { certificatesOfPkcs7, isPkcs7 } from '../../src/x509/pkcs7.ts';
 import { extendedKeyUsageOids } from '../../src/x509/usages.ts';
-import { certificatesIn } from './cms.ts';
 
 /** Who is who among the certificates of a SCEP server. */
 export interface CaCertificates {
@@ -22,9 +21,9 @@ export interface CaCertificates {
 
 /** GetCACert's answer: one certificate, or a bag of them. Servers mislabel it, so the bytes decide. */
 export function readCaCertificates(body: Uint8Array): CertificateFacts[] {
-  const found = isPkcs7(body) ? certificatesIn(body) : [readCertificate(body)];
+  const found = isPkcs7(body) ? certificatesOfPkcs7(body) : [body];
   if (found.length === 0) throw new Error('There is no certificate in it.');
-  return found;
+  return found.map((der) => readCertificate(der));
 }
 
 /** What says who may be believed. Fingerprints are SHA-256, lower-case hexadecimal. */

@@ -1,11 +1,13 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { DerError, tag } from '../../src/x509/der.ts';
 import { encode, encodeText } from '../../src/x509/encode-der.ts';
-import type { Manner } from './algorithms.ts';
+import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
+import type { MessageOptions } from './algorithms.ts';
 import type { CaCertificates } from './ca-certificates.ts';
-import { envelope, readSignedData, type SignerInfo, signData } from './cms.ts';
+import { envelope, signData } from './cms.ts';
+import type { MessageIdentity } from './message-identity.ts';
 import { openEnvelope } from './open-envelope.ts';
-import type { Transport } from './transport.ts';
+import { readSignedReply, type SignedReply } from './signed-reply.ts';
 
 /*
  * pkiMessage and CertRep (RFC 8894 3). What is sent is a CSR, or the names of an order, in an envelope for the
@@ -56,21 +58,21 @@ export class UnknownSignerError extends Error {
 /** A pkiMessage (DER), and the nonce that the reply must repeat. */
 export function pkiMessage(
   request: PkiRequest,
-  transport: Transport,
+  identity: MessageIdentity,
   ca: CaCertificates,
-  manner: Manner,
+  messages: MessageOptions,
 ): { readonly message: Uint8Array; readonly senderNonce: Uint8Array } {
   const senderNonce = randomBytes(nonceBytes);
   const printable = (text: string) => encodeText(tag.printableString, text);
   const message = signData(
-    envelope(request.content, ca.recipient, manner.cipher),
+    envelope(request.content, ca.recipient, messages.cipher),
     [
       { type: attributeOid.messageType, value: printable(messageType[request.type]) },
       { type: attributeOid.transactionId, value: printable(request.transactionId) },
       { type: attributeOid.senderNonce, value: encode(tag.octetString, senderNonce) },
     ],
-    transport,
-    manner.digest,
+    identity,
+    messages.digest,
   );
   return { message, senderNonce };
 }
@@ -83,37 +85,38 @@ export function pkiMessage(
 export function readCertRep(
   body: Uint8Array,
   sent: { readonly transactionId: string; readonly senderNonce: Uint8Array },
-  transport: Transport,
+  identity: MessageIdentity,
   ca: CaCertificates,
 ): CertRep {
-  const { signer, content } = readSignedData(body);
-  if (signer === undefined) throw new Error('the reply is not signed');
-  const known = ca.signers.some(({ der }) => signer.isSignedBy(new X509Certificate(der).publicKey));
+  const signed = readSignedReply(body);
+  if (signed === undefined) throw new Error('the reply is not signed');
+  const known = ca.signers.some(({ der }) => signed.isSignedBy(new X509Certificate(der).publicKey));
   if (!known) {
     throw new UnknownSignerError(
       'the signature of the reply is not that of a certificate from GetCACert',
     );
   }
-  if (textOf(signer, 'messageType') !== messageType.CertRep) {
+  if (textOf(signed, 'messageType') !== messageType.CertRep) {
     throw new Error('the reply is not a CertRep');
   }
-  if (textOf(signer, 'transactionId') !== sent.transactionId) {
+  if (textOf(signed, 'transactionId') !== sent.transactionId) {
     throw new Error('the reply belongs to another transaction');
   }
-  const nonce = signer.attributes.get(attributeOid.recipientNonce)?.content;
+  const nonce = signed.attributes.get(attributeOid.recipientNonce)?.content;
   if (nonce === undefined || Buffer.compare(nonce, sent.senderNonce) !== 0) {
     throw new Error('the reply does not repeat our nonce');
   }
-  const status = textOf(signer, 'pkiStatus');
+  const status = textOf(signed, 'pkiStatus');
   switch (status) {
     case '0': {
+      const { content } = signed;
       if (content === undefined) throw new Error('the reply reports success and is empty');
-      const { certificates } = readSignedData(openEnvelope(content, transport));
+      const certificates = certificatesOfPkcs7(openEnvelope(content, identity));
       return { kind: 'success', certificates };
     }
     case '2': {
-      const failInfo = textOf(signer, 'failInfo') ?? '';
-      const text = textOf(signer, 'failInfoText') ?? '';
+      const failInfo = textOf(signed, 'failInfo') ?? '';
+      const text = textOf(signed, 'failInfoText') ?? '';
       return {
         kind: 'failure',
         failInfo: failInfoNames[Number(failInfo || 'none')] ?? failInfo,
@@ -127,7 +130,7 @@ export function readCertRep(
   }
 }
 
-function textOf(signer: SignerInfo, name: keyof typeof attributeOid): string | undefined {
-  const element = signer.attributes.get(attributeOid[name]);
+function textOf({ attributes }: SignedReply, name: keyof typeof attributeOid): string | undefined {
+  const element = attributes.get(attributeOid[name]);
   return element && Buffer.from(element.content).toString('utf8');
 }

@@ -5,29 +5,31 @@ import {
   type KeyObject,
   privateDecrypt,
 } from 'node:crypto';
+import { KeyTransRecipientInfo } from '@peculiar/asn1-cms';
+import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
+import type { BerElement } from '../../src/x509/ber.ts';
 import type { CertificateFacts } from '../../src/x509/certificate.ts';
 import {
   contextTag,
   type DerElement,
   DerError,
   DerReader,
-  readOid,
   readSingle,
   tag,
 } from '../../src/x509/der.ts';
 import { encode } from '../../src/x509/encode-der.ts';
+import { readContentInfo } from '../../src/x509/pkcs7.ts';
 import { type Cipher, cipherOf } from './algorithms.ts';
-import { berToDer, contentOfPiece } from './ber.ts';
-import { contentInfoOf, envelopedDataType, issuerAndSerialNumber, rsaEncryption } from './cms.ts';
+import { envelopedData, rsaEncryption } from './cms.ts';
+import { parsed } from './parsed.ts';
 
 /*
  * What a server sends us in an envelope. It is read more widely than it is written: a reply that cannot be read
  * is a certificate that nobody has. step-ca, for one, can be set to AES in Galois/counter mode.
  */
 
-const authEnvelopedDataType = '1.2.840.113549.1.9.16.1.23';
+const authEnvelopedData = '1.2.840.113549.1.9.16.1.23';
 const mostRecipients = 20;
-const explicit0 = contextTag(0, 'constructed');
 const tagBytes = 16;
 
 export interface Recipient {
@@ -36,32 +38,40 @@ export interface Recipient {
 }
 
 /**
- * What is inside an envelope for us: EnvelopedData (RFC 5652 6.1) or AuthEnvelopedData (RFC 5083 2.1).
+ * What is inside an envelope for us.
  *
- * AuthEnvelopedData ::= SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos SET,
- *   authEncryptedContentInfo, authAttrs [1] OPTIONAL, mac OCTET STRING, unauthAttrs [2] OPTIONAL }
+ * EnvelopedData ::= SEQUENCE { version INTEGER, originatorInfo [0] OPTIONAL, recipientInfos SET,
+ *   encryptedContentInfo SEQUENCE, unprotectedAttrs [1] OPTIONAL }                           (RFC 5652 6.1)
+ * AuthEnvelopedData ::= SEQUENCE { version INTEGER, originatorInfo [0] OPTIONAL, recipientInfos SET,
+ *   authEncryptedContentInfo SEQUENCE, authAttrs [1] OPTIONAL, mac OCTET STRING, … }         (RFC 5083 2.1)
  *
  * @param bytes BER or DER.
  * @throws {DerError} also when it cannot be decrypted.
  */
 export function openEnvelope(bytes: Uint8Array, recipient: Recipient): Uint8Array {
-  const { type, fields } = contentInfoOf(berToDer(bytes), 'The envelope');
-  if (type !== envelopedDataType && type !== authEnvelopedDataType) {
-    throw new DerError(`The envelope is of type ${type} instead of ${envelopedDataType}`);
+  const { type, fields } = readContentInfo(bytes);
+  if (type !== envelopedData && type !== authEnvelopedData) {
+    throw new DerError(`The envelope is of type ${type} instead of ${envelopedData}`);
   }
-  fields.next(tag.integer);
-  fields.optional(explicit0);
-  const encryptedKey = keyForUs(fields.into('The recipients', tag.set), recipient.certificate);
-  const inside = fields.into('The encrypted content');
-  readOid(inside.next(tag.oid));
-  const algorithm = inside.into('The content encryption');
-  const oid = readOid(algorithm.next(tag.oid));
-  const cipher = cipherOf(oid);
-  if (cipher === undefined) throw new DerError(`The content encryption ${oid} is not known`);
-  const iv = initialValue(cipher, algorithm.next());
-  const content = encryptedContent(inside.next());
+  const at = fields.findIndex((field) => field.tag === tag.set);
+  const [recipients, inside, ...behind] = fields.slice(at);
+  if (recipients?.tag !== tag.set || inside === undefined) {
+    throw new DerError('The envelope has no recipients');
+  }
+  const encryptedKey = keyForUs(recipients.parts, recipient.certificate);
+  const [, identifier, encrypted] = inside.parts;
+  if (identifier === undefined || encrypted === undefined) {
+    throw new DerError('The envelope is empty');
+  }
+  const what = 'The content encryption';
+  const { algorithm, parameters } = parsed(identifier.bytes, AlgorithmIdentifier, what);
+  const cipher = cipherOf(algorithm);
+  if (cipher === undefined) throw new DerError(`${what} ${algorithm} is not known`);
+  const given = new DerReader(new Uint8Array(parameters ?? new ArrayBuffer()), what);
+  const iv = initialValue(cipher, given.next());
+  const content = encrypted.octets;
   const sealed =
-    type === authEnvelopedDataType ? { ...sealOf(fields), content } : sealBehind(cipher, content);
+    type === authEnvelopedData ? { ...sealOf(behind), content } : sealBehind(cipher, content);
   try {
     const key = contentKey(encryptedKey, cipher, recipient.key);
     return decrypt(cipher, key, iv, sealed);
@@ -80,10 +90,15 @@ interface Sealed {
 }
 
 /** What is authenticated has the tag of a SET, not the one it is sent with (RFC 5083 2.2). */
-function sealOf(fields: DerReader): { mac: Uint8Array; attributes: Uint8Array } {
-  const found = fields.optional(contextTag(1, 'constructed'));
-  const mac = fields.next(tag.octetString).content;
-  return { mac, attributes: found ? encode(tag.set, found.content) : new Uint8Array() };
+function sealOf(fields: readonly BerElement[]): { mac: Uint8Array; attributes: Uint8Array } {
+  const authenticated = fields.find((field) => field.tag === contextTag(1, 'constructed'));
+  const mac = fields.find((field) => field.tag === tag.octetString);
+  if (mac === undefined) throw new DerError('The envelope has no mac');
+  const attributes = authenticated?.parts.map((one) => one.bytes) ?? [];
+  return {
+    mac: mac.octets,
+    attributes: attributes.length === 0 ? new Uint8Array() : encode(tag.set, ...attributes),
+  };
 }
 
 /** RFC 5652 has no place for a mac: Go's pkcs7, which step-ca uses, writes it behind the content. */
@@ -142,35 +157,26 @@ function isGcm(name: string): name is CipherGCMTypes {
   return name.endsWith('-gcm');
 }
 
-/** KeyTransRecipientInfo ::= SEQUENCE { version, rid, keyEncryptionAlgorithm, encryptedKey }  (RFC 5652 6.2.1) */
-function keyForUs(recipients: DerReader, certificate: CertificateFacts): Uint8Array {
-  const ours = Buffer.from(issuerAndSerialNumber(certificate));
+/** The content key that is encrypted to our certificate, else the first one with RSA: some servers name another. */
+function keyForUs(entries: readonly BerElement[], certificate: CertificateFacts): Uint8Array {
+  const ours = Buffer.from(certificate.serialNumberBytes);
   let other: Uint8Array | undefined;
-  for (let count = 0; !recipients.done && count < mostRecipients; count++) {
-    const entry = recipients.next();
-    if (entry.tag !== tag.sequence) continue; // Another way of key management than key transport.
-    const fields = new DerReader(entry.content, 'The recipient');
-    fields.next(tag.integer);
-    const identifier = fields.next();
-    const oid = readOid(fields.into('The key encryption').next(tag.oid));
-    const key = fields.next(tag.octetString).content;
-    if (oid !== rsaEncryption) {
-      if (!ours.equals(identifier.bytes)) continue;
-      throw new DerError(`The key encryption ${oid} is not known`);
-    }
-    if (ours.equals(identifier.bytes)) return key;
-    other ??= key;
+  for (const { tag: found, bytes } of entries.slice(0, mostRecipients)) {
+    if (found !== tag.sequence) continue; // Another way of key management than key transport.
+    const { rid, keyEncryptionAlgorithm, encryptedKey } = parsed(
+      bytes,
+      KeyTransRecipientInfo,
+      'The recipient',
+    );
+    const { serialNumber = new ArrayBuffer() } = rid.issuerAndSerialNumber ?? {};
+    const isOurs = ours.equals(new Uint8Array(serialNumber));
+    const { algorithm } = keyEncryptionAlgorithm;
+    if (algorithm === rsaEncryption) {
+      const key = new Uint8Array(encryptedKey.buffer);
+      if (isOurs) return key;
+      other ??= key;
+    } else if (isOurs) throw new DerError(`The key encryption ${algorithm} is not known`);
   }
   if (other === undefined) throw new DerError('The envelope has no recipient with an RSA key');
   return other;
-}
-
-/** [0] IMPLICIT OCTET STRING, in one piece or, in BER, in several. */
-function encryptedContent(element: DerElement): Uint8Array {
-  if (element.tag === contextTag(0, 'primitive')) return element.content;
-  if (element.tag !== explicit0) throw new DerError('The envelope is empty');
-  const pieces: Uint8Array[] = [];
-  const reader = new DerReader(element.content, 'The encrypted content');
-  while (!reader.done) pieces.push(contentOfPiece(reader.next().bytes));
-  return Buffer.concat(pieces);
 }

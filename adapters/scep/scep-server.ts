@@ -2,7 +2,7 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { statusProblem } from '../shared/status-problem.ts';
-import { type Manner, mannerOf } from './algorithms.ts';
+import { type MessageOptions, messageOptionsOf } from './algorithms.ts';
 import {
   type CaCertificates,
   chooseCertificates,
@@ -20,9 +20,9 @@ export interface ScepServerOptions {
 }
 
 /** What is known about a server before it is sent a message. */
-export interface Acquaintance {
+export interface KnownServer {
   readonly ca: CaCertificates;
-  readonly manner: Manner;
+  readonly messages: MessageOptions;
 }
 
 /** A server is asked for its certificates and abilities again after this time. */
@@ -31,31 +31,31 @@ const freshForMs = 60 * 60_000;
 /** The three operations of a SCEP server (RFC 8894 4). */
 export class ScepServer {
   readonly #options: ScepServerOptions;
-  #known: { readonly acquaintance: Acquaintance; readonly until: number } | undefined;
+  #known: { readonly server: KnownServer; readonly until: number } | undefined;
 
   constructor(options: ScepServerOptions) {
     this.#options = options;
   }
 
   /** GetCACaps and GetCACert, from memory when they are fresh. */
-  async acquaintance(signal: AbortSignal): Promise<Acquaintance> {
+  async known(signal: AbortSignal): Promise<KnownServer> {
     const { clock } = this.#options;
     if (this.#known !== undefined && clock.now() < this.#known.until) {
-      return this.#known.acquaintance;
+      return this.#known.server;
     }
-    return this.meetAgain(signal);
+    return this.refresh(signal);
   }
 
   /** GetCACaps and GetCACert (RFC 8894 3.5.1, 4.2), asked now. */
-  async meetAgain(signal: AbortSignal): Promise<Acquaintance> {
+  async refresh(signal: AbortSignal): Promise<KnownServer> {
     const { clock, pins } = this.#options;
-    const manner = await this.#manner(signal);
+    const messages = await this.#messageOptions(signal);
     const answer = await this.#get('GetCACert', this.#options.caIdentifier, signal);
     this.#expectOk(answer, 'GetCACert', []);
     const ca = chooseCertificates(this.#read(answer.body), pins, clock.now());
-    const acquaintance = { ca, manner };
-    this.#known = { acquaintance, until: clock.now() + freshForMs };
-    return acquaintance;
+    const server = { ca, messages };
+    this.#known = { server, until: clock.now() + freshForMs };
+    return server;
   }
 
   /**
@@ -64,11 +64,11 @@ export class ScepServer {
    */
   async operate(
     message: Uint8Array,
-    manner: Manner,
+    messages: MessageOptions,
     secrets: readonly string[],
     signal: AbortSignal,
   ): Promise<Buffer> {
-    let answer = manner.post ? await this.#post(message, signal) : undefined;
+    let answer = messages.post ? await this.#post(message, signal) : undefined;
     // There are servers that say they take POST and then do not.
     if (answer === undefined || answer.status === 404 || answer.status === 405) {
       const base64 = Buffer.from(message).toString('base64');
@@ -78,12 +78,12 @@ export class ScepServer {
     return answer.body;
   }
 
-  async #manner(signal: AbortSignal): Promise<Manner> {
+  async #messageOptions(signal: AbortSignal): Promise<MessageOptions> {
     const answer = await this.#get('GetCACaps', this.#options.caIdentifier, signal);
-    if (answer.status === 200) return mannerOf(answer.body.toString('latin1'));
+    if (answer.status === 200) return messageOptionsOf(answer.body.toString('latin1'));
     // Servers older than GetCACaps do not know it: the least is assumed.
     if (answer.status === 400 || answer.status === 404 || answer.status === 501)
-      return mannerOf('');
+      return messageOptionsOf('');
     this.#expectOk(answer, 'GetCACaps', []);
     throw new ProvisioningError(
       'ca-bad-answer',

@@ -21,19 +21,19 @@ import {
   type NdesOptions,
   ndesChallenge,
 } from './challenge.ts';
-import { converse, type Turn } from './conversation.ts';
 import { subjectOfRequest } from './issuer-and-subject.ts';
+import {
+  configuredIdentity,
+  IdentityKeys,
+  type MessageIdentity,
+  namelessSubject,
+  restoreIdentity,
+  storeIdentity,
+} from './message-identity.ts';
 import { scepOptions } from './options.ts';
 import { issuanceOf } from './outcome.ts';
+import { carryOut, type PkiOperation } from './pki-operation.ts';
 import { ScepServer } from './scep-server.ts';
-import {
-  configuredTransport,
-  namelessSubject,
-  restoreTransport,
-  storeTransport,
-  type Transport,
-  TransportKeys,
-} from './transport.ts';
 
 /*
  * A CA behind SCEP (RFC 8894), Microsoft's NDES among them. We are a registration authority: the CSR is the
@@ -59,7 +59,7 @@ export default defineAdapter({
       ndesPassword: ndes && (await context.readSecret(ndes.password)),
       ra:
         ra &&
-        configuredTransport(
+        configuredIdentity(
           await readFile(context.resolvePath(ra.certificateFile)),
           await context.readSecret(ra.key),
         ),
@@ -71,7 +71,7 @@ export default defineAdapter({
 interface Secrets {
   readonly challenge: string | undefined;
   readonly ndesPassword: string | undefined;
-  readonly ra: Transport | undefined;
+  readonly ra: MessageIdentity | undefined;
 }
 
 class ScepAuthority implements CertificateAuthority {
@@ -83,7 +83,7 @@ class ScepAuthority implements CertificateAuthority {
   readonly #context: ConnectContext;
   readonly #http: AdapterHttp;
   readonly #server: ScepServer;
-  readonly #transportKeys: TransportKeys;
+  readonly #identityKeys: IdentityKeys;
 
   constructor(given: Options, secrets: Secrets, http: AdapterHttp, context: ConnectContext) {
     this.#options = given;
@@ -109,7 +109,7 @@ class ScepAuthority implements CertificateAuthority {
       http,
       clock,
     });
-    this.#transportKeys = new TransportKeys(clock);
+    this.#identityKeys = new IdentityKeys(clock);
     if (given.ndes !== undefined && secrets.ndesPassword !== undefined) {
       this.#ndes = { ...given.ndes, password: secrets.ndesPassword, http };
     }
@@ -118,25 +118,25 @@ class ScepAuthority implements CertificateAuthority {
   /** NDES's page of challenges is not looked at: each look would take up one of its few places. */
   async check(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    await this.#server.meetAgain(signal);
+    await this.#server.refresh(signal);
   }
 
   async prepare(request: PrepareRequest, signal: AbortSignal): Promise<CsrAdditions> {
     signal.throwIfAborted();
     const { subject } = request.wanted;
     const name = subject.length === 0 ? namelessSubject : encodeName(subject);
-    const transport = this.#secrets.ra ? {} : await this.#newTransport(name);
+    const identity = this.#secrets.ra ? {} : await this.#newIdentity(name);
     const { challenge } = this.#secrets;
     if (challenge !== undefined) {
-      return { attributes: challengeAttribute(challenge), state: transport };
+      return { attributes: challengeAttribute(challenge), state: identity };
     }
-    if (this.#ndes === undefined) return { state: transport };
+    if (this.#ndes === undefined) return { state: identity };
     const now = this.#context.clock.now();
     const given = await ndesChallenge(this.#ndes, now, signal);
     const { validForMs } = given;
     return {
       attributes: challengeAttribute(given.challenge),
-      state: { ...transport, challenge: given.challenge },
+      state: { ...identity, challenge: given.challenge },
       ...(validForMs === undefined
         ? {}
         : { expiresAt: now + Math.max(validForMs / 2, validForMs - challengeMarginMs) }),
@@ -150,7 +150,7 @@ class ScepAuthority implements CertificateAuthority {
     const order =
       this.#secrets.ra !== undefined || state['transport'] !== undefined
         ? state
-        : { ...state, ...(await this.#newTransport(subjectOfRequest(request.csr))) };
+        : { ...state, ...(await this.#newIdentity(subjectOfRequest(request.csr))) };
     return this.#order(request, 'PKCSReq', order, 0, signal);
   }
 
@@ -173,21 +173,21 @@ class ScepAuthority implements CertificateAuthority {
 
   async #order(
     request: IssueRequest,
-    type: Turn['type'],
+    type: PkiOperation['type'],
     state: State,
     polls: number,
     signal: AbortSignal,
   ): Promise<Issuance> {
-    const transport = this.#secrets.ra ?? restoreTransport(state['transport']);
-    if (transport === undefined) {
+    const identity = this.#secrets.ra ?? restoreIdentity(state['transport']);
+    if (identity === undefined) {
       throw new ProvisioningError(
         'ca-misconfigured',
         'The order was begun with the certificate in ra, which is not configured any more. Fix: put it back until the pending orders are done.',
       );
     }
     const secrets = this.#secretsOf(state);
-    const turn = { type, request, transport, secrets };
-    const { reply, ca } = await converse(this.#server, turn, signal);
+    const operation = { type, request, identity, secrets };
+    const { reply, ca } = await carryOut(this.#server, operation, signal);
     const pauseMs = this.#options.pollSeconds * 1_000;
     return issuanceOf(reply, {
       subjectPublicKeyInfo: request.subjectPublicKeyInfo,
@@ -198,8 +198,8 @@ class ScepAuthority implements CertificateAuthority {
     });
   }
 
-  async #newTransport(subject: Uint8Array): Promise<State> {
-    return { transport: storeTransport(await this.#transportKeys.create(subject)) };
+  async #newIdentity(subject: Uint8Array): Promise<State> {
+    return { transport: storeIdentity(await this.#identityKeys.create(subject)) };
   }
 
   #secretsOf(state: State): string[] {

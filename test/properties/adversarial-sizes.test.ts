@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { visibleText } from '../../adapters/adcs/visible-text.ts';
 import { parseXml, XmlError } from '../../adapters/adcs/xml.ts';
 import { readCertificatesAnswer } from '../../adapters/est/encoding.ts';
-import { berToDer } from '../../adapters/scep/ber.ts';
 import { jsonBody } from '../../adapters/shared/json-answer.ts';
 import { serverWords } from '../../adapters/shared/server-words.ts';
 import { ProvisioningError } from '../../src/errors.ts';
@@ -11,6 +10,7 @@ import {
   UnreadableNotificationError,
 } from '../../src/notification/notification.ts';
 import { scrub } from '../../src/words/scrub.ts';
+import { readBer } from '../../src/x509/ber.ts';
 import { DerError, DerReader, readOid, tag } from '../../src/x509/der.ts';
 import { decodeName } from '../../src/x509/distinguished-name.ts';
 import { encode } from '../../src/x509/encode-der.ts';
@@ -44,8 +44,16 @@ const attribute = encode(
 const declarations = Array.from({ length: 45_000 }, (_, at) => `xmlns:n${at.toString(36)}="a"`);
 const certificate = '-----BEGIN CERTIFICATE-----\n';
 
+type Case = [string, (of: Size) => unknown, (new (...args: never[]) => Error)?];
+
+const ber = (what: string, made: (of: Size) => Uint8Array): Case => [
+  `BER of ${what}`,
+  (of) => readBer(made(of), 'It'),
+  DerError,
+];
+
 /** What is read, by whom, and the error where it is none of its own. */
-const cases: readonly [string, (of: Size) => unknown, (new (...args: never[]) => Error)?][] = [
+const cases: readonly Case[] = [
   [
     'XML with 45,000 namespaces around 4,000 elements',
     (of) =>
@@ -80,17 +88,12 @@ const cases: readonly [string, (of: Size) => unknown, (new (...args: never[]) =>
       ),
     DerError,
   ],
-  [
-    'BER of half a million elements',
-    (of) =>
-      berToDer(Buffer.concat([indefinite, Buffer.alloc(of(mebibyte), nothing), Buffer.alloc(2)])),
-    DerError,
-  ],
-  [
-    'BER of indefinite lengths alone',
-    (of) => berToDer(Buffer.alloc(of(mebibyte), indefinite)),
-    DerError,
-  ],
+  ...[mebibyte, 250_000].flatMap((size) => [
+    ber(`${size} bytes of elements`, (of) =>
+      Buffer.concat([indefinite, Buffer.alloc(of(size), nothing), Buffer.alloc(2)]),
+    ),
+    ber(`${size} bytes of indefinite lengths alone`, (of) => Buffer.alloc(of(size), indefinite)),
+  ]),
   [
     'PKCS#7 of indefinite lengths alone',
     (of) => certificatesOfPkcs7(Buffer.alloc(of(mebibyte), indefinite)),

@@ -9,14 +9,14 @@ import {
   readCertRep,
   UnknownSignerError,
 } from './message.ts';
-import type { Acquaintance, ScepServer } from './scep-server.ts';
-import type { Transport } from './transport.ts';
+import type { MessageIdentity } from './message-identity.ts';
+import type { KnownServer, ScepServer } from './scep-server.ts';
 
 /** One order, asked for or asked after. Its transactionID is the requestId. */
-export interface Turn {
+export interface PkiOperation {
   readonly type: PkiRequest['type'];
   readonly request: IssueRequest;
-  readonly transport: Transport;
+  readonly identity: MessageIdentity;
   /** Taken out of the server's words. */
   readonly secrets: readonly string[];
 }
@@ -31,19 +31,19 @@ export interface Answered {
  * Orders a certificate, or asks after one. The server's certificates may have changed since we asked for them:
  * then they are asked for again, once.
  */
-export async function converse(
+export async function carryOut(
   server: ScepServer,
-  turn: Turn,
+  operation: PkiOperation,
   signal: AbortSignal,
 ): Promise<Answered> {
-  const known = await toldAs({ unanswered: false }, server.acquaintance(signal));
-  const first = await ask(server, turn, known, signal);
+  const known = await toldAs({ unanswered: false }, server.known(signal));
+  const first = await ask(server, operation, known, signal);
   if (failedWith(first, 'badAlg', 'badMessageCheck')) {
-    const newest = await toldAs({ unanswered: false }, server.meetAgain(signal));
-    return isSame(known, newest) ? first : await ask(server, turn, newest, signal);
+    const newest = await toldAs({ unanswered: false }, server.refresh(signal));
+    return isSame(known, newest) ? first : await ask(server, operation, newest, signal);
   }
-  if (turn.type === 'PKCSReq' && failedWith(first, 'badRequest')) {
-    return (await earlierAnswer(server, turn, signal)) ?? first;
+  if (operation.type === 'PKCSReq' && failedWith(first, 'badRequest')) {
+    return (await earlierAnswer(server, operation, signal)) ?? first;
   }
   return first;
 }
@@ -54,12 +54,12 @@ export async function converse(
  */
 async function earlierAnswer(
   server: ScepServer,
-  turn: Turn,
+  operation: PkiOperation,
   signal: AbortSignal,
 ): Promise<Answered | undefined> {
   try {
-    const known = await server.acquaintance(signal);
-    const found = await ask(server, { ...turn, type: 'CertPoll' }, known, signal);
+    const known = await server.known(signal);
+    const found = await ask(server, { ...operation, type: 'CertPoll' }, known, signal);
     return found.reply.kind === 'failure' ? undefined : found;
   } catch (error) {
     signal.throwIfAborted();
@@ -71,25 +71,25 @@ async function earlierAnswer(
 
 async function ask(
   server: ScepServer,
-  { type, request, transport, secrets }: Turn,
-  { ca, manner }: Acquaintance,
+  { type, request, identity, secrets }: PkiOperation,
+  { ca, messages }: KnownServer,
   signal: AbortSignal,
 ): Promise<Answered> {
   const transactionId = request.requestId;
   const content = type === 'PKCSReq' ? request.csr : issuerAndSubject(ca.issuer.der, request.csr);
   const pki = { type, transactionId, content };
-  const { message, senderNonce } = pkiMessage(pki, transport, ca, manner);
-  const body = await server.operate(message, manner, secrets, signal);
+  const { message, senderNonce } = pkiMessage(pki, identity, ca, messages);
+  const body = await server.operate(message, messages, secrets, signal);
   const sent = { transactionId, senderNonce };
   try {
-    return { reply: readCertRep(body, sent, transport, ca), ca };
+    return { reply: readCertRep(body, sent, identity, ca), ca };
   } catch (error) {
     if (!(error instanceof UnknownSignerError)) throw badReply(error);
   }
   // The same reply is read again: the same request might give a second certificate.
-  const { ca: newest } = await toldAs({ unanswered: true }, server.meetAgain(signal));
+  const { ca: newest } = await toldAs({ unanswered: true }, server.refresh(signal));
   try {
-    return { reply: readCertRep(body, sent, transport, newest), ca: newest };
+    return { reply: readCertRep(body, sent, identity, newest), ca: newest };
   } catch (error) {
     throw badReply(error);
   }
@@ -114,11 +114,11 @@ function failedWith({ reply }: Answered, ...failInfos: readonly string[]): boole
   return reply.kind === 'failure' && failInfos.includes(reply.failInfo);
 }
 
-function isSame(one: Acquaintance, other: Acquaintance): boolean {
+function isSame(one: KnownServer, other: KnownServer): boolean {
   return (
     Buffer.compare(one.ca.recipient.der, other.ca.recipient.der) === 0 &&
-    one.manner.cipher === other.manner.cipher &&
-    one.manner.digest === other.manner.digest
+    one.messages.cipher === other.messages.cipher &&
+    one.messages.digest === other.messages.digest
   );
 }
 

@@ -1,20 +1,9 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPair,
-  type KeyObject,
-  randomBytes,
-  sign,
-  X509Certificate,
-} from 'node:crypto';
+import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { Opaque } from '../../src/plug-in/opaque.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import { type CertificateFacts, readCertificate } from '../../src/x509/certificate.ts';
-import { contextTag, tag } from '../../src/x509/der.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';
-import { encode, encodeBitString, encodeOid, encodeUnsigned } from '../../src/x509/encode-der.ts';
-import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import { readPrivateKey } from '../../src/x509/private-key.ts';
 
@@ -26,71 +15,42 @@ import { readPrivateKey } from '../../src/x509/private-key.ts';
  */
 
 /** What signs our messages and opens the replies. RSA. */
-export interface Transport {
+export interface MessageIdentity {
   readonly key: KeyObject;
   readonly certificate: CertificateFacts;
 }
 
 const generate = promisify(generateKeyPair);
-const dayMs = 86_400_000;
-/** Longer than any order may stay pending. */
-const validForMs = 400 * dayMs;
-const clockSkewMs = dayMs;
 
 /** One key for all orders of a connection, made at the first; a certificate for each. */
-export class TransportKeys {
+export class IdentityKeys {
   readonly #clock: Clock;
-  #pair: Promise<KeyObject> | undefined;
+  #made: ReturnType<typeof newKey> | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** @param subject Name, DER: the CSR's, as RFC 8894 2.3 wishes. */
-  async create(subject: Uint8Array): Promise<Transport> {
-    this.#pair ??= generate('rsa', { modulusLength: 2048 }).then(({ privateKey }) => privateKey);
-    const key = await this.#pair;
-    return { key, certificate: selfSigned(key, subject, this.#clock.now()) };
+  async create(subject: Uint8Array): Promise<MessageIdentity> {
+    this.#made ??= newKey();
+    const { key, certify } = await this.#made;
+    const certificate = readCertificate(await certify(subject, this.#clock.now()));
+    return { key, certificate };
   }
+}
+
+async function newKey() {
+  const { privateKey: key } = await generate('rsa', { modulusLength: 2048 });
+  const { certifierOf } = await import('./self-signed.ts');
+  return { key, certify: await certifierOf(key) };
 }
 
 /** A name for a certificate of requests that have none. */
 export const namelessSubject = encodeName([[{ type: '2.5.4.3', value: 'certprov' }]]);
 
-function selfSigned(key: KeyObject, subject: Uint8Array, now: number): CertificateFacts {
-  const serialNumber = randomBytes(16);
-  serialNumber[0] = ((serialNumber[0] ?? 0) & 0x3f) | 0x40;
-  const algorithm = encode(
-    tag.sequence,
-    encodeOid('1.2.840.113549.1.1.11'), // sha256WithRSAEncryption (RFC 4055 5)
-    encode(tag.null),
-  );
-  const extensions = encodeExtensions([keyUsageExtension(['digitalSignature', 'keyEncipherment'])]);
-  const toBeSigned = encode(
-    tag.sequence,
-    encode(contextTag(0, 'constructed'), encodeUnsigned(Uint8Array.of(2))),
-    encodeUnsigned(serialNumber),
-    algorithm,
-    subject,
-    encode(tag.sequence, encodeTime(now - clockSkewMs), encodeTime(now + validForMs)),
-    subject,
-    createPublicKey(key).export({ type: 'spki', format: 'der' }),
-    encode(contextTag(3, 'constructed'), extensions),
-  );
-  const signature = sign('sha256', toBeSigned, key);
-  return readCertificate(encode(tag.sequence, toBeSigned, algorithm, encodeBitString(signature)));
-}
-
-/** UTCTime until 2049, then GeneralizedTime (RFC 5280 4.1.2.5). */
-function encodeTime(at: number): Uint8Array {
-  const digits = `${new Date(at).toISOString().slice(0, 19).replace(/\D/g, '')}Z`;
-  return digits < '2050'
-    ? encode(tag.utcTime, Buffer.from(digits.slice(2)))
-    : encode(tag.generalizedTime, Buffer.from(digits));
-}
-
 /** @throws {Error} when they are not an RSA key and its certificate. The message has nothing of the key. */
-export function configuredTransport(certificateFile: Uint8Array, keyPem: string): Transport {
+export function configuredIdentity(certificateFile: Uint8Array, keyPem: string): MessageIdentity {
   const [der] = readCertificates(certificateFile);
   if (der === undefined) throw new Error('There is no certificate in ra.certificateFile.');
   const key = privateKeyIn(keyPem);
@@ -114,15 +74,15 @@ function privateKeyIn(pem: string): KeyObject {
 }
 
 /** For the journal. Secret. */
-export function storeTransport({ key, certificate }: Transport): Opaque {
+export function storeIdentity({ key, certificate }: MessageIdentity): Opaque {
   return {
     key: key.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
     certificate: Buffer.from(certificate.der).toString('base64'),
   };
 }
 
-/** Undefined: this was not written by {@link storeTransport}. */
-export function restoreTransport(stored: Opaque | undefined): Transport | undefined {
+/** Undefined: this was not written by {@link storeIdentity}. */
+export function restoreIdentity(stored: Opaque | undefined): MessageIdentity | undefined {
   if (typeof stored !== 'object' || stored === null || !('key' in stored)) return undefined;
   const { key, certificate } = stored;
   if (typeof key !== 'string' || typeof certificate !== 'string') return undefined;
