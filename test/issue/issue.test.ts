@@ -68,7 +68,7 @@ describe('an order', () => {
     expect(visits.happened).toEqual([]);
   });
 
-  it('does not leave when its visit was overtaken, before or while the intention was written', async () => {
+  it('does not leave when its visit was overtaken, or may be before it has left', async () => {
     const overtaken = await Visits.begin({ record: proven });
     await overtaken.overtake();
     await expect(overtaken.step(order)).rejects.toThrow(LeaseLostError);
@@ -77,6 +77,10 @@ describe('an order', () => {
     late.journal.onWrite = () => late.clock.advance(60_000);
     await expect(late.step(order)).rejects.toThrow(LeaseLostError);
     expect(late.happened).toEqual(['write: order']);
+    const nearlyOver = await Visits.begin({ record: proven });
+    nearlyOver.clock.advance(29_000);
+    await expect(nearlyOver.step(order)).rejects.toThrow(LeaseLostError);
+    expect(nearlyOver.happened).toEqual([]);
   });
 
   it('waits while its authority is in no configuration', async () => {

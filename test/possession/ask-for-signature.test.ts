@@ -161,6 +161,7 @@ describe('whether the device was asked is not known', () => {
       });
       await expect(visits.step(askForSignature)).rejects.toThrow();
       owed.push(visits.visit.record.signing?.pauseOwedMs);
+      expect(visits.visit.record.signing?.unclearCalls).toBe(unclearCalls + 1);
     }
     expect(owed).toEqual([6_000, 48_000, 225_000]);
   });
