@@ -1,8 +1,8 @@
-import { join } from 'node:path';
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import { type ConnectContext, defineAdapter } from '../../src/plug-in/certificate-authority.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
+import { commandOf, environmentOf } from '../shared/command-options.ts';
 import { connectHttp, connectionOptions } from '../shared/connection.ts';
 import { CommandRunner } from '../shared/run-command.ts';
 import { AcmeAuthority } from './authority.ts';
@@ -144,18 +144,7 @@ async function solverFor(
   if (challenge === undefined) return undefined;
   if (challenge.type === 'http-01') return httpSolver(challenge);
   const { command, env, timeoutSeconds } = challenge;
-  const [program = '', ...rest] = command;
-  const directory = context.resolvePath('.');
-  const environment: Record<string, string> = { PATH: process.env['PATH'] ?? '' };
-  for (const [name, value] of Object.entries(env)) {
-    environment[name] = typeof value === 'string' ? value : await context.readSecret(value);
-  }
-  const hook = {
-    program: program.includes('/') ? join(context.resolvePath(program)) : program,
-    arguments: rest,
-    directory,
-    environment,
-    timeoutMs: timeoutSeconds * 1_000,
-  };
-  return dnsSolver(hook, runner);
+  const { environment } = await environmentOf(env, context);
+  const whole = { PATH: process.env['PATH'] ?? '', ...environment };
+  return dnsSolver(commandOf(command, whole, timeoutSeconds, context), runner);
 }

@@ -1,5 +1,5 @@
 import { ProvisioningError } from '../../src/errors.ts';
-import type { CommandRunner } from '../shared/run-command.ts';
+import type { Command, CommandRunner } from '../shared/run-command.ts';
 import { serverWords } from '../shared/server-words.ts';
 import { serveChallenge } from './challenge-listener.ts';
 
@@ -31,16 +31,8 @@ export function httpSolver(place: { readonly host: string; readonly port: number
   };
 }
 
-export interface DnsHook {
-  readonly program: string;
-  readonly arguments: readonly string[];
-  readonly directory: string;
-  readonly environment: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
-}
-
 /** dns-01 (RFC 8555 8.4) by a command that is run with `set NAME VALUE`, and later with `unset NAME VALUE`. */
-export function dnsSolver(hook: DnsHook, runner: CommandRunner): Solver {
+export function dnsSolver(hook: Omit<Command, 'input'>, runner: CommandRunner): Solver {
   const run = async (verb: 'set' | 'unset', name: string, value: string, signal: AbortSignal) => {
     const { exitCode, stderr } = await runner.run(
       { ...hook, arguments: [...hook.arguments, verb, name, value], input: '' },

@@ -59,7 +59,7 @@ export function resultOf<Schema extends z.ZodType>(
   if (first === undefined) {
     throw new ProvisioningError('ca-bad-answer', `cfssl refused ${call} without an error.`);
   }
-  const words = api.words({ ...answer, own: first.message });
+  const words = api.words(first.message);
   throw problemOf(first.code, `cfssl refused ${call} with code ${first.code}: ${words}`);
 }
 

@@ -116,10 +116,9 @@ class Ejbca implements CertificateAuthority {
       const approval = approvalIdOf(answer.json) ?? null;
       return this.#pending({ approval, password }, answer);
     }
-    const reason = this.#api.words(answer, [password]);
-    const isOwn = answer.own !== undefined;
-    if (isOwn && [400, 409, 422].includes(answer.status) && isAboutRequest(reason)) {
-      return { kind: 'rejected', reason };
+    if (answer.own !== undefined && [400, 409, 422].includes(answer.status)) {
+      const reason = this.#api.words(answer.own, [password]);
+      if (isAboutRequest(reason)) return { kind: 'rejected', reason };
     }
     throw this.#api.problem('Enrolling', answer, [password]);
   }
@@ -138,10 +137,9 @@ class Ejbca implements CertificateAuthority {
     if (answer.status === 200 || answer.status === 201)
       return this.#issued(answer, request, signal);
     if (answer.status === 202) return this.#pending(ticket, answer);
-    const reason = this.#api.words(answer, [password]);
-    const isOwn = answer.own !== undefined;
-    if (isOwn && answer.status === 400 && /reject|denied|expired/i.test(reason)) {
-      return { kind: 'rejected', reason };
+    if (answer.own !== undefined && answer.status === 400) {
+      const reason = this.#api.words(answer.own, [password]);
+      if (/reject|denied|expired/i.test(reason)) return { kind: 'rejected', reason };
     }
     throw this.#api.problem('Finalizing', answer, [password]);
   }

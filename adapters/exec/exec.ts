@@ -5,17 +5,16 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import {
-  type AuthorityFeatures,
   type CertificateAuthority,
   type ConnectContext,
   defineAdapter,
   type Issuance,
   type IssueRequest,
-  type RevocationReason,
 } from '../../src/plug-in/certificate-authority.ts';
-import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import { commandOf, environmentOf } from '../shared/command-options.ts';
+import { orderJson } from '../shared/order-json.ts';
 import { type CommandResult, CommandRunner, type HeldByCommand } from '../shared/run-command.ts';
 import { readTicket } from '../shared/ticket.ts';
 import { issuanceOf, stderrOf } from './answer.ts';
@@ -24,7 +23,6 @@ import {
   readyForRequests,
   sweepRequestDirectories,
 } from './request-directory.ts';
-import { requestJson } from './request-json.ts';
 
 /*
  * A CA behind a command. The contract with the command is in docs/develop/adapters.md: the CSR (PEM) on stdin, what is asked for in
@@ -85,7 +83,13 @@ const options = z.strictObject({
     ),
 });
 
-type Options = z.output<typeof options>;
+interface Exec {
+  readonly options: z.output<typeof options>;
+  readonly context: ConnectContext;
+  readonly runner: CommandRunner;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly secrets: readonly string[];
+}
 
 export default defineAdapter({
   kind: 'exec',
@@ -93,182 +97,143 @@ export default defineAdapter({
   async connect(given, context, signal) {
     signal.throwIfAborted();
     await readyForRequests();
-    const secrets: string[] = [];
-    const env: Record<string, string> = {};
-    for (const [name, value] of Object.entries(given.env)) {
-      const text = typeof value === 'string' ? value : await context.readSecret(value);
-      if (typeof value !== 'string') secrets.push(text);
-      env[name] = text;
-    }
-    return new ExecAuthority(given, { ...inheritedEnvironment(), ...env }, secrets, context);
+    const { environment: own, secrets } = await environmentOf(given.env, context);
+    const environment = { ...inheritedEnvironment(), ...own };
+    const runner = new CommandRunner(context.clock);
+    const exec = { options: given, context, runner, environment, secrets };
+    const closing = new AbortController();
+    // Beside the first orders, each of which looks at its own place itself.
+    const swept = sweepRequestDirectories(context.clock, closing.signal).catch(
+      () => undefined, // The first order meets the same trouble, and tells.
+    );
+    const { revokeCommand } = given;
+    return {
+      kind: 'exec',
+      features: {
+        idempotent: given.idempotent,
+        pending: true,
+        revoke: revokeCommand !== undefined,
+        keyTypes: ['rsa', 'ec'],
+        mayDrop: [],
+      },
+      check: (signal) => check(exec, signal),
+      issue: (request, signal) => order(exec, request, undefined, signal),
+      async collect(ticket, request, signal) {
+        const earlier = readTicket(ticket, z.string(), 'none that a command gave');
+        return order(exec, request, earlier, signal);
+      },
+      ...(revokeCommand === undefined ? {} : { revoke: revocation(exec, revokeCommand) }),
+      async [Symbol.asyncDispose]() {
+        closing.abort();
+        await runner[Symbol.asyncDispose]();
+        await swept;
+      },
+    };
   },
 });
 
-class ExecAuthority implements CertificateAuthority {
-  readonly kind = 'exec';
-  readonly features: AuthorityFeatures;
-  readonly revoke?: NonNullable<CertificateAuthority['revoke']>;
-  readonly #options: Options;
-  readonly #environment: Readonly<Record<string, string>>;
-  readonly #secrets: readonly string[];
-  readonly #context: ConnectContext;
-  readonly #runner: CommandRunner;
-  readonly #timeoutMs: number;
-  readonly #closing = new AbortController();
-  readonly #swept: Promise<void>;
-  /** Tells the same order of two commands apart. */
-  readonly #fingerprint: string;
-
-  constructor(
-    given: Options,
-    environment: Readonly<Record<string, string>>,
-    secrets: readonly string[],
-    context: ConnectContext,
-  ) {
-    this.#options = given;
-    this.#environment = environment;
-    this.#secrets = secrets;
-    this.#context = context;
-    this.#runner = new CommandRunner(context.clock);
-    this.#timeoutMs = given.timeoutSeconds * 1_000;
-    // Beside the first orders, each of which looks at its own place itself.
-    this.#swept = sweepRequestDirectories(context.clock, this.#closing.signal).catch(
-      () => undefined, // The first order meets the same trouble, and tells.
-    );
-    const [program = '', ...rest] = given.command;
-    const words = JSON.stringify([this.#locate(program), ...rest]);
-    this.#fingerprint = hash('sha256', words, 'hex').slice(0, 16);
-    const { revokeCommand } = given;
-    this.features = {
-      idempotent: given.idempotent,
-      pending: true,
-      revoke: revokeCommand !== undefined,
-      keyTypes: ['rsa', 'ec'],
-      mayDrop: [],
-    };
-    if (revokeCommand !== undefined) {
-      this.revoke = (certificate, reason, signal) =>
-        this.#revoke(revokeCommand, certificate, reason, signal);
-    }
+async function check(exec: Exec, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { command, checkCommand, revokeCommand } = exec.options;
+  for (const words of [command, revokeCommand, checkCommand]) {
+    if (words !== undefined) await findProgram(exec, words);
   }
+  if (checkCommand !== undefined) await succeed(exec, checkCommand, '', {}, signal);
+}
 
-  async check(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const { command, checkCommand, revokeCommand } = this.#options;
-    for (const words of [command, revokeCommand, checkCommand]) {
-      if (words !== undefined) await this.#findProgram(words[0] ?? '');
-    }
-    if (checkCommand === undefined) return;
-    this.#succeeded(await this.#run(checkCommand, '', {}, signal), checkCommand);
-  }
+async function order(
+  exec: Exec,
+  request: IssueRequest,
+  ticket: string | undefined,
+  signal: AbortSignal,
+): Promise<Issuance> {
+  signal.throwIfAborted();
+  const { options, context, secrets } = exec;
+  const { command, pollSeconds, timeoutSeconds } = options;
+  const told = orderJson(request);
+  const directory = await RequestDirectory.take(
+    {
+      key: `${request.requestId}-${fingerprintOf(exec)}`,
+      requestJson: `${JSON.stringify(told, undefined, 2)}\n`,
+      timeoutMs: timeoutSeconds * 1_000,
+      clock: context.clock,
+    },
+    signal,
+  );
+  const variables = {
+    CERTPROV_REQUEST_ID: request.requestId,
+    CERTPROV_REQUEST_FILE: directory.requestFile,
+    ...(ticket === undefined ? {} : { CERTPROV_TICKET: ticket }),
+  };
+  return issuanceOf(await run(exec, command, told.csrPem, variables, signal, directory), {
+    request,
+    program: command[0] ?? '',
+    secrets: ticket === undefined ? secrets : [...secrets, ticket],
+    ticket,
+    pollAfterMs: pollSeconds * 1_000,
+  });
+}
 
-  async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    return this.#order(request, undefined, signal);
-  }
-
-  async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    const earlier = readTicket(ticket, z.string(), 'none that a command gave');
-    return this.#order(request, earlier, signal);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort();
-    await this.#runner[Symbol.asyncDispose]();
-    await this.#swept;
-  }
-
-  async #order(
-    request: IssueRequest,
-    ticket: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Issuance> {
-    signal.throwIfAborted();
-    const { command, pollSeconds } = this.#options;
-    const csr = encodePem('CERTIFICATE REQUEST', request.csr);
-    const directory = await RequestDirectory.take(
-      {
-        key: `${request.requestId}-${this.#fingerprint}`,
-        requestJson: requestJson(request, csr),
-        timeoutMs: this.#timeoutMs,
-        clock: this.#context.clock,
-      },
-      signal,
-    );
-    const variables = {
-      CERTPROV_REQUEST_ID: request.requestId,
-      CERTPROV_REQUEST_FILE: directory.requestFile,
-      ...(ticket === undefined ? {} : { CERTPROV_TICKET: ticket }),
-    };
-    const result = await this.#run(command, csr, variables, signal, directory);
-    const secrets = ticket === undefined ? this.#secrets : [...this.#secrets, ticket];
-    return issuanceOf(result, {
-      request,
-      program: command[0] ?? '',
-      secrets,
-      ticket,
-      pollAfterMs: pollSeconds * 1_000,
-    });
-  }
-
-  async #revoke(
-    words: readonly string[],
-    certificate: Uint8Array,
-    reason: RevocationReason,
-    signal: AbortSignal,
-  ): Promise<void> {
+function revocation(
+  exec: Exec,
+  words: readonly string[],
+): NonNullable<CertificateAuthority['revoke']> {
+  return async (certificate, reason, signal) => {
     const pem = encodePem('CERTIFICATE', certificate);
-    this.#succeeded(await this.#run(words, pem, { CERTPROV_REASON: reason }, signal), words);
-  }
+    await succeed(exec, words, pem, { CERTPROV_REASON: reason }, signal);
+  };
+}
 
-  #run(
-    words: readonly string[],
-    input: string,
-    variables: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-    held?: HeldByCommand,
-  ): Promise<CommandResult> {
-    const [program = '', ...rest] = words;
-    return this.#runner.run(
-      {
-        program: this.#locate(program),
-        arguments: rest,
-        directory: this.#context.resolvePath('.'),
-        environment: { ...this.#environment, ...variables },
-        input,
-        timeoutMs: this.#timeoutMs,
-        ...(held === undefined ? {} : { held }),
-      },
-      signal,
-    );
-  }
+async function succeed(...given: Parameters<typeof run>): Promise<void> {
+  const [{ secrets }, [program]] = given;
+  const result = await run(...given);
+  if (result.exitCode === 0) return;
+  const said = stderrOf(result, secrets);
+  throw new ProvisioningError(
+    'ca-unavailable',
+    `${program} ended with status ${result.exitCode}: ${said}`,
+  );
+}
 
-  #succeeded(result: CommandResult, words: readonly string[]): void {
-    if (result.exitCode === 0) return;
-    const said = stderrOf(result, this.#secrets);
-    throw new ProvisioningError(
-      'ca-unavailable',
-      `${words[0]} ended with status ${result.exitCode}: ${said}`,
-    );
-  }
+function run(
+  exec: Exec,
+  words: readonly string[],
+  input: string,
+  variables: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+  held?: HeldByCommand,
+): Promise<CommandResult> {
+  const command = located(exec, words, variables);
+  return exec.runner.run({ ...command, input, ...(held === undefined ? {} : { held }) }, signal);
+}
 
-  #locate(program: string): string {
-    return program.includes('/') ? this.#context.resolvePath(program) : program;
-  }
+function located(
+  { options, context, environment }: Exec,
+  words: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+) {
+  return commandOf(words, { ...environment, ...variables }, options.timeoutSeconds, context);
+}
 
-  async #findProgram(program: string): Promise<void> {
-    const located = this.#locate(program);
-    const path = this.#environment['PATH'] ?? '';
-    const candidates = isAbsolute(located)
-      ? [located]
-      : path.split(delimiter).map((directory) => join(directory, located));
-    for (const candidate of candidates) if (await isExecutable(candidate)) return;
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      isAbsolute(located)
-        ? `${located} does not exist or is not executable. A program with a slash starts at the configuration file's directory.`
-        : `${program} is in no directory of PATH (${path}). Give its whole path.`,
-    );
-  }
+/** Tells the same order of two commands apart. */
+function fingerprintOf(exec: Exec): string {
+  const { program, arguments: rest } = located(exec, exec.options.command);
+  return hash('sha256', JSON.stringify([program, ...rest]), 'hex').slice(0, 16);
+}
+
+async function findProgram(exec: Exec, words: readonly string[]): Promise<void> {
+  const { program } = located(exec, words);
+  const path = exec.environment['PATH'] ?? '';
+  const candidates = isAbsolute(program)
+    ? [program]
+    : path.split(delimiter).map((directory) => join(directory, program));
+  for (const candidate of candidates) if (await isExecutable(candidate)) return;
+  throw new ProvisioningError(
+    'ca-misconfigured',
+    isAbsolute(program)
+      ? `${program} does not exist or is not executable. A program with a slash starts at the configuration file's directory.`
+      : `${program} is in no directory of PATH (${path}). Give its whole path.`,
+  );
 }
 
 async function isExecutable(file: string): Promise<boolean> {

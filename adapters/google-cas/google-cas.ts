@@ -127,7 +127,7 @@ async function issue(pool: Pool, request: IssueRequest, signal: AbortSignal): Pr
   const answer = await post(pool, path, orderOf(request, options), signal);
   if (answer.status === 200) return issuanceOf(api, answer, request);
   if (isExisting(answer) && isDurable) return fetchEarlier(pool, request, signal);
-  if (isDecision(answer)) return { kind: 'rejected', reason: api.words(answer) };
+  if (isDecision(answer)) return { kind: 'rejected', reason: api.words(answer.own ?? '') };
   throw api.problem('certificates.create', answer);
 }
 
@@ -167,7 +167,10 @@ async function fetchEarlier(
   if (answer.status === 200) return issuanceOf(pool.api, answer, request);
   // It exists and is not there: the earlier attempt is still under way.
   if (answer.status === 404) {
-    throw new ProvisioningError('ca-unavailable', `google-cas: ${pool.api.words(answer)}`);
+    throw new ProvisioningError(
+      'ca-unavailable',
+      `google-cas: ${pool.api.words(answer.own ?? answer.body)}`,
+    );
   }
   throw pool.api.problem('certificates.get', answer);
 }

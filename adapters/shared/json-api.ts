@@ -42,11 +42,12 @@ export interface JsonCall {
   readonly safe?: boolean;
 }
 
+/** An answer; without these where it was asked for in another way. */
 export interface JsonAnswer extends HttpAnswer {
   /** Undefined when the body is none. */
-  readonly json: unknown;
+  readonly json?: unknown;
   /** The CA's own words of an error; undefined when it is no error, or not the CA that speaks. */
-  readonly own: string | undefined;
+  readonly own?: string | undefined;
 }
 
 /** Old tokens are forgotten when there are many. */
@@ -92,15 +93,15 @@ export class JsonApi implements AsyncDisposable {
     return readAs(answer.json, schema, `${what} (status ${answer.status}) is not as documented`);
   }
 
-  /** What was said without our secrets, nor those of this call. */
-  words({ own, body }: JsonAnswer, confidences: readonly string[] = []): string {
-    return serverWords(own ?? body, [...this.#secrets, ...confidences]) || 'nothing';
+  /** What was said, without our secrets and those of this call. */
+  words(said: string | Buffer, confidences: readonly string[] = []): string {
+    return serverWords(said, [...this.#secrets, ...confidences]) || 'nothing';
   }
 
   /** A sentence about an answer, without a full stop: who said what to which call. */
   says(call: string, answer: JsonAnswer, confidences: readonly string[] = []): string {
     const said = this.#options.dialect.said(call, answer.status);
-    return `${said}: ${this.words(answer, confidences)}`;
+    return `${said}: ${this.words(answer.own ?? answer.body, confidences)}`;
   }
 
   /** The error that an answer stands for which is neither success nor a decision. */
@@ -110,9 +111,8 @@ export class JsonApi implements AsyncDisposable {
     confidences: readonly string[] = [],
   ): ProvisioningError {
     const { dialect, clock } = this.#options;
-    const status = dialect.statusOf?.(answer) ?? answer.status;
     return statusProblem(
-      { ...answer, status },
+      { ...answer, status: dialect.statusOf?.(answer) ?? answer.status },
       {
         what: this.says(call, answer, confidences),
         isOwn: answer.own !== undefined,

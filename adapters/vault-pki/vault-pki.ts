@@ -138,7 +138,7 @@ class VaultPki implements CertificateAuthority {
     const path = this.#signPath(request.wanted.template ?? this.#options.role);
     const answer = await this.#post(path, body, signal);
     if (answer.status === 400 && answer.own !== undefined) {
-      const words = this.#api.words(answer);
+      const words = this.#api.words(answer.own);
       if (isAboutRequest(words)) return { kind: 'rejected', reason: words };
     }
     if (answer.status !== 200) throw this.#api.problem('Signing', answer);

@@ -2,8 +2,10 @@ import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { IssueRequest, RevocationReason } from '../../src/plug-in/certificate-authority.ts';
 import type { Opaque } from '../../src/plug-in/opaque.ts';
-import { formatName } from '../../src/x509/distinguished-name.ts';
+import { readCertificate } from '../../src/x509/certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import { readAs } from '../shared/json-answer.ts';
+import { orderJson } from '../shared/order-json.ts';
 
 /*
  * What goes over the wire, both ways. docs/authorities/webhook.schema.json is made from these schemas and a test holds
@@ -140,63 +142,27 @@ type WebhookRequest = z.input<typeof webhookRequest>;
 export type WebhookAnswer = z.output<typeof webhookAnswer>;
 
 export function issueMessage(request: IssueRequest): WebhookRequest {
-  return { version: 1, call: 'issue', ...orderOf(request) };
+  return { version: 1, call: 'issue', ...orderJson(request) };
 }
 
 export function collectMessage(request: IssueRequest, ticket: Opaque): WebhookRequest {
   return {
     version: 1,
     call: 'collect',
-    ...orderOf(request),
+    ...orderJson(request),
     ticket: ticket as z.input<typeof opaque>,
   };
 }
 
-export function revokeMessage(
-  certificate: Uint8Array,
-  serialNumber: string,
-  reason: RevocationReason,
-): WebhookRequest {
+export function revokeMessage(certificate: Uint8Array, reason: RevocationReason): WebhookRequest {
+  const { serialNumber } = readCertificate(certificate);
   const certificatePem = encodePem('CERTIFICATE', certificate);
   return { version: 1, call: 'revoke', certificatePem, serialNumber, reason };
 }
 
 /** @throws {ProvisioningError} `ca-bad-answer` with what is wrong, not with what was said. */
-export function readAnswer(body: Buffer): WebhookAnswer {
-  let json: unknown;
-  try {
-    json = JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    throw new ProvisioningError('ca-bad-answer', 'The answer is not JSON.', { cause: error });
-  }
-  const parsed = webhookAnswer.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    ({ path, message }) => `${path.join('.') || 'the whole'}: ${message}`,
-  );
-  throw new ProvisioningError(
-    'ca-bad-answer',
-    `The answer is not as docs/authorities/webhook.schema.json says: ${problems.slice(0, 5).join('; ')}`,
-  );
-}
-
-function orderOf(request: IssueRequest) {
-  const { wanted } = request;
-  return {
-    requestId: request.requestId,
-    processId: request.processId,
-    requestedBy: request.subject,
-    keyType: request.keyType,
-    subject: formatName(wanted.subject),
-    subjectRdns: wanted.subject.map((rdn) => rdn.map(({ type, value }) => ({ type, value }))),
-    subjectAltNames: wanted.subjectAltNames.map(({ type, value }) => ({ type, value })),
-    keyUsages: [...wanted.keyUsages],
-    extendedKeyUsages: [...wanted.extendedKeyUsages],
-    validityDays: wanted.validityDays,
-    template: wanted.template ?? null,
-    ...(wanted.securityIdentifier === undefined
-      ? {}
-      : { securityIdentifier: wanted.securityIdentifier }),
-    csrPem: encodePem('CERTIFICATE REQUEST', request.csr),
-  };
+export function readAnswer(json: unknown): WebhookAnswer {
+  if (json === undefined) throw new ProvisioningError('ca-bad-answer', 'The answer is not JSON.');
+  const problem = 'The answer is not as docs/authorities/webhook.schema.json says';
+  return readAs(json, webhookAnswer, problem);
 }

@@ -1,29 +1,25 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import {
-  type AuthorityFeatures,
   type CertificateAuthority,
   type ConnectContext,
   defineAdapter,
   type Issuance,
   type IssueRequest,
-  type RevocationReason,
 } from '../../src/plug-in/certificate-authority.ts';
-import { issuedAnswer } from '../../src/plug-in/issued-answer.ts';
 import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
-import { readCertificate } from '../../src/x509/certificate.ts';
-import { decodePem } from '../../src/x509/pem.ts';
+import type { Clock } from '../../src/time/clock.ts';
 import {
   connectHttp,
   connectionOptions,
   plainHttpOption,
   refuseUnsafeUrl,
 } from '../shared/connection.ts';
-import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
+import type { AdapterHttp } from '../shared/http.ts';
+import { issuedPem } from '../shared/issued-pem.ts';
+import { type Dialect, JsonApi } from '../shared/json-api.ts';
 import { probe } from '../shared/probe.ts';
-import { serverWords } from '../shared/server-words.ts';
-import { statusProblem } from '../shared/status-problem.ts';
 import {
   collectMessage,
   issueMessage,
@@ -73,156 +69,125 @@ const options = z.strictObject({
 
 type Options = z.output<typeof options>;
 
+interface Webhook {
+  readonly options: Options;
+  readonly http: AdapterHttp;
+  readonly api: JsonApi;
+  readonly secrets: readonly string[];
+  readonly clock: Clock;
+}
+
 export default defineAdapter({
   kind: 'webhook',
   options,
   async connect(given, context, signal) {
     signal.throwIfAborted();
-    const { secret, otherSecret, url, healthUrl } = given;
-    const secrets = [await context.readSecret(secret)];
-    if (otherSecret !== undefined) secrets.push(await context.readSecret(otherSecret));
-    const urls = healthUrl === undefined ? [url] : [url, healthUrl];
-    for (const url of urls) refuseUnsafeUrl(url, given.allowPlainHttp);
-    return new WebhookAuthority(given, secrets, await connectHttp(given, context), context);
+    const webhook = await webhookOf(given, context);
+    return {
+      kind: 'webhook',
+      features: {
+        idempotent: given.idempotent,
+        pending: true,
+        revoke: given.revoke,
+        keyTypes: ['rsa', 'ec'],
+        mayDrop: [],
+      },
+      check: (signal) => check(webhook, signal),
+      async issue(request, signal) {
+        const answer = await post(webhook, issueMessage(request), [], signal);
+        return issuanceOf(webhook, answer, request);
+      },
+      async collect(ticket, request, signal) {
+        const message = collectMessage(request, ticket);
+        const answer = await post(webhook, message, textsOf(ticket), signal);
+        return issuanceOf(webhook, answer, request, ticket);
+      },
+      ...(given.revoke ? { revoke: revocation(webhook) } : {}),
+      [Symbol.asyncDispose]: () => webhook.api[Symbol.asyncDispose](),
+    };
   },
 });
 
-class WebhookAuthority implements CertificateAuthority {
-  readonly kind = 'webhook';
-  readonly features: AuthorityFeatures;
-  readonly revoke?: NonNullable<CertificateAuthority['revoke']>;
-  readonly #options: Options;
-  readonly #secrets: readonly string[];
-  readonly #http: AdapterHttp;
-  readonly #context: ConnectContext;
-
-  constructor(
-    given: Options,
-    secrets: readonly string[],
-    http: AdapterHttp,
-    context: ConnectContext,
-  ) {
-    this.#options = given;
-    this.#secrets = secrets;
-    this.#http = http;
-    this.#context = context;
-    this.features = {
-      idempotent: given.idempotent,
-      pending: true,
-      revoke: given.revoke,
-      keyTypes: ['rsa', 'ec'],
-      mayDrop: [],
-    };
-    if (given.revoke) {
-      this.revoke = (certificate, reason, signal) => this.#revoke(certificate, reason, signal);
-    }
+async function webhookOf(given: Options, context: ConnectContext): Promise<Webhook> {
+  const { url, healthUrl, secret, otherSecret, allowPlainHttp } = given;
+  const secrets = [await context.readSecret(secret)];
+  if (otherSecret !== undefined) secrets.push(await context.readSecret(otherSecret));
+  for (const each of healthUrl === undefined ? [url] : [url, healthUrl]) {
+    refuseUnsafeUrl(each, allowPlainHttp);
   }
-
-  async check(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const { healthUrl } = this.#options;
-    if (healthUrl === undefined) {
-      const odd = await probe(this.#http, this.#options.url, signal);
-      if (odd !== undefined) throw this.#problemOf(odd, []);
-      return;
-    }
-    const headers = { [signatureHeader]: this.#sign('') };
-    const answer = await this.#http.request({ method: 'GET', url: healthUrl, headers }, signal);
-    this.#refuseFailure(answer, []);
-  }
-
-  async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    signal.throwIfAborted();
-    const answer = await this.#post(issueMessage(request), [], signal);
-    return this.#issuance(answer, request, undefined);
-  }
-
-  async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    signal.throwIfAborted();
-    const answer = await this.#post(collectMessage(request, ticket), textsOf(ticket), signal);
-    return this.#issuance(answer, request, ticket);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#http[Symbol.asyncDispose]();
-  }
-
-  async #revoke(
-    certificate: Uint8Array,
-    reason: RevocationReason,
-    signal: AbortSignal,
-  ): Promise<void> {
-    signal.throwIfAborted();
-    const { serialNumber } = readCertificate(certificate);
-    const answer = await this.#post(revokeMessage(certificate, serialNumber, reason), [], signal);
-    if (answer.status !== 'revoked') throw unexpected(answer.status, 'revoke');
-  }
-
-  async #post(
-    message: unknown,
-    confidences: readonly string[],
-    signal: AbortSignal,
-  ): Promise<WebhookAnswer> {
-    const body = JSON.stringify(message);
-    const headers = {
-      'content-type': 'application/json',
-      accept: 'application/json',
-      [signatureHeader]: this.#sign(body),
-    };
-    const { url } = this.#options;
-    const answer = await this.#http.request({ method: 'POST', url, headers, body }, signal);
-    this.#refuseFailure(answer, confidences);
-    return readAnswer(answer.body);
-  }
-
-  #issuance(answer: WebhookAnswer, request: IssueRequest, earlier: Opaque | undefined): Issuance {
-    switch (answer.status) {
-      case 'issued':
-        return issuedAnswer(certificatesOf(answer.certificatesPem), request);
-      case 'pending': {
-        const ticket = (answer.ticket as Opaque | undefined) ?? earlier;
-        if (ticket === undefined) {
-          throw new ProvisioningError('ca-bad-answer', 'The answer is `pending` without a ticket.');
-        }
-        const seconds = answer.pollAfterSeconds ?? this.#options.pollSeconds;
-        return { kind: 'pending', ticket, pollAfterMs: seconds * 1_000 };
-      }
-      case 'rejected': {
-        const confidences = [...this.#secrets, ...textsOf(earlier ?? null)];
-        return { kind: 'rejected', reason: serverWords(answer.reason, confidences) };
-      }
-      default:
-        throw unexpected(answer.status, 'an order');
-    }
-  }
-
-  #sign(body: string): string {
-    return signatureOf(body, this.#secrets, this.#context.clock.now());
-  }
-
-  /** Only an answer in JSON may reject an order: a status may come from anything in between. */
-  #refuseFailure(answer: HttpAnswer, confidences: readonly string[]): void {
-    if (answer.status < 200 || answer.status > 299) throw this.#problemOf(answer, confidences);
-  }
-
-  #problemOf(answer: HttpAnswer, confidences: readonly string[]): ProvisioningError {
-    const { status, body } = answer;
-    const said = serverWords(body, [...this.#secrets, ...confidences]) || 'nothing';
-    return statusProblem(answer, {
-      what: `The service answered ${status}: ${said}`,
-      isOwn: false,
-      now: this.#context.clock.now(),
-      hint: 'Check url and secret. A service that decides against an order says so with 200 and {"status": "rejected"}.',
-    });
-  }
+  const { clock } = context;
+  const http = await connectHttp(given, context);
+  const api = new JsonApi({ http, clock, root: '', dialect, secrets });
+  return { options: given, http, api, secrets, clock };
 }
 
-function certificatesOf(pem: string): Uint8Array[] {
-  try {
-    return decodePem(pem, 'CERTIFICATE').map(({ der }) => der);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ProvisioningError('ca-bad-answer', `certificatesPem: ${reason}`, { cause: error });
+/** Only an answer in JSON may reject an order: a status may come from anything in between. */
+const dialect: Dialect = {
+  said: (_call, status) => `The service answered ${status}`,
+  ownWords: () => undefined,
+  hint: () =>
+    'Check url and secret. A service that decides against an order says so with 200 and {"status": "rejected"}.',
+};
+
+async function check(webhook: Webhook, signal: AbortSignal): Promise<void> {
+  const { http, api, options } = webhook;
+  const { url, healthUrl } = options;
+  if (healthUrl === undefined) {
+    const odd = await probe(http, url, signal);
+    if (odd !== undefined) throw api.problem('', odd);
+    return;
+  }
+  const headers = signed(webhook, '');
+  const answer = await api.send({ method: 'GET', path: healthUrl, headers }, signal);
+  if (answer.status < 200 || answer.status > 299) throw api.problem('', answer);
+}
+
+function revocation(webhook: Webhook): NonNullable<CertificateAuthority['revoke']> {
+  return async (certificate, reason, signal) => {
+    const answer = await post(webhook, revokeMessage(certificate, reason), [], signal);
+    if (answer.status !== 'revoked') throw unexpected(answer.status, 'revoke');
+  };
+}
+
+async function post(
+  webhook: Webhook,
+  message: unknown,
+  confidences: readonly string[],
+  signal: AbortSignal,
+): Promise<WebhookAnswer> {
+  const { api, options } = webhook;
+  const body = JSON.stringify(message);
+  const call = { method: 'POST', path: options.url, body, headers: signed(webhook, body) } as const;
+  const answer = await api.send(call, signal);
+  if (answer.status < 200 || answer.status > 299) throw api.problem('', answer, confidences);
+  return readAnswer(answer.json);
+}
+
+function signed({ secrets, clock }: Webhook, body: string): Record<string, string> {
+  return { [signatureHeader]: signatureOf(body, secrets, clock.now()) };
+}
+
+function issuanceOf(
+  { api, options }: Webhook,
+  answer: WebhookAnswer,
+  request: IssueRequest,
+  earlier?: Opaque,
+): Issuance {
+  switch (answer.status) {
+    case 'issued':
+      return issuedPem([answer.certificatesPem], request, 'certificatesPem');
+    case 'pending': {
+      const ticket = (answer.ticket as Opaque | undefined) ?? earlier;
+      if (ticket === undefined) {
+        throw new ProvisioningError('ca-bad-answer', 'The answer is `pending` without a ticket.');
+      }
+      const seconds = answer.pollAfterSeconds ?? options.pollSeconds;
+      return { kind: 'pending', ticket, pollAfterMs: seconds * 1_000 };
+    }
+    case 'rejected':
+      return { kind: 'rejected', reason: api.words(answer.reason, textsOf(earlier ?? null)) };
+    default:
+      throw unexpected(answer.status, 'an order');
   }
 }
 

@@ -1,10 +1,11 @@
 import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import { formatName } from '../../src/x509/distinguished-name.ts';
+import { encodePem } from '../../src/x509/pem.ts';
 
-/** What a command is told. Names once given here stay: commands of others read them. */
-export function requestJson(request: IssueRequest, csrPem: string): string {
+/** An order as commands and services of others are told of it. Names once given here stay: those read them. */
+export function orderJson(request: IssueRequest) {
   const { wanted } = request;
-  const told = {
+  return {
     requestId: request.requestId,
     processId: request.processId,
     /** Who asks, as Google's record says. */
@@ -12,16 +13,15 @@ export function requestJson(request: IssueRequest, csrPem: string): string {
     keyType: request.keyType,
     subject: formatName(wanted.subject),
     /** In the order of the encoding: a list of RDNs, each a list of attributes. */
-    subjectRdns: wanted.subject,
-    subjectAltNames: wanted.subjectAltNames,
-    keyUsages: wanted.keyUsages,
-    extendedKeyUsages: wanted.extendedKeyUsages,
+    subjectRdns: wanted.subject.map((rdn) => rdn.map(({ type, value }) => ({ type, value }))),
+    subjectAltNames: wanted.subjectAltNames.map(({ type, value }) => ({ type, value })),
+    keyUsages: [...wanted.keyUsages],
+    extendedKeyUsages: [...wanted.extendedKeyUsages],
     validityDays: wanted.validityDays,
     template: wanted.template ?? null,
     ...(wanted.securityIdentifier === undefined
       ? {}
       : { securityIdentifier: wanted.securityIdentifier }),
-    csrPem,
+    csrPem: encodePem('CERTIFICATE REQUEST', request.csr),
   };
-  return `${JSON.stringify(told, undefined, 2)}\n`;
 }
