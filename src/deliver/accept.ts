@@ -1,6 +1,7 @@
 import type { Authority } from '../authority/authority.ts';
 import { ProvisioningError } from '../errors.ts';
 import type { IssuedFacts, OrderFacts, ProcessRecord } from '../journal/process-record.ts';
+import { leafOf } from '../request/leaf.ts';
 import { authorityFor, orderedAnew, prepareRequest, profileOf } from '../visit/issue-request.ts';
 import { disown, partyOf } from '../visit/orphan.ts';
 import { type Step, type Visit, type VisitContext, withRefusal } from '../visit/visit.ts';
@@ -85,7 +86,7 @@ function check(record: ProcessRecord, issued: IssuedFacts, authority: Authority,
   const { request } = record;
   if (request === undefined) throw new Error('The record has no request.');
   return checkCertificate({
-    certificate: Buffer.from(issued.certificate, 'base64'),
+    certificate: leafOf(issued),
     chain: issued.chain.map((der) => Buffer.from(der, 'base64')),
     subjectPublicKeyInfo: Buffer.from(request.subjectPublicKeyInfo, 'base64'),
     wanted: request.wanted,

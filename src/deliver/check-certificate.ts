@@ -1,7 +1,8 @@
 import { type ErrorCode, ProvisioningError } from '../errors.ts';
 import type { DroppablePart } from '../plug-in/certificate-authority.ts';
+import { Leaf } from '../request/leaf.ts';
 import type { RequestedCertificate } from '../request/requested-certificate.ts';
-import { type CertificateFacts, readCertificate } from '../x509/certificate.ts';
+import type { CertificateFacts } from '../x509/certificate.ts';
 import { chainsTo, readKnown, signatureProblem } from '../x509/chain.ts';
 import { DerError } from '../x509/der.ts';
 import type { DistinguishedName } from '../x509/distinguished-name.ts';
@@ -16,8 +17,8 @@ import { checkPowers } from './check-powers.ts';
  */
 
 export interface CheckRequest {
-  /** What the CA gave as the end-entity certificate, DER. */
-  readonly certificate: Uint8Array;
+  /** What the CA gave as the end-entity certificate. */
+  readonly certificate: Leaf | Uint8Array;
   /** The rest of its answer, DER each, in any order. */
   readonly chain: readonly Uint8Array[];
   /** The device's, DER. */
@@ -72,7 +73,8 @@ function fault(
 function read({ certificate, chain }: CheckRequest): CertificateFacts {
   try {
     for (const der of chain) readKnown(der);
-    return readCertificate(certificate);
+    const leaf = certificate instanceof Leaf ? certificate : new Leaf(certificate);
+    return leaf.facts;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw fault('certificate-unreadable', `The authority’s answer: ${message}`, error);

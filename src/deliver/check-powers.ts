@@ -2,7 +2,7 @@ import { ProvisioningError } from '../errors.ts';
 import type { RequestedCertificate } from '../request/requested-certificate.ts';
 import type { CertificateFacts } from '../x509/certificate.ts';
 import { understoodExtensions } from '../x509/chain.ts';
-import { DerError, DerReader, readOid, readSingle, tag } from '../x509/der.ts';
+import { DerError, readInside, readOid, readSingle, tag } from '../x509/der.ts';
 import { microsoftOid } from '../x509/microsoft-extensions.ts';
 import { brokenHashOf, sha1Signature } from '../x509/signature-hash.ts';
 import { extendedKeyUsageOids, formatExtendedKeyUsage } from '../x509/usages.ts';
@@ -113,7 +113,7 @@ function netscapeTypes(value: Uint8Array): number {
 function policiesIn(value: Uint8Array): string[] {
   const what = 'The application policies';
   try {
-    const list = new DerReader(readSingle(value, tag.sequence, what).content, what);
+    const list = readInside(value, what);
     const oids: string[] = [];
     while (!list.done) oids.push(readOid(list.into(what).next(tag.oid)));
     return oids;

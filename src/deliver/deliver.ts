@@ -1,10 +1,10 @@
-import { X509Certificate } from 'node:crypto';
 import { GoogleError, ProvisioningError } from '../errors.ts';
 import type { ProvisioningProcess } from '../google/process.ts';
 import type { IssuedFacts } from '../journal/process-record.ts';
+import { leafOf } from '../request/leaf.ts';
 import { heard, isConfirmed } from '../visit/second-look.ts';
 import { end, endedMeanwhile, type Step, type Visit, type VisitContext } from '../visit/visit.ts';
-import { encodePem } from '../x509/pem.ts';
+import { decodePem, encodePem, PemError } from '../x509/pem.ts';
 
 /*
  * Upload the leaf alone: the device takes exactly one certificate. What is uploaded is what was written
@@ -20,9 +20,9 @@ export async function deliver(
   const { record } = visit;
   const { issued } = record;
   if (issued === undefined) throw new Error('The record has no certificate.');
-  const certificate = Buffer.from(issued.certificate, 'base64');
+  const leaf = leafOf(issued);
   try {
-    await context.api.uploadCertificate(visit.entry, encodePem('CERTIFICATE', certificate), signal);
+    await context.api.uploadCertificate(visit.entry, encodePem('CERTIFICATE', leaf.der), signal);
     return end(record, 'delivered', 'Uploaded.');
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
@@ -31,7 +31,7 @@ export async function deliver(
       return lookAgain(visit, issued, error, context, signal);
     }
     if (error.code === 'google-not-found') return notFound(visit, issued, error, context);
-    if (context.clock.now() >= new X509Certificate(certificate).validToDate.getTime()) {
+    if (context.clock.now() >= leaf.facts.notAfter) {
       throw new ProvisioningError('certificate-expired-undelivered', error.message);
     }
     throw error;
@@ -83,9 +83,11 @@ function notFound(
 
 function holds(pem: string, issued: IssuedFacts): boolean {
   try {
-    return new X509Certificate(pem).raw.toString('base64') === issued.certificate;
-  } catch {
+    const [held] = decodePem(pem, 'CERTIFICATE');
+    return held !== undefined && Buffer.compare(held.der, leafOf(issued).der) === 0;
+  } catch (error) {
     // Google's record holds something that is no certificate: then it surely is not ours.
-    return false;
+    if (error instanceof PemError) return false;
+    throw error;
   }
 }

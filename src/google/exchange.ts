@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 
 /** One answer, its body read to the end. */
@@ -74,8 +74,6 @@ class Exchange implements Dispatcher.DispatchHandler {
   #timer: NodeJS.Timeout | undefined;
   /** Whether a byte may have been handed to the socket. */
   #sent = false;
-  /** Resolved when this request has a connection of its own. */
-  readonly #connected = Promise.withResolvers<void>();
   /** Whether nothing may leave yet, and what undici said meanwhile. */
   #holdsBack = false;
   #brokenMeanwhile: unknown;
@@ -113,16 +111,16 @@ class Exchange implements Dispatcher.DispatchHandler {
     beforeLeaving: () => Promise<void>,
   ): Dispatcher.DispatchOptions {
     this.#holdsBack = true;
-    const bytes = Buffer.from(body);
-    const headers = { ...request.headers, 'content-length': String(bytes.length) };
-    const pieces = this.#released(bytes, beforeLeaving);
-    return { ...request, headers, body: Readable.from(pieces, { objectMode: false }) };
+    const headers = { ...request.headers, 'content-length': String(Buffer.byteLength(body)) };
+    // undici takes an iterable as it is, for less than a stream costs; its types leave that out.
+    const pieces: AsyncIterable<string> = this.#released(body, beforeLeaving);
+    return { ...request, headers, body: pieces as Readable };
   }
 
-  async *#released(bytes: Buffer, beforeLeaving: () => Promise<void>): AsyncGenerator<Buffer> {
-    await this.#connected.promise;
+  /** Is asked for its first piece when this request has a connection of its own. */
+  async *#released(body: string, beforeLeaving: () => Promise<void>): AsyncGenerator<string> {
     await this.#release(beforeLeaving);
-    yield bytes;
+    yield body;
   }
 
   async #release(beforeLeaving: () => Promise<void>): Promise<void> {
@@ -165,8 +163,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     this.#controller = controller;
-    if (this.#holdsBack) this.#connected.resolve();
-    else this.#sent = true;
+    if (!this.#holdsBack) this.#sent = true;
   }
 
   onResponseStart(

@@ -177,12 +177,14 @@ export class GoogleConnection {
         signal,
       );
       status = answer.status;
-      if (testify !== undefined && isGoogles(method, answer)) tellDate(answer, testify);
       if (status < 200 || status > 299) {
+        if (testify !== undefined && isGoogles(method, answer)) tellDate(answer, testify);
         return noted(errorOfAnswer(method, answer, clock.now()));
       }
       const json = jsonOf(method, answer);
-      return json instanceof GoogleError ? noted(json) : json;
+      if (json instanceof GoogleError) return noted(json);
+      if (testify !== undefined) tellDate(answer, testify);
+      return json;
     } catch (error) {
       if (error instanceof ExchangeError) return noted(errorOfExchange(method, error));
       throw error;

@@ -4,6 +4,7 @@ import { ageOf } from '../journal/age.ts';
 import { LeaseLostError } from '../journal/journal.ts';
 import type { IssuedFacts, ProcessRecord } from '../journal/process-record.ts';
 import type { Collected } from '../plug-in/certificate-authority.ts';
+import { Leaf, noteLeaf } from '../request/leaf.ts';
 import {
   authorityFor,
   issueRequest,
@@ -13,7 +14,6 @@ import {
 } from '../visit/issue-request.ts';
 import { disownOrReport, partyOf, reportLost, reportUnanswered } from '../visit/orphan.ts';
 import type { Step, Visit, VisitContext } from '../visit/visit.ts';
-import { serialNumberOf } from '../x509/certificate.ts';
 
 /*
  * From a verified CSR to a certificate that may be uploaded. The order's intention is written with its
@@ -151,12 +151,15 @@ async function receive(
       return { kind: 'wait', record: again, forMs: lost === 0 ? shortestPollMs : laterMs };
     }
     case 'issued': {
+      const leaf = new Leaf(issuance.certificate);
+      const { serialNumber } = leaf;
       const issued: IssuedFacts = {
-        certificate: Buffer.from(issuance.certificate).toString('base64'),
-        chain: issuance.chain.map((der) => Buffer.from(der).toString('base64')),
+        certificate: base64Of(leaf.der),
+        chain: issuance.chain.map(base64Of),
         issuedAt: context.clock.now(),
-        ...readableSerial(issuance.certificate),
+        ...(serialNumber === undefined ? {} : { serialNumber }),
       };
+      noteLeaf(issued, leaf);
       const received = { ...record, issued };
       await keep(visit, received, context);
       return { kind: 'onward', record: received };
@@ -166,13 +169,8 @@ async function receive(
   }
 }
 
-/** For people; a certificate that cannot be read fails its check later. */
-function readableSerial(certificate: Uint8Array): { serialNumber?: string } {
-  try {
-    return { serialNumber: serialNumberOf(certificate) };
-  } catch {
-    return {};
-  }
+function base64Of(der: Uint8Array): string {
+  return Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64');
 }
 
 /** Writes the certificate down. When the process was taken over meanwhile, ours may be a surplus one. */

@@ -4,8 +4,8 @@ import {
   DerError,
   DerReader,
   readBitString,
+  readInside,
   readOid,
-  readSingle,
   readSmallInteger,
   tag,
 } from '../x509/der.ts';
@@ -58,7 +58,7 @@ export interface CertificationRequestFacts {
 export function readCertificationRequest(der: Uint8Array): CertificationRequestFacts {
   const what = 'The certification request';
   if (der.length > mostBytes) throw new DerError(`${what} is longer than ${mostBytes} bytes`);
-  const outer = new DerReader(readSingle(der, tag.sequence, what).content, what);
+  const outer = readInside(der, what);
   const infoElement = outer.next(tag.sequence);
   const identifier = outer.next(tag.sequence).bytes;
   const signature = readBitString(outer.next(tag.bitString));

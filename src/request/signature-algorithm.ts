@@ -1,6 +1,6 @@
 import { ProvisioningError } from '../errors.ts';
 import { readPublicKeyInfo } from '../x509/certificate.ts';
-import { DerError, DerReader, readSingle, readUnsigned, tag } from '../x509/der.ts';
+import { DerError, readInside, readUnsigned, tag } from '../x509/der.ts';
 import { encode, encodeOid, encodeUnsigned } from '../x509/encode-der.ts';
 import { isSignedBy } from '../x509/signed-by.ts';
 import type { KeyType } from './requested-certificate.ts';
@@ -91,7 +91,7 @@ function rsaProblem(key: Uint8Array, parameters: Uint8Array | undefined): string
     return 'Its parameters are not NULL';
   }
   const what = 'The RSA key';
-  const sequence = new DerReader(readSingle(key, tag.sequence, what).content, what);
+  const sequence = readInside(key, what);
   const modulus = readUnsigned(sequence.next(tag.integer));
   const exponent = readUnsigned(sequence.next(tag.integer));
   sequence.finish();

@@ -4,6 +4,7 @@ import type { ProvisioningError } from '../errors.ts';
 import type { Events } from '../events/events.ts';
 import type { ProcessRecord } from '../journal/process-record.ts';
 import type { RevocationReason } from '../plug-in/certificate-authority.ts';
+import { type Leaf, leafOf } from '../request/leaf.ts';
 import type { Subject } from '../request/requested-certificate.ts';
 import { authorityFor } from './issue-request.ts';
 import { type Visit, type VisitContext, whoOf } from './visit.ts';
@@ -36,12 +37,12 @@ export async function disown(
 ): Promise<void> {
   const { issued } = record;
   if (issued === undefined) return;
-  const certificate = Buffer.from(issued.certificate, 'base64');
-  if (isAnothersCa(certificate, record)) {
+  const leaf = leafOf(issued);
+  if (isAnothersCa(leaf, record)) {
     report(party, record, false, 'The answer led with a CA’s certificate.');
     return;
   }
-  const revoked = await party.authority.revoke(certificate, reason, signal);
+  const revoked = await party.authority.revoke(leaf.der, reason, signal);
   report(party, record, revoked, revoked ? 'Revoked.' : 'This kind of authority cannot revoke.');
 }
 
@@ -137,11 +138,14 @@ function serialOf({ issued }: ProcessRecord): { readonly serialNumber?: string }
 }
 
 /** An answer in the wrong order leads with the authority's own certificate: that one must stay good. */
-function isAnothersCa(certificate: Uint8Array, { request }: ProcessRecord): boolean {
+function isAnothersCa({ der, readable }: Leaf, { request }: ProcessRecord): boolean {
+  const isOurs = (key: Uint8Array) =>
+    Buffer.from(key).toString('base64') === request?.subjectPublicKeyInfo;
+  if (readable !== undefined) return readable.isCa && !isOurs(readable.subjectPublicKeyInfo);
   try {
-    const { ca, publicKey } = new X509Certificate(certificate);
-    const key = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
-    return ca && key !== request?.subjectPublicKeyInfo;
+    // OpenSSL reads what is not quite DER, too: a CA's certificate of that kind must stay good as well.
+    const { ca, publicKey } = new X509Certificate(der);
+    return ca && !isOurs(publicKey.export({ type: 'spki', format: 'der' }));
   } catch {
     // What cannot be read is no CA's certificate, and the adapter may know what to do with it.
     return false;

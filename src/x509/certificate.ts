@@ -4,6 +4,7 @@ import {
   DerReader,
   readBitString,
   readBoolean,
+  readInside,
   readInteger,
   readOid,
   readSingle,
@@ -29,6 +30,9 @@ import {
 export interface CertificateFacts {
   /** The whole certificate. */
   readonly der: Uint8Array;
+  /** What of it is signed, DER, and the signature over that. */
+  readonly signedPart: Uint8Array;
+  readonly signature: Uint8Array;
   /**
    * Upper-case hexadecimal, an even number of digits, without a sign byte, and with a minus where it is negative
    * (RFC 5280 4.1.2.2 has no such ones, and there are): as openssl prints it.
@@ -37,7 +41,8 @@ export interface CertificateFacts {
   /** The content of its INTEGER, as it is in the certificate. */
   readonly serialNumberBytes: Uint8Array;
   readonly subject: DistinguishedName;
-  /** The issuer's name, DER. */
+  /** The subject's name and the issuer's, DER. */
+  readonly subjectName: Uint8Array;
   readonly issuer: Uint8Array;
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
@@ -95,9 +100,10 @@ export function serialNumberOf(der: Uint8Array): string {
 function parse(der: Uint8Array): CertificateFacts {
   const whole = readSingle(der, tag.sequence, 'The certificate');
   const outer = new DerReader(whole.content, 'The certificate');
-  const tbs = outer.into('The signed part');
-  const outerAlgorithm = outer.next(tag.sequence);
-  readBitString(outer.next(tag.bitString));
+  const signedPart = outer.next(tag.sequence).bytes;
+  const tbs = readInside(signedPart, 'The signed part');
+  const outerAlgorithm = outer.next(tag.sequence).bytes;
+  const signature = readBitString(outer.next(tag.bitString));
   outer.finish();
 
   // version [0] EXPLICIT INTEGER DEFAULT v1 (0)
@@ -108,8 +114,8 @@ function parse(der: Uint8Array): CertificateFacts {
       : readSmallInteger(readSingle(wrapped.content, tag.integer, 'The version'));
   if (version > 2) throw new DerError(`The version is ${version + 1}`);
   const serialNumberBytes = readInteger(tbs.next(tag.integer));
-  const innerAlgorithm = tbs.next(tag.sequence);
-  if (Buffer.compare(innerAlgorithm.bytes, outerAlgorithm.bytes) !== 0) {
+  const signatureAlgorithm = tbs.next(tag.sequence).bytes;
+  if (Buffer.compare(signatureAlgorithm, outerAlgorithm) !== 0) {
     throw new DerError('The certificate names two different signature algorithms');
   }
   const issuer = tbs.next(tag.sequence).bytes;
@@ -117,7 +123,7 @@ function parse(der: Uint8Array): CertificateFacts {
   const notBefore = readTime(validity.next());
   const notAfter = readTime(validity.next());
   validity.finish();
-  const subject = decodeName(tbs.next(tag.sequence).bytes);
+  const subjectName = tbs.next(tag.sequence).bytes;
   const subjectPublicKeyInfo = tbs.next(tag.sequence).bytes;
   // issuerUniqueID [1], subjectUniqueID [2]: nobody uses them.
   tbs.optional(contextTag(1, 'primitive'));
@@ -127,10 +133,13 @@ function parse(der: Uint8Array): CertificateFacts {
   const list = extensions === undefined ? [] : decodeExtensions(extensions.content);
   return {
     der: whole.bytes,
+    signedPart,
+    signature,
     serialNumber: formatSerial(serialNumberBytes),
     serialNumberBytes,
-    signatureAlgorithm: innerAlgorithm.bytes,
-    subject,
+    signatureAlgorithm,
+    subject: decodeName(subjectName),
+    subjectName,
     issuer,
     notBefore,
     notAfter,
@@ -166,7 +175,7 @@ function decodeBasicConstraints(value: Uint8Array): {
   pathLength: number | undefined;
 } {
   const what = 'The basic constraints';
-  const sequence = new DerReader(readSingle(value, tag.sequence, what).content, what);
+  const sequence = readInside(value, what);
   const ca = sequence.optional(tag.boolean);
   const length = sequence.optional(tag.integer);
   sequence.finish();
@@ -177,14 +186,11 @@ function decodeBasicConstraints(value: Uint8Array): {
 }
 
 function formatSerial(content: Uint8Array): string {
-  const hex = Buffer.from(content).toString('hex');
-  if ((content[0] ?? 0) < 0x80) return evenDigits(BigInt(`0x${hex || '0'}`));
-  return `-${evenDigits((1n << BigInt(content.length * 8)) - BigInt(`0x${hex}`))}`;
-}
-
-function evenDigits(number: bigint): string {
-  const digits = number.toString(16).toUpperCase();
-  return digits.length % 2 === 0 ? digits : `0${digits}`;
+  const hex = Buffer.from(content).toString('hex').toUpperCase();
+  // Of a positive number a first byte of zero is for the sign.
+  if ((content[0] ?? 0) < 0x80) return content.length > 1 ? hex.replace(/^00/, '') : hex;
+  const digits = ((1n << BigInt(content.length * 8)) - BigInt(`0x${hex}`)).toString(16);
+  return `-${digits.length % 2 === 0 ? '' : '0'}${digits.toUpperCase()}`;
 }
 
 /**
@@ -202,7 +208,7 @@ export function readPublicKeyInfo(der: Uint8Array): {
   readonly key: Uint8Array;
 } {
   const what = 'The public key';
-  const outer = new DerReader(readSingle(der, tag.sequence, what).content, what);
+  const outer = readInside(der, what);
   const identifier = outer.into('The public key’s algorithm');
   const key = readBitString(outer.next(tag.bitString));
   outer.finish();

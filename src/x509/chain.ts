@@ -1,5 +1,6 @@
 import { hash, X509Certificate } from 'node:crypto';
 import { type CertificateFacts, readCertificate } from './certificate.ts';
+import { hasSigned } from './certificate-signature.ts';
 import { formatName } from './distinguished-name.ts';
 import { extensionOid } from './extensions.ts';
 
@@ -28,14 +29,25 @@ export const understoodExtensions: ReadonlySet<string> = new Set<string>([
   '2.5.29.54', // inhibitAnyPolicy
 ]);
 
-interface Known {
+class Known {
   readonly facts: CertificateFacts;
-  readonly x509: X509Certificate;
   /** Those whose signature on it was verified. */
-  readonly signedBy: WeakSet<CertificateFacts>;
+  readonly signedBy = new WeakSet<CertificateFacts>();
+  #x509: X509Certificate | undefined;
+
+  constructor(facts: CertificateFacts, x509?: X509Certificate) {
+    this.facts = facts;
+    this.#x509 = x509;
+  }
+
+  get x509(): X509Certificate {
+    this.#x509 ??= new X509Certificate(this.facts.der);
+    return this.#x509;
+  }
 }
 
-interface Link extends Known {
+interface Link {
+  readonly known: Known;
   readonly isRoot: boolean;
 }
 
@@ -64,7 +76,8 @@ export function chainsTo(
       ...roots.map((der) => readLink(der, true)),
       ...intermediates.map((der) => readLink(der, false)),
     ];
-    return search({ ...look(leaf), isRoot: false }, issuers, now);
+    const facts = leaf instanceof Uint8Array ? readCertificate(leaf) : leaf;
+    return search(new Known(facts), issuers, now);
   } catch (error) {
     return untrusted(error instanceof Error ? error.message : String(error));
   }
@@ -88,7 +101,7 @@ export function signatureProblem(
   if (chain.length === 0) return undefined;
   try {
     const all = chain.slice(0, mostKnown).map(readKnown);
-    let child = look(leaf);
+    let child = new Known(leaf);
     for (let depth = 0; depth <= mostDepth; depth++) {
       const named = all.filter((one) => mayHaveIssued(one, child));
       if (named.length === 0 || named.includes(child)) return undefined;
@@ -105,7 +118,8 @@ export function signatureProblem(
 }
 
 function mayHaveIssued(issuer: Known, child: Known): boolean {
-  if (issuer.x509.subject !== child.x509.issuer) return false;
+  const isNamed = Buffer.compare(issuer.facts.subjectName, child.facts.issuer) === 0;
+  if (!isNamed && issuer.x509.subject !== child.x509.issuer) return false;
   const { authorityKeyIdentifier: meant } = child.facts;
   const { subjectKeyIdentifier: own } = issuer.facts;
   return meant === undefined || own === undefined || Buffer.compare(meant, own) === 0;
@@ -118,32 +132,27 @@ const mostKnown = 100;
 /** A certificate of a CA. @throws {Error} with a sentence that says why it cannot be read. */
 export function readKnown(der: Uint8Array): Known {
   const fingerprint = hash('sha256', der, 'base64');
-  const found = known.get(fingerprint) ?? look(der);
+  const found = known.get(fingerprint) ?? new Known(readCertificate(der), new X509Certificate(der));
   if (known.size >= mostKnown && !known.has(fingerprint)) known.clear();
   known.set(fingerprint, found);
   return found;
 }
 
-function look(leaf: Uint8Array | CertificateFacts): Known {
-  const facts = leaf instanceof Uint8Array ? readCertificate(leaf) : leaf;
-  const x509 = new X509Certificate(facts.der);
-  return { facts, x509, signedBy: new WeakSet() };
-}
-
 /** Verified once for each two that are known. */
 function isSigned(child: Known, issuer: Known): boolean {
   if (child.signedBy.has(issuer.facts)) return true;
-  if (!child.x509.verify(issuer.x509.publicKey)) return false;
+  const { publicKey } = issuer.x509;
+  if (!(hasSigned(publicKey, child.facts) ?? child.x509.verify(publicKey))) return false;
   child.signedBy.add(issuer.facts);
   return true;
 }
 
 function readLink(der: Uint8Array, isRoot: boolean): Link {
-  return { ...readKnown(der), isRoot };
+  return { known: readKnown(der), isRoot };
 }
 
 /** Depth first, roots before intermediates; the problem reported is the one found farthest up. */
-function search(leaf: Link, issuers: readonly Link[], now: number): ChainResult {
+function search(leaf: Known, issuers: readonly Link[], now: number): ChainResult {
   let checks = 0;
   let deepest = 0;
   let problem = `no certificate of its issuer (${leaf.x509.issuer.replaceAll('\n', ', ')}) is at hand`;
@@ -153,13 +162,14 @@ function search(leaf: Link, issuers: readonly Link[], now: number): ChainResult 
     problem = text;
   };
 
-  function climb(path: readonly Link[]): readonly Link[] | undefined {
+  function climb(path: readonly Known[]): readonly Known[] | undefined {
     const child = path.at(-1);
     if (child === undefined || path.length > mostDepth) return undefined;
-    for (const issuer of issuers) {
+    for (const link of issuers) {
+      const { known: issuer, isRoot } = link;
       if (path.includes(issuer) || !child.x509.checkIssued(issuer.x509)) continue;
       if (++checks > mostChecks) return undefined;
-      const fault = issuerProblem(issuer, path, now);
+      const fault = issuerProblem(link, path, now);
       if (fault !== undefined) {
         note(path.length, `${describe(issuer)} ${fault}`);
         continue;
@@ -169,7 +179,7 @@ function search(leaf: Link, issuers: readonly Link[], now: number): ChainResult 
         continue;
       }
       const longer = [...path, issuer];
-      if (issuer.isRoot) return longer;
+      if (isRoot) return longer;
       note(path.length, `${describe(issuer)} leads to none of the roots`);
       const whole = climb(longer);
       if (whole !== undefined) return whole;
@@ -180,13 +190,13 @@ function search(leaf: Link, issuers: readonly Link[], now: number): ChainResult 
   const chain = climb([leaf]);
   return chain === undefined
     ? untrusted(problem)
-    : { trusted: true, chain: chain.map((link) => link.facts.der) };
+    : { trusted: true, chain: chain.map(({ facts }) => facts.der) };
 }
 
 /** Why a certificate may not be the issuer of the last one of `path`. */
 function issuerProblem(
-  { facts, isRoot }: Link,
-  path: readonly Link[],
+  { known: { facts }, isRoot }: Link,
+  path: readonly Known[],
   now: number,
 ): string | undefined {
   if (now < facts.notBefore) return 'is not valid yet';

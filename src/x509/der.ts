@@ -51,8 +51,8 @@ class ViewedElement implements DerElement {
   readonly #contentAt: number;
   readonly #end: number;
 
-  constructor(found: number, whole: Uint8Array, start: number, contentAt: number, end: number) {
-    this.tag = found;
+  constructor(whole: Uint8Array, start: number, contentAt: number, end: number) {
+    this.tag = whole[start] ?? 0;
     this.#whole = whole;
     this.#start = start;
     this.#contentAt = contentAt;
@@ -72,31 +72,48 @@ class ViewedElement implements DerElement {
 export class DerReader {
   readonly #bytes: Uint8Array;
   readonly #what: string;
-  #at = 0;
+  readonly #start: number;
+  readonly #end: number;
+  #at: number;
 
-  /** `what` names the structure in errors. */
-  constructor(bytes: Uint8Array, what: string) {
+  /** `what` names the structure in errors; `start` and `end` say where in the bytes it is. */
+  constructor(bytes: Uint8Array, what: string, start = 0, end = bytes.length) {
     // A plain view: a Buffer's slices would be Buffers, and compare unlike other byte arrays.
-    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes =
+      bytes instanceof Buffer
+        ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+        : bytes;
     this.#what = what;
+    this.#start = start;
+    this.#at = start;
+    this.#end = end;
   }
 
   get done(): boolean {
-    return this.#at >= this.#bytes.length;
+    return this.#at >= this.#end;
   }
 
   /** The next element's tag; undefined at the end. */
   peek(): number | undefined {
-    return this.#bytes[this.#at];
+    return this.done ? undefined : this.#bytes[this.#at];
   }
 
   /** @throws {DerError} when there is none, or one with another tag. */
   next(expected?: number): DerElement {
+    const start = this.#at;
+    const contentAt = this.#skip(expected);
+    return new ViewedElement(this.#bytes, start, contentAt, this.#at);
+  }
+
+  /** Goes behind the next element; where its content begins. */
+  #skip(expected: number | undefined): number {
     const bytes = this.#bytes;
     const start = this.#at;
     const found = bytes[start];
     const first = bytes[start + 1];
-    if (found === undefined || first === undefined) throw this.#error('ends too early');
+    if (start + 1 >= this.#end || found === undefined || first === undefined) {
+      throw this.#error('ends too early');
+    }
     if ((found & 0x1f) === 0x1f) throw this.#error('has a tag of several bytes');
     if (expected !== undefined && found !== expected) {
       throw this.#error(`has tag ${hexByte(found)} where ${hexByte(expected)} belongs`);
@@ -108,6 +125,7 @@ export class DerReader {
       if (count === 0) throw this.#error('has an indefinite length, which DER does not allow');
       if (count > 4) throw this.#error('has a length that is too large');
       length = 0;
+      // Bytes behind its end cannot make it fit.
       for (let i = 0; i < count; i++) length = length * 256 + (bytes[contentAt + i] ?? 0);
       contentAt += count;
       if (length < 0x80 || length < 256 ** (count - 1)) {
@@ -115,9 +133,9 @@ export class DerReader {
       }
     }
     const end = contentAt + length;
-    if (end > bytes.length) throw this.#error('ends too early');
+    if (end > this.#end) throw this.#error('ends too early');
     this.#at = end;
-    return new ViewedElement(found, bytes, start, contentAt, end);
+    return contentAt;
   }
 
   /** The next element when it has this tag. */
@@ -127,18 +145,19 @@ export class DerReader {
 
   /** Goes into the next element, which is a SEQUENCE unless another tag is given. */
   into(what: string, expected: number = tag.sequence): DerReader {
-    return new DerReader(this.next(expected).content, what);
+    const contentAt = this.#skip(expected);
+    return new DerReader(this.#bytes, what, contentAt, this.#at);
   }
 
   /** @throws {DerError} when anything is left. */
   finish(): void {
     if (!this.done) {
-      throw this.#error(`has ${this.#bytes.length - this.#at} bytes after its end`);
+      throw this.#error(`has ${this.#end - this.#at} bytes after its end`);
     }
   }
 
   #error(problem: string): DerError {
-    return new DerError(`${this.#what} ${problem} (at byte ${this.#at})`);
+    return new DerError(`${this.#what} ${problem} (at byte ${this.#at - this.#start})`);
   }
 }
 
@@ -148,6 +167,18 @@ export function readSingle(bytes: Uint8Array, expected: number, what: string): D
   const element = reader.next(expected);
   reader.finish();
   return element;
+}
+
+/** The same, gone into. */
+export function readInside(
+  bytes: Uint8Array,
+  what: string,
+  expected: number = tag.sequence,
+): DerReader {
+  const reader = new DerReader(bytes, what);
+  const inside = reader.into(what, expected);
+  reader.finish();
+  return inside;
 }
 
 function hexByte(byte: number): string {
@@ -164,26 +195,32 @@ export function readOid(element: DerElement): string {
   if (content.length === 0 || ((content.at(-1) ?? 0) & 0x80) !== 0) {
     throw new DerError('An object identifier is cut off');
   }
-  const arcs: (number | bigint)[] = [];
+  let arcs = '';
   let start = 0;
   for (let i = 0; i < content.length; i++) {
     if (i === start && content[i] === 0x80) {
       throw new DerError('An object identifier is not encoded in its shortest form');
     }
     if (((content[i] ?? 0) & 0x80) !== 0) continue;
-    const arc = base128(content.subarray(start, i + 1));
-    if (start > 0) arcs.push(arc);
-    else if (arc < 80) arcs.push(Math.floor(Number(arc) / 40), Number(arc) % 40);
-    else arcs.push(2, typeof arc === 'bigint' ? arc - 80n : arc - 80);
+    const arc = base128(content, start, i);
+    if (start > 0) arcs += `.${arc}`;
+    else if (arc < 80) arcs = `${Math.floor(Number(arc) / 40)}.${Number(arc) % 40}`;
+    else arcs = `2.${typeof arc === 'bigint' ? arc - 80n : arc - 80}`;
     start = i + 1;
   }
-  return arcs.join('.');
+  return arcs;
 }
 
 /** Seven digits of seven bits still fit a double; arcs made from UUIDs (2.25.…) do not. */
-function base128(digits: Uint8Array): number | bigint {
-  if (digits.length <= 7) return digits.reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0);
-  return digits.reduce((sum, byte) => (sum << 7n) | BigInt(byte & 0x7f), 0n);
+function base128(content: Uint8Array, from: number, last: number): number | bigint {
+  if (last - from < 7) {
+    let sum = 0;
+    for (let i = from; i <= last; i++) sum = sum * 128 + ((content[i] ?? 0) & 0x7f);
+    return sum;
+  }
+  return content
+    .subarray(from, last + 1)
+    .reduce((sum, byte) => (sum << 7n) | BigInt(byte & 0x7f), 0n);
 }
 
 /** A BOOLEAN: DER knows only 00 and FF. */

@@ -5,7 +5,7 @@ import {
   attributeType,
   attributeTypeNamed,
 } from './attribute-types.ts';
-import { DerReader, readOid, readSingle, tag } from './der.ts';
+import { readInside, readOid, readSingle, tag } from './der.ts';
 import { readText } from './der-text.ts';
 import { encode, encodeOid, encodeSetOf, encodeText, isOid } from './encode-der.ts';
 
@@ -227,7 +227,7 @@ function attributeProblem({ type, value }: NameAttribute): string | undefined {
  * @throws {DerError}
  */
 export function decodeName(der: Uint8Array): DistinguishedName {
-  const sequence = new DerReader(readSingle(der, tag.sequence, 'The name').content, 'The name');
+  const sequence = readInside(der, 'The name');
   const rdns: NameAttribute[][] = [];
   while (!sequence.done) {
     const set = sequence.into('A part of the name', tag.set);

@@ -5,6 +5,7 @@ import {
   DerError,
   DerReader,
   readBoolean,
+  readInside,
   readOid,
   readSingle,
   tag,
@@ -76,7 +77,7 @@ export function encodeExtensions(extensions: readonly Extension[]): Uint8Array {
 
 /** @throws {DerError} also when one extension is there twice (RFC 5280 4.2). */
 export function decodeExtensions(der: Uint8Array): Extension[] {
-  const list = new DerReader(readSingle(der, tag.sequence, 'Extensions').content, 'Extensions');
+  const list = readInside(der, 'Extensions');
   const extensions: Extension[] = [];
   while (!list.done) {
     const one = list.into('An extension');
@@ -127,7 +128,7 @@ function encodeAltName({ type, value }: SubjectAltName): Uint8Array {
 /** @throws {DerError} */
 export function decodeSubjectAltName(value: Uint8Array): FoundAltName[] {
   const what = 'The subject alternative name';
-  const list = new DerReader(readSingle(value, tag.sequence, what).content, what);
+  const list = readInside(value, what);
   const names: FoundAltName[] = [];
   while (!list.done) names.push(decodeAltName(list.next()));
   return names;
@@ -216,7 +217,7 @@ export function decodeKeyIdentifier(
   const what = 'The key identifier';
   try {
     if (whose === 'subject') return readSingle(value, tag.octetString, what).content;
-    const fields = new DerReader(readSingle(value, tag.sequence, what).content, what);
+    const fields = readInside(value, what);
     return fields.optional(contextTag(0, 'primitive'))?.content;
   } catch (error) {
     if (error instanceof DerError) return undefined;
@@ -233,7 +234,7 @@ export function extendedKeyUsageExtension(oids: readonly string[]): Extension {
 /** @throws {DerError} */
 export function decodeExtendedKeyUsage(value: Uint8Array): string[] {
   const what = 'The extended key usage';
-  const list = new DerReader(readSingle(value, tag.sequence, what).content, what);
+  const list = readInside(value, what);
   const oids: string[] = [];
   do oids.push(readOid(list.next(tag.oid)));
   while (!list.done);

@@ -1,12 +1,4 @@
-import {
-  contextTag,
-  DerError,
-  DerReader,
-  readOid,
-  readSingle,
-  readSmallInteger,
-  tag,
-} from './der.ts';
+import { contextTag, DerError, readInside, readOid, readSmallInteger, tag } from './der.ts';
 import { encode, encodeOid, encodeUnsigned } from './encode-der.ts';
 import type { Extension } from './extensions.ts';
 
@@ -54,7 +46,7 @@ function encodeVersion(version: number): Uint8Array {
 /** @throws {DerError} */
 export function decodeTemplateId(value: Uint8Array): TemplateId {
   const what = 'The template’s identifier';
-  const fields = new DerReader(readSingle(value, tag.sequence, what).content, what);
+  const fields = readInside(value, what);
   const oid = readOid(fields.next(tag.oid));
   const major = fields.optional(tag.integer);
   const minor = fields.optional(tag.integer);
@@ -91,7 +83,7 @@ export function sidExtension(sid: string): Extension {
 /** @throws {DerError} */
 export function decodeSid(value: Uint8Array): string {
   const what = 'The security identifier';
-  const names = new DerReader(readSingle(value, tag.sequence, what).content, what);
+  const names = readInside(value, what);
   const otherName = names.into(what, contextTag(0, 'constructed'));
   names.finish();
   if (readOid(otherName.next(tag.oid)) !== microsoftOid.objectSid) {

@@ -1,4 +1,4 @@
-import { contextTag, DerReader, readOid, readSingle, tag } from './der.ts';
+import { contextTag, DerReader, readInside, readOid, tag } from './der.ts';
 
 /** Signature algorithms over hashes for which somebody can make two inputs that collide (RFC 6194, RFC 6151). */
 type BrokenHash = 'MD2' | 'MD4' | 'MD5' | 'SHA-1';
@@ -34,7 +34,7 @@ const brokenDigest: ReadonlyMap<string, BrokenHash> = new Map([
  */
 export function brokenHashOf(algorithm: Uint8Array): BrokenHash | undefined {
   const what = 'The signature algorithm';
-  const fields = new DerReader(readSingle(algorithm, tag.sequence, what).content, what);
+  const fields = readInside(algorithm, what);
   const oid = readOid(fields.next(tag.oid));
   if (oid !== rsaPss) return brokenHash.get(oid);
   // RSASSA-PSS-params ::= SEQUENCE { hashAlgorithm [0] HashAlgorithm DEFAULT sha1, … }   (RFC 4055 3.1)
