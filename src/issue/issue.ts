@@ -154,8 +154,8 @@ async function receive(
       const leaf = new Leaf(issuance.certificate);
       const { serialNumber } = leaf;
       const issued: IssuedFacts = {
-        certificate: base64Of(leaf.der),
-        chain: issuance.chain.map(base64Of),
+        certificate: leaf.der.toString('base64'),
+        chain: issuance.chain.map((der) => Buffer.from(der).toString('base64')),
         issuedAt: context.clock.now(),
         ...(serialNumber === undefined ? {} : { serialNumber }),
       };
@@ -167,10 +167,6 @@ async function receive(
     default:
       return issuance satisfies never;
   }
-}
-
-function base64Of(der: Uint8Array): string {
-  return Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64');
 }
 
 /** Writes the certificate down. When the process was taken over meanwhile, ours may be a surplus one. */

@@ -2,12 +2,13 @@ import { type CertificateFacts, readCertificate, serialNumberOf } from '../x509/
 
 /** The end-entity certificate of a CA's answer. It is read once, when it is first asked what it says. */
 export class Leaf {
-  readonly der: Uint8Array;
+  readonly der: Buffer;
   #facts: CertificateFacts | undefined;
   #problem: unknown;
 
   constructor(der: Uint8Array) {
-    this.der = der;
+    // A copy: what is uploaded is what was written down, whatever an adapter does with its bytes afterwards.
+    this.der = Buffer.from(der);
   }
 
   /** @throws {Error} with a sentence, when it cannot be read. */
