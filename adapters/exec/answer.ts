@@ -30,7 +30,7 @@ export interface AnswerContext {
 export function issuanceOf(result: CommandResult, context: AnswerContext): Issuance {
   switch (result.exitCode) {
     case 0:
-      return issuedPem([result.stdout], context.request, unreadable(context));
+      return issued(result, context);
     case 3:
       return pending(result, context);
     case 4: {
@@ -45,6 +45,17 @@ export function issuanceOf(result: CommandResult, context: AnswerContext): Issua
         { unanswered: result.exitCode >= killedFrom },
       );
     }
+  }
+}
+
+/** What cannot be read is quoted in part, a label of PEM for example: there may be a secret in it. */
+function issued({ stdout }: CommandResult, context: AnswerContext): Issuance {
+  try {
+    return issuedPem([stdout], context.request, unreadable(context));
+  } catch (error) {
+    if (!(error instanceof ProvisioningError)) throw error;
+    // Without its cause, which says the same.
+    throw new ProvisioningError(error.code, withoutSecrets(error.message, context.secrets));
   }
 }
 

@@ -1,37 +1,38 @@
 import fc from 'fast-check';
 import { attempt, type Outcome } from './attempt.ts';
 import type { Door } from './door.ts';
-import { mutate } from './mutate.ts';
-import { Random } from './random.ts';
+import { inputsFor } from './inputs.ts';
 
 const mostKept = 400;
-const generatedAtOnce = 64;
+const drawnAtOnce = 64;
 
 export interface Found {
-  readonly door: string;
   readonly input: Uint8Array;
   readonly what: string;
 }
 
 /**
- * Tries inputs at one door. What ends in a way not seen before is kept, and mutated further: so it gets
+ * Tries inputs at one door. What ends in a way not seen before is kept, and changed further: so it gets
  * deeper step by step, without instrumenting the code.
  */
 export class Explorer {
-  readonly door: Door;
   tried = 0;
   accepted = 0;
-  readonly #random: Random;
-  readonly #corpus: Uint8Array[];
+  readonly #door: Door;
+  readonly #seed: number;
+  readonly #kept: Uint8Array[] = [];
   readonly #traces = new Set<string>();
-  #generated: Uint8Array[] = [];
-  #seedsLeft: Uint8Array[];
+  readonly #inputs: fc.Arbitrary<Uint8Array>;
+  #drawn: Uint8Array[];
+  #draws = 0;
 
   constructor(door: Door, seed: number) {
-    this.door = door;
-    this.#random = new Random(seed);
-    this.#corpus = [...door.seeds];
-    this.#seedsLeft = [...door.seeds];
+    this.#door = door;
+    // Far from its neighbours' numbers, since each draw takes the next one.
+    this.#seed = Math.imul(seed, 0x9e37_79b1);
+    this.#inputs = inputsFor(door, this.#kept);
+    // First the door's own as they are, then what comes of them.
+    this.#drawn = [...door.seeds];
   }
 
   /** Different ways in which inputs ended. */
@@ -39,21 +40,20 @@ export class Explorer {
     return this.#traces.size;
   }
 
-  /** The next input: first the seeds as they are, then what comes of them. */
   next(): Uint8Array {
-    const seed = this.#seedsLeft.pop();
-    if (seed !== undefined) return seed;
-    const generated = this.#random.below(5) === 0 ? this.#generate() : undefined;
-    if (generated !== undefined) return generated;
-    const from = this.#corpus.length === 0 ? new Uint8Array() : this.#random.pick(this.#corpus);
-    return mutate(from, this.door, this.#corpus, this.#random);
+    if (this.#drawn.length === 0) {
+      const seed = this.#seed + this.#draws;
+      this.#drawn = fc.sample(this.#inputs, { seed, numRuns: drawnAtOnce });
+      this.#draws += 1;
+    }
+    return this.#drawn.pop() ?? new Uint8Array();
   }
 
   /** Tries an input and learns from it. */
   async try(input: Uint8Array): Promise<Found | undefined> {
     this.tried += 1;
-    const outcome = await attempt(this.door, input);
-    if (outcome.kind === 'finding') return { door: this.door.name, input, what: outcome.what };
+    const outcome = await attempt(this.#door, input);
+    if (outcome.kind === 'finding') return { input, what: outcome.what };
     this.#learn(input, outcome);
     return undefined;
   }
@@ -61,18 +61,7 @@ export class Explorer {
   #learn(input: Uint8Array, outcome: Extract<Outcome, { kind: 'fine' }>): void {
     if (outcome.accepted) this.accepted += 1;
     if (this.#traces.has(outcome.trace) || this.#traces.size > 10_000) return;
+    this.#kept[this.#traces.size % mostKept] = input.slice();
     this.#traces.add(outcome.trace);
-    if (this.#corpus.length < mostKept) this.#corpus.push(input.slice());
-    else this.#corpus[this.#random.below(mostKept)] = input.slice();
-  }
-
-  #generate(): Uint8Array | undefined {
-    const { generated } = this.door;
-    if (generated === undefined) return undefined;
-    if (this.#generated.length === 0) {
-      const seed = this.#random.below(2 ** 31);
-      this.#generated = fc.sample(generated, { seed, numRuns: generatedAtOnce });
-    }
-    return this.#generated.pop();
   }
 }

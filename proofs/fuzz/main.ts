@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { runTool, UsageError, wholeNumber } from '../run-tool.ts';
 import { attempt } from './attempt.ts';
 import { doors, openDoor } from './doors.ts';
+import { longestInput } from './edit.ts';
 import type { FuzzOrder, FuzzReport } from './worker.ts';
 
 const usage = `usage: npm run fuzz -- [options]
@@ -19,7 +20,6 @@ What is found is written to data/fuzz/DOOR-HASH.bin, with a .txt that says what 
 Exit status 0 when nothing was found, 1 when something was, 2 for bad usage.`;
 
 const directory = 'data/fuzz';
-const largestInput = 256 * 1024;
 /** No input may keep a door for so long, however slow the machine is. */
 const hangMs = 20_000;
 
@@ -71,9 +71,9 @@ async function fuzz({ minutes, seed, door }: Options): Promise<number> {
 
 /** One door's share of the time. An input that does not come back ends it, and is a finding. */
 async function explore(door: string, seed: number, forMs: number): Promise<FuzzReport> {
-  const shared = new SharedArrayBuffer(8 + largestInput);
+  const shared = new SharedArrayBuffer(8 + longestInput);
   const header = new Int32Array(shared, 0, 2);
-  const workerData: FuzzOrder = { door, seed, until: Date.now() + forMs, shared };
+  const workerData: FuzzOrder = { door, seed, forMs, shared };
   const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData });
   const { promise, resolve, reject } = Promise.withResolvers<FuzzReport>();
   worker.once('message', resolve);

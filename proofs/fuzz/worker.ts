@@ -12,8 +12,8 @@ import { minimise } from './minimise.ts';
 export interface FuzzOrder {
   readonly door: string;
   readonly seed: number;
-  /** When to stop, in milliseconds since the epoch. The seeds are tried in any case. */
-  readonly until: number;
+  /** For how long, from when the door is open. Its own examples are tried in any case. */
+  readonly forMs: number;
   readonly shared: SharedArrayBuffer;
 }
 
@@ -39,7 +39,8 @@ const findings = new Map<string, Uint8Array>();
 /** What went wrong, without what differs from input to input. */
 const kindOf = (what: string) => what.split('\n', 2).join('\n').replace(/\d+/g, '_').slice(0, 200);
 
-while (Date.now() < order.until || explorer.tried < door.seeds.length) {
+const until = Date.now() + order.forMs;
+while (Date.now() < until || explorer.tried < door.seeds.length) {
   const input = explorer.next();
   bytes.set(input.subarray(0, bytes.length));
   Atomics.store(header, 1, input.length);
@@ -47,14 +48,12 @@ while (Date.now() < order.until || explorer.tried < door.seeds.length) {
   const found = await explorer.try(input);
   if (found === undefined || findings.has(kindOf(found.what))) continue;
   const kind = kindOf(found.what);
-  const giveUpAt = Date.now() + shortenForMs;
-  const shortest = await minimise(input, async (candidate) => {
+  const isTheSame = async (candidate: Uint8Array) => {
     Atomics.add(header, 0, 1);
-    if (Date.now() > giveUpAt) return false;
     const outcome = await attempt(door, candidate);
     return outcome.kind === 'finding' && kindOf(outcome.what) === kind;
-  });
-  findings.set(kind, shortest);
+  };
+  findings.set(kind, await minimise(input, isTheSame, shortenForMs));
   if (findings.size >= mostFindings) break;
 }
 await door.close?.();

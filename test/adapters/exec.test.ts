@@ -100,6 +100,20 @@ describe('a CA behind a command', () => {
     return [process.execPath, '--input-type=module', '-e', code];
   }
 
+  it('does not repeat a secret that the command writes where a certificate belongs', async () => {
+    const label = '-----BEGIN ${process.env.PASSWORD}-----';
+    const ca = await open(
+      {
+        command: script(`console.log(\`${label}\`)`),
+        env: { PASSWORD: { env: 'CA_PASSWORD' } },
+      },
+      { env: { CA_PASSWORD: 'tell-nobody' } },
+    );
+    const error: unknown = await ca.issue(order, never).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code: 'ca-bad-answer' });
+    expect(String(error)).toMatch(/begins a \[secret\] where only CERTIFICATE belongs/);
+  });
+
   it('tells the command everything by the environment, a private file and stdin', async () => {
     process.env['CERTPROV_TEST_CONFIDENCE'] = 'nobody’s business';
     const note = join(home.path, 'note.json');

@@ -150,7 +150,18 @@ export const operation: Door = {
   name: 'operation',
   form: 'json',
   seeds: operationSeeds.map((json) => bytesOf(JSON.stringify(json))),
-  dictionary: [...dictionary, '/operations/', 'done', 'error', 'response', '/../', '?', '#', '%2f'],
+  dictionary: [
+    ...dictionary,
+    '/operations/',
+    'done',
+    'error',
+    'response',
+    '..',
+    '/../',
+    '?',
+    '#',
+    '%2f',
+  ],
   generated: fc.json().map(bytesOf),
   enter(input) {
     const read = narrowOperation(parsed(input));

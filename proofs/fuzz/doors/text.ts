@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { ProvisioningError } from '../../../src/errors.ts';
 import { checkTemplate, wantedFromProfile } from '../../../src/profile/profile.ts';
 import { scrub } from '../../../src/words/scrub.ts';
+import { contextTag, tag } from '../../../src/x509/der.ts';
 import {
   decodeName,
   encodeName,
@@ -10,6 +11,7 @@ import {
   parseName,
   sameName,
 } from '../../../src/x509/distinguished-name.ts';
+import { encode, encodeOid } from '../../../src/x509/encode-der.ts';
 import { decodePem, encodePem, PemError, readCertificates } from '../../../src/x509/pem.ts';
 import { anyCharacter, bytesOf, type Door, demand, textOf } from '../door.ts';
 import { seeds } from '../seeds.ts';
@@ -17,11 +19,34 @@ import { seeds } from '../seeds.ts';
 const anyText = fc.oneof(fc.string({ unit: anyCharacter, maxLength: 300 }), fc.string());
 const pemText = `${encodePem('CERTIFICATE', seeds.ec.certificate)}${encodePem('CERTIFICATE', seeds.issuing)}`;
 
+/** ContentInfo of SignedData with nothing but certificates (RFC 5652 5.1). */
+const bag = encode(
+  tag.sequence,
+  encodeOid('1.2.840.113549.1.7.2'),
+  encode(
+    contextTag(0, 'constructed'),
+    encode(
+      tag.sequence,
+      encode(tag.integer, Uint8Array.of(1)),
+      encode(tag.set),
+      encode(tag.sequence, encodeOid('1.2.840.113549.1.7.1')),
+      encode(contextTag(0, 'constructed'), seeds.ec.certificate, seeds.issuing),
+      encode(tag.set),
+    ),
+  ),
+);
+
 /** PEM of a CA or of an administrator's file. */
 export const pem: Door = {
   name: 'pem',
   form: 'text',
-  seeds: [bytesOf(pemText), bytesOf(`Bag Attributes\n  x: y\r\n${pemText}`), seeds.ec.certificate],
+  seeds: [
+    bytesOf(pemText),
+    bytesOf(`Bag Attributes\n  x: y\r\n${pemText}`),
+    seeds.ec.certificate,
+    bag,
+    bytesOf(encodePem('PKCS7', bag)),
+  ],
   dictionary: [
     '-----BEGIN CERTIFICATE-----\n',
     '-----END CERTIFICATE-----\n',

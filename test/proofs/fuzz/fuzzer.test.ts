@@ -1,11 +1,13 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { attempt } from '../../../proofs/fuzz/attempt.ts';
+import { derTree } from '../../../proofs/fuzz/der-tree.ts';
 import { bytesOf, type Door, demand, textOf } from '../../../proofs/fuzz/door.ts';
+import { byteEdit } from '../../../proofs/fuzz/edit.ts';
 import { Explorer } from '../../../proofs/fuzz/explorer.ts';
+import { jsonTree } from '../../../proofs/fuzz/json-tree.ts';
 import { minimise } from '../../../proofs/fuzz/minimise.ts';
-import { mutateDer } from '../../../proofs/fuzz/mutate-der.ts';
-import { mutateJson } from '../../../proofs/fuzz/mutate-json.ts';
-import { Random } from '../../../proofs/fuzz/random.ts';
+import { type TreeForm, treeEdit } from '../../../proofs/fuzz/tree-edit.ts';
 
 class Refused extends Error {}
 
@@ -89,21 +91,39 @@ describe('the fuzzer', () => {
   it('minimises what it finds', async () => {
     const input = bytesOf(`${'a'.repeat(500)}x${'b'.repeat(300)}y`);
     const holds = async (candidate: Uint8Array) => /x.*y/.test(textOf(candidate));
-    expect(textOf(await minimise(input, holds))).toBe('xy');
+    expect(textOf(await minimise(input, holds, 10_000))).toBe('xy');
   });
 
-  it('keeps JSON JSON and DER DER while it changes them', () => {
-    const random = new Random(11);
-    const json = '{"a":{"b":[1,"two"]},"c":null}';
+  it('answers what is shortest so far when its time is over', async () => {
+    const input = bytesOf('a'.repeat(1_000));
+    const holds = async (candidate: Uint8Array) => candidate.length >= 10;
+    const shortest = await minimise(input, holds, 0);
+    expect(await holds(shortest)).toBe(true);
+  });
+
+  it('keeps JSON JSON while it changes it', () => {
+    const json = bytesOf('{"a":{"b":[1,"two"]},"c":null}');
+    const changed = changesOf(json, jsonTree).map(textOf);
+    for (const text of changed) expect(() => JSON.parse(text)).not.toThrow();
+    expect(new Set(changed).size).toBeGreaterThan(100);
+    expect(changed.join()).toContain('"__proto__":');
+  });
+
+  it('keeps DER DER while it changes it, but for a length that is longer than it need be', () => {
     // SEQUENCE { INTEGER 5, SEQUENCE { NULL } }
     const der = Uint8Array.of(0x30, 7, 2, 1, 5, 0x30, 2, 5, 0);
-    for (let count = 0; count < 500; count += 1) {
-      expect(() => JSON.parse(mutateJson(json, random) ?? 'x')).not.toThrow();
-      const changed = mutateDer(der, random) ?? new Uint8Array();
-      expect(lengthOf(changed)).toBe(changed.length);
-    }
+    const changed = changesOf(der, derTree).filter(({ length }) => length > 0);
+    for (const bytes of changed) expect(derTree.read(bytes)).toBeDefined();
+    expect(
+      new Set(changed.map((bytes) => Buffer.from(bytes).toString('hex'))).size,
+    ).toBeGreaterThan(100);
   });
 });
+
+function changesOf(input: Uint8Array, form: TreeForm): Uint8Array[] {
+  const edits = fc.sample(treeEdit(form, byteEdit([])), { seed: 11, numRuns: 500 });
+  return edits.map((edit) => edit(input, input));
+}
 
 function parse(text: string): unknown {
   try {
@@ -111,12 +131,4 @@ function parse(text: string): unknown {
   } catch {
     throw new Refused('no JSON');
   }
-}
-
-/** Of one element, its header included; a length below 65,536. */
-function lengthOf(der: Uint8Array): number {
-  const [, first = 0, second = 0, third = 0] = der;
-  if (first === 0x81) return second + 3;
-  if (first === 0x82) return second * 256 + third + 4;
-  return first + 2;
 }
