@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
-import { isLoopback, readProxy } from '../../src/network/proxy.ts';
+import { isLoopback } from '../../src/network/host.ts';
+import { readProxy } from '../../src/network/proxy.ts';
 import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
 import { certificateFile } from '../../src/plug-in/pem-file.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';

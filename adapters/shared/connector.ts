@@ -1,6 +1,7 @@
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import type { buildConnector } from 'undici';
+import { portOf, withoutBrackets } from '../../src/network/host.ts';
 
 /**
  * undici's own connector does not let go of a socket that is still connecting; these are kept in `sockets`. Given a
@@ -14,10 +15,10 @@ export function connector(
   timeoutMs: number,
   sockets: Set<Socket>,
 ): buildConnector.connector {
-  return ({ hostname, port, protocol, httpSocket }, done) => {
-    const isTls = protocol === 'https:';
-    const host = hostname.replace(/^\[(.*)\]$/, '$1');
-    const where = { host, port: Number(port || (isTls ? 443 : 80)) };
+  return ({ hostname, httpSocket, ...at }, done) => {
+    const isTls = at.protocol === 'https:';
+    const host = withoutBrackets(hostname);
+    const where = { host, port: portOf(at) };
     const servername = isIP(host) === 0 ? host : '';
     const inside = httpSocket === undefined ? {} : { socket: httpSocket };
     const socket = isTls

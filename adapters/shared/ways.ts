@@ -1,13 +1,14 @@
 import type { Socket } from 'node:net';
 import { Agent, type buildConnector, type Dispatcher } from 'undici';
+import { poolOptions } from '../../src/network/pool-options.ts';
 import {
   ProxyError,
+  type ProxyServer,
   proxyAuthorization,
   proxyFor,
-  proxyRefusal,
   readProxy,
-  throughProxy,
 } from '../../src/network/proxy.ts';
+import { proxyRefusal, throughProxy } from '../../src/network/tunnel.ts';
 import { connector } from './connector.ts';
 import type { RawAnswer } from './exchange.ts';
 import { type AdapterTls, secureContext } from './tls.ts';
@@ -22,7 +23,7 @@ export interface Way {
 
 /** Straight to a server, through a tunnel for https, or by a proxy that hands on what is sent in clear. */
 export class Ways implements AsyncDisposable {
-  readonly #given: ReturnType<typeof proxyFor>;
+  readonly #given: ProxyServer | undefined;
   readonly #kept: Agent;
   readonly #fresh: Agent;
   readonly #toProxy: Agent;
@@ -36,14 +37,7 @@ export class Ways implements AsyncDisposable {
   ) {
     this.#given = proxy === undefined ? undefined : readProxy(proxy, 'proxy');
     const direct = connector(secureContext(tls), deadlineMs, this.#sockets);
-    const common = {
-      // On HTTP/2 a server may give back a request it has not begun, and undici would send it again.
-      allowH2: false,
-      keepAliveTimeout: 4_000,
-      // The deadline of each exchange is the stricter one.
-      headersTimeout: deadlineMs * 2,
-      bodyTimeout: deadlineMs * 2,
-    };
+    const common = { keepAliveTimeout: 4_000, ...poolOptions(deadlineMs) };
     const connect: buildConnector.connector = (options, done) => {
       const isTls = options.protocol === 'https:';
       const proxy = isTls ? this.#proxyTo(new URL(`https://${options.host}`)) : undefined;
@@ -93,7 +87,7 @@ export class Ways implements AsyncDisposable {
     if (proxy !== undefined) throw proxyRefusal(proxy, status, body.toString('utf8'), headers);
   }
 
-  #proxyTo(url: URL): ReturnType<typeof proxyFor> {
+  #proxyTo(url: URL): ProxyServer | undefined {
     return this.#given ?? proxyFor(url);
   }
 

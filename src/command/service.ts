@@ -181,17 +181,9 @@ function openApi(
   });
 }
 
-function openInbox(config: Config, { events, clock, random }: ServiceContext): Inbox {
-  const { project, subscription, endpoint } = config.pubsub;
-  return new PubsubInbox({
-    project,
-    subscription,
-    credentials: config.google.credentials,
-    events,
-    clock,
-    random,
-    ...(endpoint === undefined ? {} : { endpoint }),
-  });
+function openInbox({ pubsub, google }: Config, { events, clock, random }: ServiceContext): Inbox {
+  const { credentials } = google;
+  return new PubsubInbox({ ...pubsub, credentials, events, clock, random });
 }
 
 function visitContextOf(

@@ -1,6 +1,6 @@
 import type { AuthClient } from 'google-auth-library';
 import { GoogleError } from '../errors.ts';
-import { proxyProblem } from '../network/proxy.ts';
+import { proxyProblem } from '../network/tunnel.ts';
 import type { Clock } from '../time/clock.ts';
 import { untilAborted } from '../time/until-aborted.ts';
 import { oneLine } from '../words/one-line.ts';
@@ -53,7 +53,6 @@ const renewAgainMs = 15_000;
 
 /** Where most credentials get their tokens from: a proxy on the way there may be what is wrong. */
 const tokenHost = new URL('https://oauth2.googleapis.com');
-const proxyDeadlineMs = 3_000;
 
 /** Access tokens, kept until shortly before they expire; many who ask at once cause one request. */
 export class GoogleTokens implements TokenSource {
@@ -95,7 +94,7 @@ export class GoogleTokens implements TokenSource {
         this.#token.renewAt = now + renewAgainMs;
         return this.#token.header;
       }
-      const proxy = await proxyProblem(tokenHost, proxyDeadlineMs);
+      const proxy = await proxyProblem(tokenHost);
       const words = deadline.aborted ? 'no answer in time' : oneLine(messageOf(error), 300);
       const reason = [words, ...(proxy === undefined ? [] : [`(${proxy})`])].join(' ').trim();
       throw new GoogleError(

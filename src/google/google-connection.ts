@@ -2,7 +2,10 @@ import { buildConnector, type Dispatcher, Pool } from 'undici';
 import { GoogleError } from '../errors.ts';
 import type { Events, GoogleMethod } from '../events/events.ts';
 import type { TokenSource } from '../google-auth/credentials.ts';
-import { isLoopback, proxyFor, throughProxy } from '../network/proxy.ts';
+import { isLoopback } from '../network/host.ts';
+import { poolOptions } from '../network/pool-options.ts';
+import { proxyFor } from '../network/proxy.ts';
+import { throughProxy } from '../network/tunnel.ts';
 import { ownVersion } from '../own-version.ts';
 import { type CallBudget, CallBudgetFullError } from '../time/call-budget.ts';
 import type { Clock, Random } from '../time/clock.ts';
@@ -69,12 +72,8 @@ export class GoogleConnection {
     const pool = {
       connections: options.connections ?? 64,
       pipelining: 1,
-      // On HTTP/2 a server may give back a request it has not begun, and undici would send it again.
-      allowH2: false,
       keepAliveTimeout: 10_000,
-      // The deadline of each exchange is the stricter one.
-      headersTimeout: this.#deadlineMs * 2,
-      bodyTimeout: this.#deadlineMs * 2,
+      ...poolOptions(this.#deadlineMs),
     };
     const proxy = proxyFor(endpoint);
     const direct = buildConnector({ allowH2: false, timeout: this.#deadlineMs });

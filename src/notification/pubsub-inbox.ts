@@ -2,7 +2,8 @@ import type { ClientConfig } from '@google-cloud/pubsub';
 import { PassThroughClient } from 'google-auth-library';
 import type { Events } from '../events/events.ts';
 import { createAuthClient, type GoogleCredentials } from '../google-auth/auth-client.ts';
-import { proxyFor, proxyProblem } from '../network/proxy.ts';
+import { proxyFor } from '../network/proxy.ts';
+import { proxyProblem } from '../network/tunnel.ts';
 import type { Clock, Random } from '../time/clock.ts';
 import { type Backoff, backoffMs } from '../time/retry.ts';
 import { untilAborted } from '../time/until-aborted.ts';
@@ -11,12 +12,11 @@ import { problemOf } from './pubsub-problem.ts';
 import { Pull } from './pull.ts';
 
 export interface PubsubInboxOptions {
-  /** Not needed when `subscription` is a full name. */
-  readonly project?: string;
-  /** A subscription's name, or `projects/PROJECT/subscriptions/NAME`. */
+  readonly project: string;
+  /** Its name in the project. */
   readonly subscription: string;
-  /** Host and port of an emulator; without it PUBSUB_EMULATOR_HOST is looked at, then it is Google's. */
-  readonly endpoint?: string;
+  /** Host and port of an emulator, or of another endpoint of Google's; undefined: Google's usual one. */
+  readonly endpoint: string | undefined;
   /** For Google's own endpoint; an emulator is asked without any. */
   readonly credentials: GoogleCredentials;
   /** Messages taken and not yet acknowledged. */
@@ -28,10 +28,8 @@ export interface PubsubInboxOptions {
   readonly random: Random;
 }
 
-const fullName = /^projects\/([^/\s]+)\/subscriptions\/[^/\s]+$/;
 const pubsubScope = 'https://www.googleapis.com/auth/pubsub';
 const pubsubHost = new URL('https://pubsub.googleapis.com');
-const proxyDeadlineMs = 3_000;
 const reopening: Backoff = { firstMs: 1_000, mostMs: 60_000 };
 
 /** The library's own retries go on for so long before operators hear of it. */
@@ -44,28 +42,15 @@ const patienceMs = 10_000;
  */
 export class PubsubInbox implements Inbox {
   readonly #options: PubsubInboxOptions;
-  readonly #project: string;
   readonly #name: string;
-  readonly #endpoint: string | undefined;
   readonly #disposed = new AbortController();
   #ups = 0;
   /** What was last told about the connection: nothing yet, that it is up, or the problem. */
   #told: 'nothing' | 'up' | { readonly problem: string } = 'nothing';
 
   constructor(options: PubsubInboxOptions) {
-    const full = options.subscription.includes('/')
-      ? options.subscription
-      : `projects/${options.project ?? ''}/subscriptions/${options.subscription}`;
-    const project = fullName.exec(full)?.[1];
-    if (project === undefined) {
-      throw new Error(
-        'pubsub.subscription must be projects/PROJECT/subscriptions/NAME, or a name with pubsub.project beside it.',
-      );
-    }
     this.#options = options;
-    this.#project = project;
-    this.#name = full;
-    this.#endpoint = options.endpoint ?? (process.env['PUBSUB_EMULATOR_HOST'] || undefined);
+    this.#name = `projects/${options.project}/subscriptions/${options.subscription}`;
   }
 
   async *deliveries(callersSignal: AbortSignal): AsyncGenerator<Delivery, void, void> {
@@ -113,12 +98,12 @@ export class PubsubInbox implements Inbox {
   }
 
   async #clientConfig(): Promise<ClientConfig> {
-    const { credentials } = this.#options;
-    const endpoint = this.#endpoint === undefined ? {} : { apiEndpoint: this.#endpoint };
-    if (this.#endpoint !== undefined && !isGoogles(this.#endpoint)) {
+    const { credentials, project: projectId, endpoint } = this.#options;
+    const where = { projectId, ...(endpoint === undefined ? {} : { apiEndpoint: endpoint }) };
+    if (isEmulator(endpoint)) {
       // Without a client of its own the library would look for credentials, on the metadata server too.
       const authClient = new PassThroughClient();
-      return { projectId: this.#project, ...endpoint, emulatorMode: true, authClient };
+      return { ...where, emulatorMode: true, authClient };
     }
     if (credentials === 'none') {
       throw new Error('google.credentials is none, and only an emulator is read without any');
@@ -127,7 +112,7 @@ export class PubsubInbox implements Inbox {
     // gRPC reads the variables once more, with rules of its own about what needs no proxy.
     const proxied = proxyFor(pubsubHost) === undefined ? 0 : 1;
     const ofGrpc = { 'grpc.enable_http_proxy': proxied };
-    return { projectId: this.#project, ...endpoint, ...ofGrpc, emulatorMode: false, authClient };
+    return { ...where, ...ofGrpc, emulatorMode: false, authClient };
   }
 
   async #pause(forMs: number, signal: AbortSignal): Promise<void> {
@@ -140,10 +125,10 @@ export class PubsubInbox implements Inbox {
 
   /** gRPC says only that there is no connection; what a proxy on the way says is found out here. */
   async #tellTrouble(error: unknown): Promise<void> {
-    const problem = problemOf(error, this.#name, this.#endpoint);
+    const { endpoint } = this.#options;
+    const problem = problemOf(error, this.#name, endpoint);
     const ups = this.#ups;
-    const direct = this.#endpoint !== undefined && !isGoogles(this.#endpoint);
-    const ofProxy = direct ? undefined : await proxyProblem(pubsubHost, proxyDeadlineMs);
+    const ofProxy = isEmulator(endpoint) ? undefined : await proxyProblem(pubsubHost);
     if (this.#ups !== ups) return;
     this.#tellDown(ofProxy === undefined ? problem : `${problem} (${ofProxy})`);
   }
@@ -162,6 +147,8 @@ export class PubsubInbox implements Inbox {
   }
 }
 
-function isGoogles(endpoint: string): boolean {
-  return /^(https:\/\/)?[\w-]+(\.[\w-]+)*\.googleapis\.com(:\d+)?\/?$/.test(endpoint);
+/** Whatever is not Google's own. */
+function isEmulator(endpoint: string | undefined): boolean {
+  const google = /^(https:\/\/)?[\w-]+(\.[\w-]+)*\.googleapis\.com(:\d+)?\/?$/;
+  return endpoint !== undefined && !google.test(endpoint);
 }

@@ -150,6 +150,10 @@ describe('loadConfig', () => {
       subscription: 'worker',
       endpoint: '127.0.0.1:8085',
     });
+    const topic = text.replace('subscriptions', 'topics');
+    expect(await problems(topic)).toEqual([
+      expect.stringMatching(/subscription: must be a subscr/),
+    ]);
   });
 
   it('reads the journal’s URL from where its reference points', async () => {

@@ -5,15 +5,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { Events } from '../../src/events/events.ts';
 import { ChromeManagement } from '../../src/google/chrome-management.ts';
 import { anonymous } from '../../src/google-auth/credentials.ts';
-import {
-  ProxyError,
-  proxyFor,
-  proxyProblem,
-  readProxy,
-  settleProxyVariables,
-  throughProxy,
-  tunnel,
-} from '../../src/network/proxy.ts';
+import { ProxyError, proxyFor, readProxy, settleProxyVariables } from '../../src/network/proxy.ts';
+import { proxyProblem, throughProxy, tunnel } from '../../src/network/tunnel.ts';
 import { CallBudget } from '../../src/time/call-budget.ts';
 import { SkippingClock } from '../google/skipping-clock.ts';
 
@@ -203,7 +196,7 @@ describe('a tunnel', () => {
       random: () => 0,
     });
     const pubsub = new URL('https://pubsub.googleapis.com');
-    expect(await proxyProblem(pubsub, 5_000)).toMatch(/\(HTTPS_PROXY\) answers 407/);
+    expect(await proxyProblem(pubsub)).toMatch(/\(HTTPS_PROXY\) answers 407/);
     vi.unstubAllEnvs();
     const reference = { customer: 'c', processId: 'p' };
     await expect(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isLoopback } from '../../network/proxy.ts';
+import { isLoopback } from '../../network/host.ts';
 import { whenSound } from './when-sound.ts';
 
 export const google = z
