@@ -7,6 +7,7 @@ import type { AdapterHttp } from '../shared/http.ts';
 import { jsonBody } from '../shared/json-answer.ts';
 import type { JsonAnswer, JsonApi } from '../shared/json-api.ts';
 import { type Fetched, Kept } from '../shared/kept.ts';
+import { neededBy } from '../shared/needed-options.ts';
 import { serverWords } from '../shared/server-words.ts';
 import { statusProblem } from '../shared/status-problem.ts';
 
@@ -34,19 +35,13 @@ export const authOptions = z
         'For `oauth`: PEM file of the CAs that the provider’s certificate may chain to, instead of the system’s.',
       ),
   })
-  .superRefine((auth, context) => {
-    for (const key of requiredKeys[auth.method]) {
-      if (auth[key] !== undefined) continue;
-      const message = `is needed for the method ${auth.method}`;
-      context.addIssue({ code: 'custom', path: [key], message });
-    }
-  });
-
-const requiredKeys = {
-  certificate: [],
-  bearer: ['token'],
-  oauth: ['tokenUrl', 'clientId', 'clientSecret'],
-} as const;
+  .superRefine(
+    neededBy({
+      certificate: [],
+      bearer: ['token'],
+      oauth: ['tokenUrl', 'clientId', 'clientSecret'],
+    }),
+  );
 
 export type AuthOptions = z.output<typeof authOptions>;
 

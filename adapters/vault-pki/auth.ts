@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
+import { neededBy } from '../shared/needed-options.ts';
 
 const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
@@ -47,21 +48,15 @@ export const authOptions = z
         `For \`jwt\`, and for \`kubernetes\` where it is not in ${serviceAccountToken}. Read anew for every login.`,
       ),
   })
-  .superRefine((auth, context) => {
-    for (const key of requiredKeys[auth.method]) {
-      if (auth[key] !== undefined) continue;
-      const message = `is needed for the method ${auth.method}`;
-      context.addIssue({ code: 'custom', path: [key], message });
-    }
-  });
-
-const requiredKeys = {
-  token: ['token'],
-  approle: ['roleId'],
-  kubernetes: ['role'],
-  jwt: ['role', 'jwt'],
-  cert: [],
-} as const;
+  .superRefine(
+    neededBy({
+      token: ['token'],
+      approle: ['roleId'],
+      kubernetes: ['role'],
+      jwt: ['role', 'jwt'],
+      cert: [],
+    }),
+  );
 
 export type AuthOptions = z.output<typeof authOptions>;
 

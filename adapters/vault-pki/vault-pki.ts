@@ -1,12 +1,8 @@
 import { z } from 'zod';
 import {
-  type AuthorityFeatures,
-  type CertificateAuthority,
-  type ConnectContext,
   defineAdapter,
   type Issuance,
   type IssueRequest,
-  type RevocationReason,
 } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
@@ -64,6 +60,12 @@ const options = z.strictObject({
 
 type Options = z.output<typeof options>;
 
+interface Vault {
+  readonly options: Options;
+  readonly api: JsonApi;
+  readonly session: VaultSession;
+}
+
 export default defineAdapter({
   kind: 'vault-pki',
   options: options.superRefine((given, context) => {
@@ -89,7 +91,38 @@ export default defineAdapter({
       // An agent or proxy may demand it against forged requests of browsers.
       headers: { 'x-vault-request': 'true' },
     });
-    return new VaultPki(given, api, context);
+    const session = new VaultSession(given.auth, given.namespace, api, context);
+    const vault = { options: given, api, session };
+    return {
+      kind: 'vault-pki',
+      features: {
+        idempotent: false,
+        pending: false,
+        revoke: true,
+        keyTypes: ['rsa', 'ec'],
+        mayDrop: given.mode === 'sign' ? ['subject'] : [],
+      },
+      async check(signal) {
+        const path = 'sys/health?standbyok=true&perfstandbyok=true';
+        const answer = await api.send({ method: 'GET', path }, signal);
+        // 429 and 473: a standby, which hands on what it gets.
+        if (![200, 429, 473].includes(answer.status)) {
+          throw api.problem(healthMeanings[answer.status] ?? 'Asking for its health', answer);
+        }
+        await session.check(signal);
+      },
+      async issue(request, signal) {
+        const path = signPath(given, request.wanted.template ?? given.role);
+        const body = signBody(request, given, context.clock.now());
+        return issuanceOf(vault, request, await post(vault, path, body, signal));
+      },
+      /** The reason stays with us: Vault takes none. */
+      revoke: (certificate, _reason, signal) => revoke(vault, certificate, signal),
+      async [Symbol.asyncDispose]() {
+        session[Symbol.dispose]();
+        await api[Symbol.asyncDispose]();
+      },
+    };
   },
 });
 
@@ -101,85 +134,42 @@ const signAnswer = z.object({
   }),
 });
 
-class VaultPki implements CertificateAuthority {
-  readonly kind = 'vault-pki';
-  readonly features: AuthorityFeatures;
-  readonly #options: Options;
-  readonly #api: JsonApi;
-  readonly #session: VaultSession;
-  readonly #context: ConnectContext;
-
-  constructor(given: Options, api: JsonApi, context: ConnectContext) {
-    this.#options = given;
-    this.#api = api;
-    this.#context = context;
-    this.#session = new VaultSession(given.auth, given.namespace, api, context);
-    this.features = {
-      idempotent: false,
-      pending: false,
-      revoke: true,
-      keyTypes: ['rsa', 'ec'],
-      mayDrop: given.mode === 'sign' ? ['subject'] : [],
-    };
+function issuanceOf({ api }: Vault, request: IssueRequest, answer: JsonAnswer): Issuance {
+  if (answer.status === 400 && answer.own !== undefined) {
+    const words = api.words(answer.own);
+    if (isAboutRequest(words)) return { kind: 'rejected', reason: words };
   }
+  if (answer.status !== 200) throw api.problem('Signing', answer);
+  const { data } = api.read(answer, signAnswer, 'Vault’s answer');
+  const chain = data.ca_chain?.length ? data.ca_chain : [data.issuing_ca || null];
+  return issuedPem([data.certificate, ...chain], request, 'Vault’s certificates');
+}
 
-  async check(signal: AbortSignal): Promise<void> {
-    const path = 'sys/health?standbyok=true&perfstandbyok=true';
-    const answer = await this.#api.send({ method: 'GET', path }, signal);
-    // 429 and 473: a standby, which hands on what it gets.
-    if (![200, 429, 473].includes(answer.status)) {
-      throw this.#api.problem(healthMeanings[answer.status] ?? 'Asking for its health', answer);
-    }
-    await this.#session.check(signal);
+async function revoke(vault: Vault, certificate: Uint8Array, signal: AbortSignal): Promise<void> {
+  const { serialNumber } = readCertificate(certificate);
+  const serial = serialNumber.toLowerCase().replace(/..(?=.)/g, '$&:');
+  const path = `${pathOf(vault.options.mount)}/revoke`;
+  const bySerial = await post(vault, path, { serial_number: serial }, signal);
+  if (bySerial.status === 200) return;
+  if (bySerial.status !== 400 && bySerial.status !== 404) {
+    throw vault.api.problem('Revoking', bySerial);
   }
+  // A role with no_store=true leaves no record: then Vault takes the certificate itself.
+  const pem = encodePem('CERTIFICATE', certificate);
+  const whole = await post(vault, path, { certificate: pem }, signal);
+  if (whole.status !== 200) throw vault.api.problem('Revoking', whole);
+}
 
-  async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
-    const body = signBody(request, this.#options, this.#context.clock.now());
-    const path = this.#signPath(request.wanted.template ?? this.#options.role);
-    const answer = await this.#post(path, body, signal);
-    if (answer.status === 400 && answer.own !== undefined) {
-      const words = this.#api.words(answer.own);
-      if (isAboutRequest(words)) return { kind: 'rejected', reason: words };
-    }
-    if (answer.status !== 200) throw this.#api.problem('Signing', answer);
-    const { data } = this.#api.read(answer, signAnswer, 'Vault’s answer');
-    const chain = data.ca_chain?.length ? data.ca_chain : [data.issuing_ca || null];
-    return issuedPem([data.certificate, ...chain], request, 'Vault’s certificates');
-  }
+function post({ session, options }: Vault, path: string, body: object, signal: AbortSignal) {
+  const { namespace } = options;
+  return session.send({ method: 'POST', path, body, namespace }, signal);
+}
 
-  /** The reason stays with us: Vault takes none. */
-  async revoke(certificate: Uint8Array, _: RevocationReason, signal: AbortSignal): Promise<void> {
-    const { serialNumber } = readCertificate(certificate);
-    const serial = serialNumber.toLowerCase().replace(/..(?=.)/g, '$&:');
-    const path = `${pathOf(this.#options.mount)}/revoke`;
-    const bySerial = await this.#post(path, { serial_number: serial }, signal);
-    if (bySerial.status === 200) return;
-    if (bySerial.status !== 400 && bySerial.status !== 404) {
-      throw this.#api.problem('Revoking', bySerial);
-    }
-    // A role with no_store=true leaves no record: then Vault takes the certificate itself.
-    const pem = encodePem('CERTIFICATE', certificate);
-    const whole = await this.#post(path, { certificate: pem }, signal);
-    if (whole.status !== 200) throw this.#api.problem('Revoking', whole);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#session[Symbol.dispose]();
-    await this.#api[Symbol.asyncDispose]();
-  }
-
-  #post(path: string, body: object, signal: AbortSignal): Promise<JsonAnswer> {
-    const { namespace } = this.#options;
-    return this.#session.send({ method: 'POST', path, body, namespace }, signal);
-  }
-
-  /** /:mount[/issuer/:ref]/sign/:role and /:mount[/issuer/:ref]/sign-verbatim[/:role] */
-  #signPath(role: string | undefined): string {
-    const { mount, issuer, mode } = this.#options;
-    const issuerPath = issuer === undefined ? '' : `/issuer/${encodeURIComponent(issuer)}`;
-    const rolePath = role === undefined ? '' : `/${encodeURIComponent(role)}`;
-    return `${pathOf(mount)}${issuerPath}/${mode}${rolePath}`;
-  }
+/** /:mount[/issuer/:ref]/sign/:role and /:mount[/issuer/:ref]/sign-verbatim[/:role] */
+function signPath({ mount, issuer, mode }: Options, role: string | undefined): string {
+  const issuerPath = issuer === undefined ? '' : `/issuer/${encodeURIComponent(issuer)}`;
+  const rolePath = role === undefined ? '' : `/${encodeURIComponent(role)}`;
+  return `${pathOf(mount)}${issuerPath}/${mode}${rolePath}`;
 }
 
 /** Vault API, /sys/health. */
