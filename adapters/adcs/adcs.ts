@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import {
   type AuthorityFeatures,
@@ -11,7 +12,8 @@ import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { templateIdExtension } from '../../src/x509/microsoft-extensions.ts';
 import { connectHttp } from '../shared/connection.ts';
 import type { AdapterHttp } from '../shared/http.ts';
-import { leafAndChain } from './certificates.ts';
+import { ownCertificate } from '../shared/own-certificate.ts';
+import { readTicket } from '../shared/ticket.ts';
 import { CertSrv } from './certsrv.ts';
 import { Ces } from './ces.ts';
 import { type Options, options, templateForm } from './options.ts';
@@ -83,15 +85,10 @@ class Adcs implements CertificateAuthority {
 
   async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     signal.throwIfAborted();
-    if (typeof ticket !== 'string') {
-      throw new ProvisioningError(
-        'ca-misconfigured',
-        'adcs: the ticket is no request id. Was the kind of this authority changed while orders were open?',
-      );
-    }
-    const outcome = await this.#transport.retrieve(ticket, this.#order(request), signal);
+    const requestId = readTicket(ticket, z.string(), 'no request id of adcs');
+    const outcome = await this.#transport.retrieve(requestId, this.#order(request), signal);
     // A server that does not repeat the number still means this request.
-    const repeated = outcome.kind === 'pending' ? { ...outcome, requestId: ticket } : outcome;
+    const repeated = outcome.kind === 'pending' ? { ...outcome, requestId } : outcome;
     return this.#issuance(repeated, request);
   }
 
@@ -109,14 +106,14 @@ class Adcs implements CertificateAuthority {
     );
   }
 
-  #issuance(outcome: Outcome, { subjectPublicKeyInfo }: IssueRequest): Issuance {
+  #issuance(outcome: Outcome, request: IssueRequest): Issuance {
     switch (outcome.kind) {
       case 'rejected':
         return outcome;
       case 'pending':
         return this.#pending(outcome.requestId, outcome.soon === true);
       case 'issued': {
-        const found = ownCertificate(outcome.certificates, subjectPublicKeyInfo);
+        const found = issuedTo(request, outcome.certificates);
         if (found !== undefined) return { kind: 'issued', ...found };
         if (outcome.requestId !== undefined) return this.#pending(outcome.requestId, false);
         throw badAnswer('no certificate of the order’s key was given.');
@@ -133,9 +130,9 @@ class Adcs implements CertificateAuthority {
   }
 }
 
-function ownCertificate(certificates: readonly Uint8Array[], subjectPublicKeyInfo: Uint8Array) {
+function issuedTo(request: IssueRequest, certificates: readonly Uint8Array[]) {
   try {
-    return leafAndChain(certificates, subjectPublicKeyInfo);
+    return ownCertificate(certificates, request);
   } catch (error) {
     throw badAnswer(error instanceof Error ? error.message : String(error));
   }

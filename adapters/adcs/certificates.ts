@@ -1,4 +1,3 @@
-import { readCertificate } from '../../src/x509/certificate.ts';
 import { certificatesOfPkcs7, isPkcs7 } from '../../src/x509/pkcs7.ts';
 
 /**
@@ -9,19 +8,6 @@ import { certificatesOfPkcs7, isPkcs7 } from '../../src/x509/pkcs7.ts';
  */
 export function certificatesOf(der: Uint8Array): Uint8Array[] {
   return isPkcs7(der) ? certificatesOfPkcs7(der) : [];
-}
-
-/** The certificate of this key, and the others. */
-export function leafAndChain(
-  certificates: readonly Uint8Array[],
-  subjectPublicKeyInfo: Uint8Array,
-): { readonly certificate: Uint8Array; readonly chain: readonly Uint8Array[] } | undefined {
-  const certificate = certificates.find(
-    (der) => Buffer.compare(readCertificate(der).subjectPublicKeyInfo, subjectPublicKeyInfo) === 0,
-  );
-  if (certificate === undefined) return undefined;
-  const chain = certificates.filter((der) => Buffer.compare(der, certificate) !== 0);
-  return { certificate, chain };
 }
 
 /** Base64 with line breaks anywhere, and with or without the lines of PEM; undefined when it is none. */

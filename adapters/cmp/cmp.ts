@@ -13,6 +13,7 @@ import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { DerError, tag } from '../../src/x509/der.ts';
 import { encode } from '../../src/x509/encode-der.ts';
+import { chainOf } from '../shared/own-certificate.ts';
 import { probe } from '../shared/probe.ts';
 import {
   encodeCertConfirm,
@@ -32,7 +33,7 @@ import {
   readErrorMessage,
   type StatusInfo,
 } from './status.ts';
-import { readTicket, type Ticket, writeTicket } from './ticket.ts';
+import { type Ticket, transactionOf, writeTicket } from './ticket.ts';
 import { type Link, Transaction } from './transaction.ts';
 
 /*
@@ -55,7 +56,6 @@ const longestPauseMs = 6 * 3_600_000;
 const longestCheckAfterMs = 24 * 3_600_000;
 /** How soon a confirmation that was not answered is sent again. */
 const confirmAgainMs = 5_000;
-const longestChain = 20;
 /** What CAs say to a message of a transaction that they do not (any more) know. */
 const unknownTransaction = ['badRequest', 'badRecipientNonce'];
 
@@ -118,7 +118,7 @@ class CmpAuthority implements CertificateAuthority {
 
   async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Collected> {
     signal.throwIfAborted();
-    const state = readTicket(ticket);
+    const state = transactionOf(ticket);
     const transaction = new Transaction(this.#link, state.transactionId, state.nonce);
     if (state.issued !== undefined) return this.#confirm(transaction, state, signal, true);
     const content = encodePollRequest(state.certReqId);
@@ -199,10 +199,7 @@ class CmpAuthority implements CertificateAuthority {
     if (Buffer.compare(key, request.subjectPublicKeyInfo) !== 0) {
       throw this.#bad('the certificate has another key than the CSR');
     }
-    const chain = [...extraCerts, ...caPubs].filter(
-      (der) => Buffer.compare(der, certificate) !== 0,
-    );
-    return { certificate, chain: chain.slice(0, longestChain) };
+    return { certificate, chain: chainOf(certificate, [...extraCerts, ...caPubs]) };
   }
 
   /** Once the certificate is there, an unanswered confirmation costs a look more, and no second certificate. */

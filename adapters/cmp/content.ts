@@ -11,6 +11,7 @@ import {
 } from '../../src/x509/der.ts';
 import { encode } from '../../src/x509/encode-der.ts';
 import { encodeExtensions } from '../../src/x509/extensions.ts';
+import { reasonCodes } from '../shared/revocation-reason.ts';
 import { encodeAlgorithm, hashOfSignature, readAlgorithm } from './algorithms.ts';
 import { listOf } from './message.ts';
 import { readStatusInfo, type StatusInfo } from './status.ts';
@@ -112,14 +113,6 @@ export function encodeCertConfirm(
 function encodeRequestId(certReqId: number): Uint8Array {
   return encode(tag.integer, Uint8Array.of(certReqId & 0xff));
 }
-
-/** CRLReason (RFC 5280 5.3.1). */
-const reasonCodes: Readonly<Record<RevocationReason, number>> = {
-  unspecified: 0,
-  keyCompromise: 1,
-  superseded: 4,
-  cessationOfOperation: 5,
-};
 
 /**
  * RevReqContent ::= SEQUENCE OF SEQUENCE { certDetails CertTemplate,                 (RFC 9810 5.3.9)

@@ -1,7 +1,7 @@
 import { type KeyObject, sign, X509Certificate } from 'node:crypto';
-import { readCertificate } from '../../src/x509/certificate.ts';
+import { readCertificate, subjectNameOf } from '../../src/x509/certificate.ts';
 import { chainsTo } from '../../src/x509/chain.ts';
-import { contextTag, DerError, DerReader, readSingle, tag } from '../../src/x509/der.ts';
+import { DerError, tag } from '../../src/x509/der.ts';
 import { encode } from '../../src/x509/encode-der.ts';
 import { encodeAlgorithm, isSignedBy, readAlgorithm } from './algorithms.ts';
 import { isMac, newMac, passwordBasedMac, pbmac1 } from './mac.ts';
@@ -64,8 +64,9 @@ export function protectorOf(credentials: Credentials): Protector {
   const { oid, hash } = signatureOf(key);
   return {
     algorithm: encodeAlgorithm(oid, ...(oid === rsaWithSha256 ? [encode(tag.null)] : [])),
-    senderKeyId: keyIdentifierOf(own),
-    sender: subjectOf(own),
+    senderKeyId: readCertificate(own).subjectKeyIdentifier,
+    // Byte for byte: servers compare it.
+    sender: subjectNameOf(own),
     extraCerts: certificates,
     protect: async (part) => sign(hash, part, key),
   };
@@ -147,7 +148,7 @@ function believe(
   responder: Responder,
   now: number,
 ): void {
-  const subject = subjectOf(signer);
+  const subject = subjectNameOf(signer);
   if (sender === undefined || !isSame(sender, subject)) {
     throw new DerError(
       'The sender of the answer is not the subject of the certificate that signed',
@@ -166,23 +167,6 @@ function believe(
       'The signer of the answer is neither a CA nor marked as a CA’s responder (cmcCA, cmcRA): name it in responderName',
     );
   }
-}
-
-/** The subjectKeyIdentifier's octets, where there is one. */
-function keyIdentifierOf(certificate: Uint8Array): Uint8Array | undefined {
-  const extension = readCertificate(certificate).extensions.find(
-    ({ type }) => type === '2.5.29.14',
-  );
-  return extension && readSingle(extension.value, tag.octetString, 'The key identifier').content;
-}
-
-/** The subject's Name, byte for byte (RFC 5280 4.1): servers compare it with the sender. */
-function subjectOf(certificate: Uint8Array): Uint8Array {
-  const signed = new DerReader(certificate, 'A certificate').into('It').into('The signed part');
-  signed.optional(contextTag(0, 'constructed'));
-  signed.next(tag.integer);
-  for (let skipped = 0; skipped < 3; skipped++) signed.next(tag.sequence);
-  return signed.next(tag.sequence).bytes;
 }
 
 function isSame(one: Uint8Array, other: Uint8Array): boolean {

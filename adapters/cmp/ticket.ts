@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { ProvisioningError } from '../../src/errors.ts';
 import type { Opaque } from '../../src/plug-in/opaque.ts';
+import { readTicket } from '../shared/ticket.ts';
 
 /** Where a transaction stands: enough for another instance to go on with it. */
 export interface Ticket {
@@ -41,14 +41,7 @@ export function writeTicket(ticket: Ticket, nonce: Uint8Array | undefined): Opaq
 }
 
 /** @throws {ProvisioningError} `ca-misconfigured` for what {@link writeTicket} did not write. */
-export function readTicket(ticket: Opaque): Ticket {
-  const { data, success } = written.safeParse(ticket);
-  if (!success) {
-    throw new ProvisioningError(
-      'ca-misconfigured',
-      'The ticket of the pending order was not given by CMP. Was the kind of this authority changed while orders were open?',
-    );
-  }
-  const { issued, ...rest } = data;
+export function transactionOf(ticket: Opaque): Ticket {
+  const { issued, ...rest } = readTicket(ticket, written, 'none of CMP’s');
   return issued === undefined ? rest : { ...rest, issued };
 }

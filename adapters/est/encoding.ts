@@ -1,7 +1,7 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { DerError, DerReader, tag } from '../../src/x509/der.ts';
-import { decodePem, PemError } from '../../src/x509/pem.ts';
+import { PemError, readCertificates } from '../../src/x509/pem.ts';
 import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
 
 /** Base64 in lines of 76 columns, ended by CRLF (RFC 7030 4, RFC 2045 6.8). */
@@ -22,12 +22,9 @@ export function encodeBase64Lines(der: Uint8Array): string {
 export function readCertificatesAnswer(body: Buffer, what: string): Uint8Array[] {
   return readable(what, () => {
     const text = textOf(body);
-    let certificates: Uint8Array[];
-    if (text?.startsWith('-----') === true) {
-      certificates = decodePem(text).flatMap(({ label, der }) =>
-        label === 'CERTIFICATE' ? [der] : certificatesOfPkcs7(der),
-      );
-    } else certificates = certificatesOfPkcs7(decoded(body, text));
+    const certificates = text?.startsWith('-----')
+      ? readCertificates(text)
+      : certificatesOfPkcs7(decoded(body, text));
     for (const certificate of certificates) readCertificate(certificate);
     if (certificates.length === 0) throw new DerError('It holds no certificate');
     return certificates;

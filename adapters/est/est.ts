@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
+import { isLoopback } from '../../src/network/host.ts';
 import {
   type AuthorityFeatures,
   type CertificateAuthority,
@@ -13,7 +14,6 @@ import {
 import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
 import type { Clock } from '../../src/time/clock.ts';
-import { readCertificate } from '../../src/x509/certificate.ts';
 import { connectHttp, connectionOptions } from '../shared/connection.ts';
 import {
   type AdapterHttp,
@@ -21,6 +21,7 @@ import {
   type HttpRequest,
   retryAfterOf,
 } from '../shared/http.ts';
+import { ownCertificate } from '../shared/own-certificate.ts';
 import { serverWords } from '../shared/server-words.ts';
 import { beforeOrder, statusProblem } from '../shared/status-problem.ts';
 import { additionsOf } from './csr-attributes.ts';
@@ -92,8 +93,6 @@ const shortestPauseMs = 30_000;
 const longestPauseMs = 6 * 3_600_000;
 /** The CA's certificates change with its rollover; a check refreshes them more often than this. */
 const cacertsLifeMs = 3_600_000;
-/** More is not read when the chain is checked. */
-const longestChain = 20;
 
 class EstAuthority implements CertificateAuthority {
   readonly kind = 'est';
@@ -214,19 +213,12 @@ class EstAuthority implements CertificateAuthority {
     authorities: readonly Uint8Array[],
   ): Issuance {
     const certificates = readCertificatesAnswer(body, 'The answer to simpleenroll');
-    const key = Buffer.from(request.subjectPublicKeyInfo);
-    const leaf = certificates.find((der) => key.equals(readCertificate(der).subjectPublicKeyInfo));
-    if (leaf === undefined) {
-      throw new ProvisioningError(
-        'ca-bad-answer',
-        `None of the ${certificates.length} certificates in the answer to simpleenroll has the device’s key.`,
-      );
-    }
-    const chain = certificates.filter((der) => der !== leaf);
-    for (const der of authorities) {
-      if (!chain.some((known) => Buffer.from(known).equals(der))) chain.push(der);
-    }
-    return { kind: 'issued', certificate: leaf, chain: chain.slice(0, longestChain) };
+    const own = ownCertificate(certificates, request, authorities);
+    if (own !== undefined) return { kind: 'issued', ...own };
+    throw new ProvisioningError(
+      'ca-bad-answer',
+      `None of the ${certificates.length} certificates in the answer to simpleenroll has the device’s key.`,
+    );
   }
 
   /** Needed for the chain, as answers usually hold the leaf alone; asked for before anything is ordered. */
@@ -270,8 +262,8 @@ class EstAuthority implements CertificateAuthority {
 function isSafeUrl(url: string): boolean {
   if (!URL.canParse(url)) return true; // Said already.
   const { protocol, hostname, username, search, hash } = new URL(url);
-  const loopback = hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
-  return (protocol === 'https:' || loopback) && username === '' && search === '' && hash === '';
+  const isSafe = protocol === 'https:' || isLoopback(hostname);
+  return isSafe && username === '' && search === '' && hash === '';
 }
 
 function baseOf({ url, label }: Options): string {

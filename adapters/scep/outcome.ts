@@ -2,8 +2,9 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type { Issuance } from '../../src/plug-in/certificate-authority.ts';
 import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { type CertificateFacts, readCertificate } from '../../src/x509/certificate.ts';
+import { chainOf } from '../shared/own-certificate.ts';
+import { serverWords } from '../shared/server-words.ts';
 import type { CertRep } from './message.ts';
-import { serverWords } from './server-words.ts';
 
 export interface OutcomeContext {
   /** The device's key, DER. */
@@ -31,7 +32,11 @@ export function issuanceOf(reply: CertRep, context: OutcomeContext): Issuance {
     case 'pending':
       return { kind: 'pending', ticket: context.ticket, pollAfterMs: context.pollAfterMs };
     case 'failure':
-      return failed(reply.failInfo, serverWords(reply.text, context.secrets));
+      // Some servers write HTML into it.
+      return failed(
+        reply.failInfo,
+        serverWords(reply.text.replace(/<[^>]{0,200}>/g, ' '), context.secrets),
+      );
     default:
       return reply satisfies never;
   }
@@ -69,7 +74,7 @@ function failed(failInfo: string, words: string): Issuance {
     default:
       throw new ProvisioningError(
         'ca-bad-answer',
-        `The SCEP server reports a failure with failInfo “${serverWords(failInfo, [])}”${said}`,
+        `The SCEP server reports a failure with failInfo “${serverWords(failInfo)}”${said}`,
         { unanswered: false },
       );
   }
@@ -89,10 +94,8 @@ function issued(certificates: readonly Uint8Array[], context: OutcomeContext): I
       'The SCEP server reports success and sends no end-entity certificate.',
     );
   }
-  const rest = found.filter((one) => one !== leaf).map(({ der }) => der);
-  const known = new Set([leaf.der, ...rest].map((der) => Buffer.from(der).toString('hex')));
-  const more = context.caCertificates.filter((der) => !known.has(Buffer.from(der).toString('hex')));
-  return { kind: 'issued', certificate: leaf.der, chain: [...rest, ...more] };
+  const chain = chainOf(leaf.der, [...certificates, ...context.caCertificates]);
+  return { kind: 'issued', certificate: leaf.der, chain };
 }
 
 function readOne(der: Uint8Array): CertificateFacts {

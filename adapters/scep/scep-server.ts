@@ -1,6 +1,7 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
+import { serverWords } from '../shared/server-words.ts';
 import { statusProblem } from '../shared/status-problem.ts';
 import { type MessageOptions, messageOptionsOf } from './algorithms.ts';
 import {
@@ -9,7 +10,6 @@ import {
   type Pins,
   readCaCertificates,
 } from './ca-certificates.ts';
-import { serverWords } from './server-words.ts';
 
 export interface ScepServerOptions {
   readonly url: string;
@@ -140,7 +140,7 @@ export function statusError(
   secrets: readonly string[],
   now: number,
 ): ProvisioningError {
-  const words = serverWords(answer.body.toString('utf8'), secrets);
+  const words = serverWords(answer.body, secrets);
   return statusProblem(answer, {
     what: `The SCEP server answered ${what} with HTTP ${answer.status}${words === '' ? '' : `: ${words}`}`,
     isOwn: false,

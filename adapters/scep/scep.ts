@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import {
   type AuthorityFeatures,
@@ -15,6 +15,7 @@ import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';
 import { connectHttp } from '../shared/connection.ts';
 import type { AdapterHttp } from '../shared/http.ts';
+import { readTicket } from '../shared/ticket.ts';
 import {
   challengeAttribute,
   longestChallenge,
@@ -156,15 +157,8 @@ class ScepAuthority implements CertificateAuthority {
 
   async collect(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
     signal.throwIfAborted();
-    const order = stateOf(ticket);
-    const polls = order?.['polls'];
-    if (order === undefined || typeof polls !== 'number') {
-      throw new ProvisioningError(
-        'ca-misconfigured',
-        'The ticket of the pending order was not given by a SCEP server. Was the kind of this authority changed while orders were open?',
-      );
-    }
-    return this.#order(request, 'CertPoll', order, polls, signal);
+    const { polls } = readTicket(ticket, z.looseObject({ polls: z.number() }), 'none of SCEP’s');
+    return this.#order(request, 'CertPoll', stateOf(ticket) ?? {}, polls, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -97,6 +97,19 @@ export function serialNumberOf(der: Uint8Array): string {
   return formatSerial(readInteger(tbs.next(tag.integer)));
 }
 
+/**
+ * A certificate's subject (RFC 5280 4.1.2.6), a Name, DER: byte for byte, without reading the rest.
+ *
+ * @throws {DerError}
+ */
+export function subjectNameOf(der: Uint8Array): Uint8Array {
+  const tbs = new DerReader(der, 'The certificate').into('The certificate').into('The signed part');
+  tbs.optional(contextTag(0, 'constructed'));
+  tbs.next(tag.integer);
+  for (let skipped = 0; skipped < 3; skipped++) tbs.next(tag.sequence);
+  return tbs.next(tag.sequence).bytes;
+}
+
 function parse(der: Uint8Array): CertificateFacts {
   const whole = readSingle(der, tag.sequence, 'The certificate');
   const outer = new DerReader(whole.content, 'The certificate');
