@@ -3,8 +3,10 @@ import { globSync, readdirSync } from 'node:fs';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { findPackageJSON } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { describePublicTypes } from '../tools/describe-public-types.ts';
 import { publishedProblems } from '../tools/release-check/published-problems.ts';
 import { temporaryDirectory } from './adapters/temporary-directory.ts';
@@ -145,15 +147,40 @@ describe('the package that npm packs', { timeout: 60_000 }, () => {
     expect((await node(main, '--version')).stdout).toContain(`certprov ${version}, `);
   });
 
-  it('runs conformance over the example as an installed package', async () => {
-    const own = join(home.path, 'node_modules/certprov-my-ca');
-    await cp(example, own, { recursive: true });
-    await run(tsc, [], { cwd: own });
-    const { stdout, stderr } = await node(
-      ...['node_modules/certprov/dist/src/main.js', 'conformance', '--kind', 'certprov-my-ca'],
-      ...['--harness', 'node_modules/certprov-my-ca/dist/harness.js'],
-    );
-    expect(stderr).toBe('');
-    expect(stdout).toMatch(/^23 passed, 0 failed, 0 not supported$/m);
+  describe('with the example as an installed package', () => {
+    const kinds = {
+      'certprov-my-ca': example,
+      'certprov-before-module': join(root, 'test/fixtures/plug-in-before/module'),
+      'certprov-before-commonjs': join(root, 'test/fixtures/plug-in-before/commonjs'),
+    };
+    const main = 'node_modules/certprov/dist/src/main.js';
+
+    beforeAll(async () => {
+      for (const [name, from] of Object.entries(kinds)) {
+        await cp(from, join(home.path, 'node_modules', name), { recursive: true });
+      }
+      await run(tsc, [], { cwd: join(home.path, 'node_modules/certprov-my-ca') });
+    });
+
+    it.for(Object.keys(kinds))('%s passes conformance', async (kind) => {
+      const harness = 'node_modules/certprov-my-ca/dist/harness.js';
+      const args = ['conformance', '--kind', kind, '--harness', harness];
+      const { stdout, stderr } = await node(main, ...args);
+      expect(stderr).toBe('');
+      expect(stdout).toMatch(/^23 passed, 0 failed, 0 not supported$/m);
+    });
+
+    it('takes each of them in a configuration', async () => {
+      const config = parse(await readFile(join(root, 'config.yaml'), 'utf8'));
+      const options = { url: 'http://127.0.0.1:9/', token: { file: 'token' } };
+      await writeFile(join(home.path, 'token'), 'one-two-three');
+      await writeFile(join(home.path, 'root.pem'), rootCertificates[0] ?? '');
+      config.authorities = Object.fromEntries(
+        Object.keys(kinds).map((kind) => [kind, { kind, options, roots: ['root.pem'] }]),
+      );
+      await writeFile(join(home.path, 'config.yaml'), stringify(config));
+      const { stdout } = await node(main, 'check-config');
+      expect(stdout).toContain('is in order: 3 authorities');
+    });
   });
 });
