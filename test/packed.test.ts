@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { describePublicTypes } from '../tools/describe-public-types.ts';
-import { publishedProblems } from '../tools/release-check/published-problems.ts';
+import { publishedFindings } from '../tools/release-check/published.ts';
 import { temporaryDirectory } from './adapters/temporary-directory.ts';
 
 /*
@@ -136,7 +136,7 @@ describe('the package that npm packs', { timeout: 60_000 }, () => {
   });
 
   it('is found, with its types, by whoever reads package.json (publint, attw)', async () => {
-    expect(await publishedProblems(await readFile(tarball))).toEqual([]);
+    expect(await publishedFindings(await readFile(tarball))).toEqual([]);
   });
 
   it('names the command in its usage, and its version', async () => {

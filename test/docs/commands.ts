@@ -49,6 +49,9 @@ export const commands: Readonly<Record<string, Proof | Reason>> = {
     notRun:
       'Neither Vault nor OpenBao can be had from Debian; the role was compared with their documentation.',
   },
+  // docs/develop/releasing.md
+  '.ci/run': { notRun: 'It is what runs all the others.' },
+  'npm run release:check': { run: '.ci/run' },
   // docs/run/wifi.md
   'cat root.pem issuing.pem crl.pem': { run: 'test/peers/freeradius-server.ts' },
   'mv /etc/freeradius/3.0/certs/clients.pem.new': {

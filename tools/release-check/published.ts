@@ -2,12 +2,13 @@ import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/co
 import { problemKindInfo } from '@arethetypeswrong/core/problems';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
+import type { Finding } from './finding.ts';
 
 /** The package is a module for Node 24: these ways of looking for it are not promised. */
 const notPromised = new Set(['node10', 'node16-cjs']);
 
 /** What publint and attw have against a tarball. */
-export async function publishedProblems(tarball: Uint8Array): Promise<string[]> {
+export async function publishedFindings(tarball: Uint8Array): Promise<Finding[]> {
   const bytes = Uint8Array.from(tarball);
   const { messages, pkg } = await publint({ pack: { tarball: bytes.buffer }, strict: true });
   const fromPublint = messages
@@ -16,14 +17,21 @@ export async function publishedProblems(tarball: Uint8Array): Promise<string[]> 
       ({ code, args }) =>
         code !== 'NESTED_PACKAGE_JSON_FIELD_IGNORED' || !args.filePath.startsWith('./examples/'),
     )
-    .map((message) => `publint: ${formatMessage(message, pkg, { color: false })}`);
+    .map((message) => ({
+      what: `publint: ${formatMessage(message, pkg, { color: false })}`,
+      mend: `https://publint.dev/rules#${message.code.toLowerCase()} says how`,
+    }));
 
   const analysis = await checkPackage(createPackageFromTarballData(bytes));
-  if (analysis.types === false) return [...fromPublint, 'attw: the package has no types'];
+  if (analysis.types === false) {
+    const mend = 'look at "types" under "exports" in package.json, and at what npm run build makes';
+    return [...fromPublint, { what: 'attw: the package has no types', mend }];
+  }
   const fromAttw = analysis.problems
     .filter((problem) => !('resolutionKind' in problem && notPromised.has(problem.resolutionKind)))
     .map(({ kind, ...where }) => {
-      return `attw: ${problemKindInfo[kind].title} ${JSON.stringify(where)}`;
+      const { title, docsUrl } = problemKindInfo[kind];
+      return { what: `attw: ${title} ${JSON.stringify(where)}`, mend: `${docsUrl} says how` };
     });
   return [...fromPublint, ...fromAttw];
 }
