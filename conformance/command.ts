@@ -10,6 +10,7 @@ import type { LoadAdapter } from '../src/plug-in/adapter-loader.ts';
 import type { AdapterDefinition } from '../src/plug-in/certificate-authority.ts';
 import { importPlugIn } from '../src/plug-in/import-plug-in.ts';
 import { loadProblem } from '../src/plug-in/plug-in-load-error.ts';
+import { messageOf } from '../src/words/message-of.ts';
 import { isRecord } from '../src/words/record.ts';
 import { readCertificates } from '../src/x509/pem.ts';
 import { adapterHarness, type CaUnderTest } from './adapter-harness.ts';
@@ -132,8 +133,7 @@ function askedNames({ subject, 'alt-names': altNames }: ConformanceArguments) {
   try {
     return readNames(subject, altNames);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new CannotRunError(`--subject, --alt-names: ${message}`, { cause: error });
+    throw new CannotRunError(`--subject, --alt-names: ${messageOf(error)}`, { cause: error });
   }
 }
 

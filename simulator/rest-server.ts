@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isRecord } from '../src/words/record.ts';
 import type { Agenda } from './agenda.ts';
 import type { Faults, Method, SwitchChoice, Trouble } from './faults.ts';
 import { type Answer, failed, type Google, notFound } from './google.ts';
@@ -185,9 +186,7 @@ function sendAnswer(response: ServerResponse, answer: Answer): void {
 function parseObject(body: Buffer): Readonly<Record<string, unknown>> | undefined {
   try {
     const parsed: unknown = JSON.parse(body.toString());
-    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)
-      ? (parsed as Record<string, unknown>)
-      : undefined;
+    return isRecord(parsed) ? parsed : undefined;
   } catch {
     // Not JSON: the caller is told so.
     return undefined;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { AdapterDefinition } from '../src/plug-in/certificate-authority.ts';
+import { isRecord } from '../src/words/record.ts';
 
 /*
  * Writes the reference part of docs/run/configuration.md from the schemas that check the configuration, so that
@@ -136,6 +137,5 @@ function entryOf(schema: Schema): Schema | undefined {
 }
 
 function asSchema(value: unknown): Schema {
-  const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isGroup ? (value as Schema) : {};
+  return isRecord(value) ? value : {};
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { googleCredentials } from '../../src/google-auth/google-credentials.ts';
 import { connectionOptions, serverUrl } from '../shared/connection.ts';
 
 /** Where the service is; others only for private endpoints and tests. */
@@ -40,16 +41,7 @@ export const options = z
       .describe(
         'How the pool reads the CSR’s subject: `DEFAULT` knows the usual attributes, `RDN_SEQUENCE` keeps all of them as they stand.',
       ),
-    credentials: z
-      .union([
-        z.enum(['application-default', 'none']),
-        z.strictObject({
-          file: z
-            .string()
-            .min(1)
-            .describe('A service-account key or a workload-identity file (JSON).'),
-        }),
-      ])
+    credentials: googleCredentials
       .default('application-default')
       .describe(
         'Who asks: `application-default`, `{ file: PATH }`, or `none` (with a loopback endpoint only). Needs roles/privateca.certificateRequester; in the tier `enterprise` also privateca.certificates.get (and .update to revoke), as roles/privateca.certificateManager has them.',

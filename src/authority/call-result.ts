@@ -1,5 +1,6 @@
 import { type ErrorCode, ProvisioningError } from '../errors.ts';
 import type { DeadlineError } from '../time/deadline.ts';
+import { messageOf } from '../words/message-of.ts';
 
 /* What a call to an authority came to, for its limits and for those who count. */
 
@@ -22,6 +23,6 @@ export function unanswered(reference: string, error: DeadlineError): Provisionin
 export function asProblem(error: unknown): ProvisioningError {
   if (error instanceof ProvisioningError) return error;
   const code: ErrorCode = 'ca-unavailable';
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new ProvisioningError(code, message, { cause: error });
 }

@@ -4,6 +4,7 @@ import type { CertificateAuthority, ConnectContext } from '../plug-in/certificat
 import type { Clock } from '../time/clock.ts';
 import { Pace } from '../time/pace.ts';
 import { WatchedFiles } from '../watch/watched-files.ts';
+import { messageOf } from '../words/message-of.ts';
 
 /*
  * An adapter reads certificates, keys, passwords and tokens when it connects. When one of these files has changed, it is connected
@@ -60,7 +61,7 @@ export async function connectRenewed(
     } catch (error) {
       // The next change, the other half of a pair perhaps, is tried again.
       serving.files.passOver();
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = messageOf(error);
       events.emit('reread', { authority: reference, problem });
     }
   };

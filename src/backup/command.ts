@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Config } from '../config/config.ts';
+import { messageOf } from '../words/message-of.ts';
 import { backup, hasBackup, readMeName } from './backup.ts';
 import { askForBackup } from './socket.ts';
 import { beginsWith, blockBytes } from './tar.ts';
@@ -49,7 +50,7 @@ export async function backupCommand(
   } catch (error) {
     await rm(unfinished, { force: true });
     const reason = signal.aborted ? signal.reason : error;
-    print(`There is no backup: ${reason instanceof Error ? reason.message : String(reason)}\n`);
+    print(`There is no backup: ${messageOf(reason)}\n`);
     return 1;
   }
 }

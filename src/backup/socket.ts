@@ -4,6 +4,7 @@ import { createServer, request, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { Events } from '../events/events.ts';
+import { messageOf } from '../words/message-of.ts';
 
 /*
  * The running service has its SQLite journal for itself, so it makes the backup: on a Unix socket beside the journal,
@@ -67,7 +68,7 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
       await making;
     } catch (error) {
       // A head that has left cannot be taken back: then the body is cut off, which the other side sees.
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (response.headersSent) response.destroy();
       else refuse(response, 500, reason);
     } finally {
@@ -89,8 +90,7 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
     await once(server, 'listening');
     chmodSync(path, 0o600);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const detail = `no backup can be made while this service runs: ${path} cannot be listened at (${reason})`;
+    const detail = `no backup can be made while this service runs: ${path} cannot be listened at (${messageOf(error)})`;
     options.events.emit('service', { state: 'starting', detail });
     return { [Symbol.asyncDispose]: async () => undefined };
   }

@@ -10,6 +10,7 @@ import { createLog, logEvents } from '../telemetry/log.ts';
 import { logOutput } from '../telemetry/log-output.ts';
 import { printedToLog } from '../telemetry/printed.ts';
 import { systemClock } from '../time/clock.ts';
+import { messageOf } from '../words/message-of.ts';
 import { nearestName } from '../words/nearest-name.ts';
 import { scrub, scrubbed } from '../words/scrub.ts';
 import { openService } from './service.ts';
@@ -118,7 +119,7 @@ function parse(args: readonly string[], command: CommandName | undefined) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     // Node goes on to explain positional arguments that look like options: nobody meant one.
     throw new UsageError(message.replace(/ To specify a positional .*$/s, ''), command);
   }

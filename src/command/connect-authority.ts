@@ -13,6 +13,7 @@ import { ownVersion } from '../own-version.ts';
 import type { CertificateAuthority, ConnectContext } from '../plug-in/certificate-authority.ts';
 import { readSecret } from '../plug-in/secret.ts';
 import { CallBudget } from '../time/call-budget.ts';
+import { messageOf } from '../words/message-of.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /* Makes an authority of its part of the configuration. */
@@ -40,10 +41,12 @@ export async function connect(
     const given = { ...connectContext(reference, config, context), memory };
     return await connectRenewed(renewal, given);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`The authority ${reference} (${authority.kind}) cannot be used: ${reason}`, {
-      cause: error,
-    });
+    throw new Error(
+      `The authority ${reference} (${authority.kind}) cannot be used: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -56,7 +59,7 @@ async function allRoots(
     const late = await Promise.all(lateRootFiles.map(readRootFile));
     return [...roots, ...late.flat()];
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`The roots of the authority ${reference} cannot be read: ${reason}`, {
       cause: error,
     });

@@ -2,6 +2,7 @@ import { type ErrorCode, ProvisioningError } from '../errors.ts';
 import type { DroppablePart } from '../plug-in/certificate-authority.ts';
 import { Leaf } from '../request/leaf.ts';
 import type { RequestedCertificate } from '../request/requested-certificate.ts';
+import { messageOf } from '../words/message-of.ts';
 import type { CertificateFacts } from '../x509/certificate.ts';
 import { chainsTo, readKnown, signatureProblem } from '../x509/chain.ts';
 import { DerError } from '../x509/der.ts';
@@ -76,8 +77,7 @@ function read({ certificate, chain }: CheckRequest): CertificateFacts {
     const leaf = certificate instanceof Leaf ? certificate : new Leaf(certificate);
     return leaf.facts;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw fault('certificate-unreadable', `The authority’s answer: ${message}`, error);
+    throw fault('certificate-unreadable', `The authority’s answer: ${messageOf(error)}`, error);
   }
 }
 

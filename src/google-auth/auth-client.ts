@@ -2,9 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type AuthClient, ExternalAccountClient, GoogleAuth, JWT } from 'google-auth-library';
 import { plainText } from '../words/plain-text.ts';
 import { unfoldPem } from '../x509/pem.ts';
-
-/** As `google.credentials` in config.yaml; `none` is for a loopback endpoint. The path is absolute. */
-export type GoogleCredentials = 'application-default' | 'none' | { readonly file: string };
+import type { GoogleCredentials } from './google-credentials.ts';
 
 /**
  * The library's client for these credentials. Key files are read here: given a file's name, the library

@@ -3,8 +3,10 @@ import { GoogleError } from '../errors.ts';
 import { proxyProblem } from '../network/tunnel.ts';
 import type { Clock } from '../time/clock.ts';
 import { untilAborted } from '../time/until-aborted.ts';
+import { messageOf } from '../words/message-of.ts';
 import { oneLine } from '../words/one-line.ts';
-import { createAuthClient, type GoogleCredentials } from './auth-client.ts';
+import { createAuthClient } from './auth-client.ts';
+import type { GoogleCredentials } from './google-credentials.ts';
 
 /** It is in no discovery document, so it has to be named. */
 export const provisioningScope =
@@ -127,8 +129,4 @@ export function createTokenSource(credentials: GoogleCredentials, clock: Clock):
     connect: () => createAuthClient(credentials, [provisioningScope]),
     clock,
   });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

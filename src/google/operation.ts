@@ -1,4 +1,5 @@
 import { GoogleError } from '../errors.ts';
+import { isRecord } from '../words/record.ts';
 import { decodeBase64 } from './process.ts';
 import type { SignDataOperation } from './provisioning-api.ts';
 
@@ -59,11 +60,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 function memberObject(json: Json, key: string): Json | undefined {
   const value = json[key];
-  return isObject(value) ? value : undefined;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isRecord(value) ? value : undefined;
 }
 
 function bad(problem: string): never {

@@ -2,6 +2,7 @@ import { GoogleError } from '../errors.ts';
 import type { Subject } from '../request/requested-certificate.ts';
 import type { ScepProfile } from '../request/scep-profile.ts';
 import type { SignatureAlgorithm } from '../request/signature-algorithm.ts';
+import { isRecord } from '../words/record.ts';
 
 /** How a process names the profile its certificate follows. */
 type ProfileReference =
@@ -173,12 +174,8 @@ function oneOf<First extends string, Second extends string>(
 }
 
 function objectOf(json: unknown, what: string): Json {
-  if (isJsonObject(json)) return json;
+  if (isRecord(json)) return json;
   throw badProcess(`${what} is not an object`);
-}
-
-function isJsonObject(json: unknown): json is Json {
-  return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 
 function arrayOf(json: Json, key: string): readonly unknown[] {

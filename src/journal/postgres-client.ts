@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { Client, type ClientConfig } from 'pg';
+import { messageOf } from '../words/message-of.ts';
 import { JournalError } from './journal.ts';
 import { secureOptions } from './postgres-tls.ts';
 import type { PostgresHost, PostgresPlace } from './postgres-url.ts';
@@ -160,7 +161,7 @@ class HostChoice {
       );
       return rows[0]?.readOnly === 'off' ? undefined : 'it is a read-only standby';
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
     } finally {
       // It may never have come to stand.
       await client.end().catch(() => undefined);

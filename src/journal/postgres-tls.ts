@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
+import { messageOf } from '../words/message-of.ts';
 import { encodePem, readOwnCertificates } from '../x509/pem.ts';
 import { privateKeyPem } from '../x509/private-key.ts';
 import { JournalError } from './journal.ts';
@@ -42,8 +43,9 @@ async function readFor(
   try {
     return read(await readFile(path));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new JournalError(`journal.url's ${parameter} ${path} cannot be used: ${reason}`);
+    throw new JournalError(
+      `journal.url's ${parameter} ${path} cannot be used: ${messageOf(error)}`,
+    );
   }
 }
 

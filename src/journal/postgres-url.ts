@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isLoopback } from '../network/host.ts';
 import { JournalError } from './journal.ts';
 
 /*
@@ -156,9 +157,7 @@ function tlsOf(parameter: (name: string) => string | undefined, env: Env): Postg
 
 /** Whether nobody but this machine is between us and the database. */
 function isLocalHost({ host }: PostgresHost): boolean {
-  if (host.startsWith('/')) return true;
-  if (isIP(host) === 6) return host === '::1';
-  return host.toLowerCase() === 'localhost' || /^127(?:\.\d{1,3}){3}$/.test(host);
+  return host.startsWith('/') || isLoopback(isIP(host) === 6 ? `[${host}]` : host.toLowerCase());
 }
 
 /**

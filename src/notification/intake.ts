@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Events } from '../events/events.ts';
 import type { Journal, Notification } from '../journal/journal.ts';
 import type { Clock } from '../time/clock.ts';
+import { messageOf } from '../words/message-of.ts';
 import type { Delivery, Inbox } from './inbox.ts';
 import { decodeNotification, UnreadableNotificationError } from './notification.ts';
 
@@ -54,7 +55,7 @@ export class Intake {
       events.emit('notification', { result, processId });
       if (result === 'opened') onOpened();
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = messageOf(error);
       events.emit('notification', { result: 'unwritten', processId, problem });
       // Held back for a moment, or the queue would deliver it again at once, and again; an abort ends that.
       await clock.sleep(unwrittenPauseMs, signal).catch(() => undefined);

@@ -1,7 +1,8 @@
 import type { ClientConfig } from '@google-cloud/pubsub';
 import { PassThroughClient } from 'google-auth-library';
 import type { Events } from '../events/events.ts';
-import { createAuthClient, type GoogleCredentials } from '../google-auth/auth-client.ts';
+import { createAuthClient } from '../google-auth/auth-client.ts';
+import type { GoogleCredentials } from '../google-auth/google-credentials.ts';
 import { proxyFor } from '../network/proxy.ts';
 import { proxyProblem } from '../network/tunnel.ts';
 import type { Clock, Random } from '../time/clock.ts';

@@ -1,9 +1,10 @@
+import { messageOf } from '../words/message-of.ts';
 import { oneLine } from '../words/one-line.ts';
 
 /** What an operator has to do when a subscription cannot be read; `name` is its full name. */
 export function problemOf(error: unknown, name: string, endpoint: string | undefined): string {
   const code = codeOf(error);
-  const words = oneLine(error instanceof Error ? error.message : String(error), 300);
+  const words = oneLine(messageOf(error), 300);
   const [, project, , subscription] = name.split('/');
   const where = `--project=${project}`;
   switch (code) {

@@ -2,7 +2,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { createRequire, findPackageJSON, isBuiltin } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { messageOf } from '../words/message-of.ts';
 import { nearestName } from '../words/nearest-name.ts';
+import { isRecord } from '../words/record.ts';
 import type { AdapterDefinition } from './certificate-authority.ts';
 import { checkedPlugIn } from './checked-plug-in.ts';
 import { importPlugIn } from './import-plug-in.ts';
@@ -105,8 +107,8 @@ function importEntry(name: string, base: string): string {
   const manifestFile = findPackageJSON(name, base);
   if (manifestFile !== undefined) {
     const manifest: unknown = JSON.parse(readFileSync(manifestFile, 'utf8'));
-    const exported = isObject(manifest) ? manifest['exports'] : undefined;
-    const main = isObject(exported) && '.' in exported ? exported['.'] : exported;
+    const exported = isRecord(manifest) ? manifest['exports'] : undefined;
+    const main = isRecord(exported) && '.' in exported ? exported['.'] : exported;
     const target = conditionalTarget(main);
     if (target !== undefined) return join(dirname(manifestFile), target);
   }
@@ -117,7 +119,7 @@ function importEntry(name: string, base: string): string {
 
 function conditionalTarget(entry: unknown): string | undefined {
   if (typeof entry === 'string') return entry;
-  if (!isObject(entry)) return undefined;
+  if (!isRecord(entry)) return undefined;
   for (const [condition, value] of Object.entries(entry)) {
     if (!['import', 'node', 'default'].includes(condition)) continue;
     const target = conditionalTarget(value);
@@ -139,10 +141,10 @@ async function importFile(kind: string, file: string, longestMs?: number): Promi
 
 /** Type checks do not reach a plug-in from outside, so its shape is looked at. */
 function definitionIn(kind: string, loaded: unknown): AdapterDefinition {
-  const given = isObject(loaded) ? loaded : {};
+  const given = isRecord(loaded) ? loaded : {};
   const { default: exported, ...others } = given;
   // What a compiler makes of `export default` for CommonJS.
-  const isCompiled = isObject(exported) && exported['__esModule'] === true;
+  const isCompiled = isRecord(exported) && exported['__esModule'] === true;
   const definition = isCompiled ? exported['default'] : exported;
   const wish = 'export default defineAdapter({ kind, options, connect })';
   if (definition === undefined) {
@@ -152,7 +154,7 @@ function definitionIn(kind: string, loaded: unknown): AdapterDefinition {
       fix: `write \`${wish}\``,
     });
   }
-  const missing = isObject(definition) ? missingParts(definition) : [`it is ${shown(definition)}`];
+  const missing = isRecord(definition) ? missingParts(definition) : [`it is ${shown(definition)}`];
   if (missing.length > 0) {
     throw new AdapterLoadError(
       `kind ${kind}: the default export is not an adapter: ${missing.join('; ')}.`,
@@ -167,7 +169,7 @@ function missingParts(definition: Record<string, unknown>): string[] {
   const missing: string[] = [];
   const isPositive = (value: unknown) => typeof value === 'number' && value > 0;
   if (typeof kind !== 'string' || kind === '') missing.push('it lacks kind (a name, not empty)');
-  if (!isObject(options) || typeof options['safeParse'] !== 'function') {
+  if (!isRecord(options) || typeof options['safeParse'] !== 'function') {
     missing.push('it lacks options (a zod schema, like z.strictObject({}))');
   }
   if (typeof connect !== 'function') missing.push('it lacks connect (a function)');
@@ -186,14 +188,6 @@ function missingParts(definition: Record<string, unknown>): string[] {
   return missing;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
 function codeOf(error: unknown): unknown {
-  return isObject(error) ? error['code'] : undefined;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return isRecord(error) ? error['code'] : undefined;
 }

@@ -1,4 +1,5 @@
 import { ProvisioningError } from '../errors.ts';
+import { messageOf } from '../words/message-of.ts';
 import { readCertificate } from '../x509/certificate.ts';
 import type { Issuance, IssueRequest } from './certificate-authority.ts';
 
@@ -32,9 +33,12 @@ function hasKeyOf(der: Uint8Array, request: Pick<IssueRequest, 'subjectPublicKey
     const { subjectPublicKeyInfo } = readCertificate(der);
     return Buffer.from(subjectPublicKeyInfo).equals(request.subjectPublicKeyInfo);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ProvisioningError('ca-bad-answer', `A certificate of the answer: ${reason}`, {
-      cause: error,
-    });
+    throw new ProvisioningError(
+      'ca-bad-answer',
+      `A certificate of the answer: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }

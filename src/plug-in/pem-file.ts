@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { readOwnCertificates } from '../x509/pem.ts';
+import { readLimited } from './read-limited.ts';
 
 /*
  * Files with certificates that options name. The schema carries the mark `certificates`, by which check-config
@@ -22,15 +22,9 @@ export const certificateFile = z.string().min(1).meta({ certificates: true });
  * @throws {Error} with a sentence that says what is wrong, without the path.
  */
 export async function readCertificateFile(path: string): Promise<Uint8Array[]> {
-  const certificates = readOwnCertificates(await readLimited(path));
+  const bytes = await readLimited(path, largestBytes);
+  if (bytes === undefined) throw new Error('it is larger than 1 MiB');
+  const certificates = readOwnCertificates(bytes);
   for (const der of certificates) new X509Certificate(der);
   return certificates;
-}
-
-async function readLimited(path: string): Promise<Uint8Array> {
-  await using handle = await open(path, 'r');
-  const buffer = Buffer.alloc(largestBytes + 1);
-  const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-  if (bytesRead > largestBytes) throw new Error('it is larger than 1 MiB');
-  return new Uint8Array(buffer.subarray(0, bytesRead));
 }

@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { isRecord } from '../words/record.ts';
 import { keyUsageNames } from '../x509/usages.ts';
 import { droppableParts } from './certificate-authority.ts';
 
@@ -20,7 +21,7 @@ const keyUsages: readonly unknown[] = keyUsageNames;
 
 /** Of a connected CA: only without what nothing would work. `conformance` looks for the rest. */
 export function authorityProblem(value: unknown): string | undefined {
-  if (!isObject(value)) return `${shown(value)}, expected an object with features, check, issue …`;
+  if (!isRecord(value)) return `${shown(value)}, expected an object with features, check, issue …`;
   for (const name of ['check', 'issue']) {
     if (!isFunction(value[name])) return wrongMember(name, value[name], 'a function');
   }
@@ -34,7 +35,7 @@ export function authorityProblem(value: unknown): string | undefined {
 }
 
 function featuresProblem(features: unknown): string | undefined {
-  if (!isObject(features)) return wrongMember('features', features, 'an object');
+  if (!isRecord(features)) return wrongMember('features', features, 'an object');
   for (const name of ['idempotent', 'findsEarlier', 'pending', 'revoke']) {
     const flag = features[name];
     if (flag !== undefined && typeof flag !== 'boolean') {
@@ -55,20 +56,20 @@ function featuresProblem(features: unknown): string | undefined {
 
 /** Of what collect() gives back. */
 export function collectedProblem(value: unknown): string | undefined {
-  if (!isObject(value) || value['kind'] !== 'lost') return issuanceProblem(value);
+  if (!isRecord(value) || value['kind'] !== 'lost') return issuanceProblem(value);
   if (typeof value['reason'] === 'string') return undefined;
   return wrongMember('reason', value['reason'], 'how that was found out as a text');
 }
 
 /** Of what issue() gives back where there is no collect() to ask after a pending order. */
 export function decidedProblem(value: unknown): string | undefined {
-  if (!isObject(value) || value['kind'] !== 'pending') return issuanceProblem(value);
+  if (!isRecord(value) || value['kind'] !== 'pending') return issuanceProblem(value);
   return "kind 'pending' without a collect() that could ask after the order";
 }
 
 /** Of what issue() gives back. */
 export function issuanceProblem(value: unknown): string | undefined {
-  if (!isObject(value)) return `${shown(value)}, expected ${issuances}`;
+  if (!isRecord(value)) return `${shown(value)}, expected ${issuances}`;
   switch (value['kind']) {
     case 'issued':
       return issuedProblem(value);
@@ -104,18 +105,18 @@ function pendingProblem({ ticket, pollAfterMs }: Record<string, unknown>): strin
 
 /** Of what prepare() gives back. */
 export function additionsProblem(value: unknown): string | undefined {
-  if (!isObject(value)) return `${shown(value)}, expected an object, which may be empty`;
+  if (!isRecord(value)) return `${shown(value)}, expected an object, which may be empty`;
   const { attributes = [], extensions = [], keyUsages: usages, state, expiresAt } = value;
   if (!Array.isArray(attributes)) return wrongMember('attributes', attributes, 'an array');
   for (const [at, one] of attributes.entries()) {
-    const { type, values }: Record<string, unknown> = isObject(one) ? one : {};
+    const { type, values }: Record<string, unknown> = isRecord(one) ? one : {};
     const right = isOid(type) && Array.isArray(values) && values.every(isBytes);
     const wish = 'type, an object identifier in dots, and values, an array of DER (Uint8Array)';
     if (!right) return wrongMember(`attributes[${at}]`, one, wish);
   }
   if (!Array.isArray(extensions)) return wrongMember('extensions', extensions, 'an array');
   for (const [at, one] of extensions.entries()) {
-    const extension: Record<string, unknown> = isObject(one) ? one : {};
+    const extension: Record<string, unknown> = isRecord(one) ? one : {};
     const { type, critical, value: content } = extension;
     const right = isOid(type) && typeof critical === 'boolean' && isBytes(content);
     const wish = 'type, an object identifier in dots, critical, and value, DER (Uint8Array)';
@@ -167,16 +168,12 @@ export function shown(value: unknown): string {
   if (types.isUint8Array(value)) return `${value.length} bytes`;
   if (types.isPromise(value)) return 'a promise';
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (!isObject(value)) return String(typeof value === 'symbol' ? 'a symbol' : value);
+  if (!isRecord(value)) return String(typeof value === 'symbol' ? 'a symbol' : value);
   const { kind } = value;
   const isName = typeof kind === 'string' && /^[\w-]{1,24}$/.test(kind);
   const keys = Object.keys(value).slice(0, 8);
   const named = keys.map((key) => (key === 'kind' && isName ? `kind '${kind}'` : key.slice(0, 32)));
   return named.length === 0 ? 'an empty object' : `an object with ${named.join(', ')}`;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 function isFunction(value: unknown): boolean {

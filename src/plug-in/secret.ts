@@ -1,8 +1,8 @@
-import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { plainText, TextError } from '../words/plain-text.ts';
 import type { SecretReference } from './certificate-authority.ts';
+import { readLimited } from './read-limited.ts';
 
 /*
  * A secret never stands in config.yaml, only the place where it is. An adapter declares such an option with
@@ -75,7 +75,7 @@ export async function readSecret(
     return secret;
   }
   const file = resolve(directory, reference.file);
-  const secret = bare(textIn(file, await readLimited(file)));
+  const secret = bare(textIn(file, await bytesIn(file)));
   if (secret === '') {
     throw new SecretError(`the file ${file} is empty. Fix: write the secret into it.`);
   }
@@ -99,18 +99,17 @@ function textIn(file: string, bytes: Uint8Array): string {
   }
 }
 
-async function readLimited(file: string): Promise<Uint8Array> {
+async function bytesIn(file: string): Promise<Uint8Array> {
+  let bytes: Uint8Array | undefined;
   try {
-    await using handle = await open(file, 'r');
-    const buffer = Buffer.alloc(longestSecretBytes + 1);
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-    if (bytesRead <= longestSecretBytes) return buffer.subarray(0, bytesRead);
+    bytes = await readLimited(file, longestSecretBytes);
   } catch (error) {
     throw new SecretError(
       `the file ${file} cannot be read (${reasonOf(error)}). Fix: correct the path, or make it readable for the service's user.`,
       { cause: error },
     );
   }
+  if (bytes !== undefined) return bytes;
   throw new SecretError(
     `the file ${file} is larger than ${longestSecretBytes / 1024} KiB. Fix: name the file that holds the secret alone.`,
   );

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { ProvisioningError } from '../errors.ts';
 import type { Subject } from '../request/requested-certificate.ts';
+import { messageOf } from '../words/message-of.ts';
 import { plainText } from '../words/plain-text.ts';
 import { isSid } from '../x509/microsoft-extensions.ts';
 
@@ -68,10 +69,9 @@ export class SidFile {
     } catch (error) {
       // Neither may an old line go on to count when the file that replaces it cannot be understood.
       this.#version = undefined;
-      const reason = error instanceof Error ? error.message : String(error);
       throw new ProvisioningError(
         'sid-file-unusable',
-        `The file of SIDs ${this.#path} cannot be used: ${reason}`,
+        `The file of SIDs ${this.#path} cannot be used: ${messageOf(error)}`,
         { cause: error },
       );
     }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { messageOf } from '../words/message-of.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Whether one part works; `detail` is for people. */
@@ -202,8 +203,7 @@ async function sendMetrics(response: ServerResponse, metrics: Metrics): Promise<
     const text = await metrics.render();
     send(response, 200, metrics.contentType, text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    sendText(response, 500, `The metrics could not be collected: ${reason}`);
+    sendText(response, 500, `The metrics could not be collected: ${messageOf(error)}`);
   }
 }
 

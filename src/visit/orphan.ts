@@ -6,6 +6,7 @@ import type { ProcessRecord } from '../journal/process-record.ts';
 import type { RevocationReason } from '../plug-in/certificate-authority.ts';
 import { type Leaf, leafOf } from '../request/leaf.ts';
 import type { Subject } from '../request/requested-certificate.ts';
+import { messageOf } from '../words/message-of.ts';
 import { authorityFor } from './issue-request.ts';
 import { type Visit, type VisitContext, whoOf } from './visit.ts';
 
@@ -56,7 +57,7 @@ export async function disownOrReport(
   try {
     await disown(party, record, reason, signal);
   } catch (error) {
-    report(party, record, false, error instanceof Error ? error.message : String(error));
+    report(party, record, false, messageOf(error));
   }
 }
 

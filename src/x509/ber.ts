@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { BaseBlock } from 'asn1js';
+import { messageOf } from '../words/message-of.ts';
 import { DerError, tag } from './der.ts';
 
 /*
@@ -84,7 +85,6 @@ function decoded(bytes: Uint8Array, what: string) {
   try {
     return asn1js().fromBER(bytes, limits);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DerError(`${what} cannot be read: ${reason}`, { cause: error });
+    throw new DerError(`${what} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -1,4 +1,5 @@
 import { hash, X509Certificate } from 'node:crypto';
+import { messageOf } from '../words/message-of.ts';
 import { type CertificateFacts, readCertificate } from './certificate.ts';
 import { hasSigned } from './certificate-signature.ts';
 import { formatName } from './distinguished-name.ts';
@@ -79,7 +80,7 @@ export function chainsTo(
     const facts = leaf instanceof Uint8Array ? readCertificate(leaf) : leaf;
     return search(new Known(facts), issuers, now);
   } catch (error) {
-    return untrusted(error instanceof Error ? error.message : String(error));
+    return untrusted(messageOf(error));
   }
 }
 
@@ -113,7 +114,7 @@ export function signatureProblem(
     }
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { readLimited } from '../../plug-in/read-limited.ts';
+import { messageOf } from '../../words/message-of.ts';
 import { plainText } from '../../words/plain-text.ts';
 import { ConfigError } from '../explain/problem.ts';
 
@@ -12,15 +13,11 @@ const largestFileBytes = 256 * 1024;
 export async function readConfigText(path: string, option: string): Promise<string> {
   let reason: string;
   try {
-    await using handle = await open(path, 'r');
-    const buffer = Buffer.alloc(largestFileBytes + 1);
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-    if (bytesRead <= largestFileBytes) {
-      return plainText(buffer.subarray(0, bytesRead));
-    }
+    const bytes = await readLimited(path, largestFileBytes);
+    if (bytes !== undefined) return plainText(bytes);
     reason = `is larger than ${largestFileBytes / 1024} KiB`;
   } catch (error) {
-    reason = `cannot be read (${error instanceof Error ? error.message : String(error)})`;
+    reason = `cannot be read (${messageOf(error)})`;
   }
   throw new ConfigError([
     {

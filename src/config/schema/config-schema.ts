@@ -11,28 +11,22 @@ import { profile, scepProfiles } from './profile-schema.ts';
  * found out outside the file is looked at in load/.
  */
 
+/** Up to a year. */
+const hours = z.number().positive().max(8760);
+
 const limits = z.strictObject({
   visits: z.int().min(1).max(10_000).default(200).describe('Processes worked on at once.'),
-  signingHours: z
-    .number()
-    .positive()
-    .max(8760)
+  signingHours: hours
     .default(24)
     .describe(
       'How long a device may take to sign. A device that misses a push looks only every 8 hours.',
     ),
-  issuingHours: z
-    .number()
-    .positive()
-    .max(8760)
+  issuingHours: hours
     .default(72)
     .describe(
       'How long an authority may take to issue, outages included, before the process is refused.',
     ),
-  unmatchedHours: z
-    .number()
-    .positive()
-    .max(8760)
+  unmatchedHours: hours
     .default(24)
     .describe(
       'How long a process whose reference is in no table is held before it is refused, with `unmatched: hold`.',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { googleCredentials } from '../../google-auth/google-credentials.ts';
 import { isLoopback } from '../../network/host.ts';
 import { whenSound } from './when-sound.ts';
 
@@ -9,22 +10,7 @@ export const google = z
       .default('https://chromemanagement.googleapis.com')
       .transform((text) => text.replace(/\/+$/, ''))
       .describe("The API's root. Plain http is allowed on loopback only, for the simulator."),
-    credentials: z
-      .union(
-        [
-          z.enum(['application-default', 'none']),
-          z.strictObject({
-            file: z
-              .string()
-              .min(1)
-              .describe('A service-account key or a workload-identity file (JSON).'),
-          }),
-        ],
-        {
-          error:
-            'must be application-default, { file: PATH } or none. Fix: write application-default to use the machine’s own identity, or the path of a key file.',
-        },
-      )
+    credentials: googleCredentials
       .default('application-default')
       .describe(
         'Who we are to Google, for the API and for Pub/Sub: `application-default`, `{ file: PATH }` (a service-account key or a workload-identity file), or `none` (with a loopback endpoint only).',
