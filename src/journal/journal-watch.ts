@@ -1,5 +1,6 @@
 import type { Events } from '../events/events.ts';
 import type { Clock } from '../time/clock.ts';
+import { type UpOrDown, watchForTrouble } from '../watch/watch-for-trouble.ts';
 import { type Journal, JournalError } from './journal.ts';
 
 export interface JournalWatchOptions {
@@ -11,7 +12,10 @@ export interface JournalWatchOptions {
 /** How often the journal is asked to write something. */
 const everyMs = 5_000;
 /** A write takes milliseconds; one that has not come back by now tells of a server that is frozen or locked. */
-const patienceMs = 3_000;
+const patience = {
+  ms: 3_000,
+  problem: 'It has not answered for 3 seconds: it is frozen, locked, or out of reach.',
+};
 
 /**
  * Asks the journal to write something, again and again, and tells whether it can: with nothing due nobody else would find out
@@ -19,38 +23,21 @@ const patienceMs = 3_000;
  * for the news. Ends with the signal; never rejects.
  */
 export async function watchJournal(
-  options: JournalWatchOptions,
+  { journal, clock, events }: JournalWatchOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { journal, clock, events } = options;
   if (journal.probe === undefined) return;
-  let isDown = false;
-  const down = (problem: string) => {
-    if (isDown) return;
-    isDown = true;
-    events.emit('journal', { up: false, problem });
-  };
-  while (!signal.aborted) {
-    const answered = new AbortController();
-    const late = clock.sleep(patienceMs, AbortSignal.any([signal, answered.signal])).then(
-      () =>
-        down(
-          `It has not answered for ${patienceMs / 1_000} seconds: it is frozen, locked, or out of reach.`,
-        ),
-      () => undefined, // It answered, or the service stops.
-    );
+  const probe = journal.probe.bind(journal);
+  const look = async (until: AbortSignal) => {
     try {
-      await journal.probe(signal);
-      if (isDown) events.emit('journal', { up: true });
-      isDown = false;
+      await probe(until);
+      return undefined;
     } catch (error) {
-      if (signal.aborted) return;
-      if (error instanceof JournalError) down(error.message);
-      else events.emit('bug', { error });
+      if (error instanceof JournalError) return error.message;
+      throw error;
     }
-    answered.abort();
-    await late;
-    // An abort ends the wait, and with it the loop.
-    await clock.sleep(everyMs, signal).catch(() => undefined);
-  }
+  };
+  const tell = (state: UpOrDown) => void events.emit('journal', state);
+  const pauseMs = { up: everyMs, down: everyMs };
+  await watchForTrouble({ look, tell, pauseMs, patience, clock, events }, signal);
 }

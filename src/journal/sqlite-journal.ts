@@ -92,7 +92,7 @@ class SqliteJournal implements Journal {
     let answer: 'opened' | 'known' = 'known';
     await this.#queue.add(() => {
       const now = this.#clock.now();
-      const { changes } = this.#run.open.run({ id, customer, now });
+      const { changes } = this.#run.open.run(id, customer, now);
       answer = changes === 1 ? 'opened' : this.#announceAgain(notification, now);
     }, signal);
     return answer;
@@ -107,11 +107,11 @@ class SqliteJournal implements Journal {
     const taken: LeasedEntry[] = [];
     await this.#queue.add(() => {
       const now = this.#clock.now();
-      const lease = { leaseEnd: now + leaseMs, leaseMs, instance };
+      const { due, lease } = this.#run;
       const takeFrom = (from: Line, most: number) => {
         if (most <= 0) return;
-        for (const { seq } of this.#run.due.all({ line: from, now, limit: most })) {
-          taken.push(leasedEntry(this.#run.lease.get({ ...lease, seq: seq ?? null })));
+        for (const { seq = null } of due.all(from, now, most)) {
+          taken.push(leasedEntry(lease.get(seq, now + leaseMs, leaseMs, instance)));
         }
       };
       takeFrom(line.patient, this.#turnstile.reserve(limit));
@@ -129,9 +129,9 @@ class SqliteJournal implements Journal {
     const dueAt = change.dueAt === undefined ? null : Math.ceil(change.dueAt);
     const restMs = dueAt === null ? null : Math.max(0, dueAt - Math.floor(this.#clock.now()));
     const next = lineAfter(restMs ?? undefined);
-    const written = { id, fence, record, room, dueAt, restMs, line: next };
     await this.#queue.add(() => {
-      const { changes } = this.#run.save.run({ ...written, now: this.#clock.now() });
+      const now = this.#clock.now();
+      const { changes } = this.#run.save.run(id, fence, record, room, now, next, dueAt, restMs);
       if (changes === 0) throw new LeaseLostError(id);
     }, signal);
   }
@@ -142,7 +142,7 @@ class SqliteJournal implements Journal {
     const record = JSON.stringify(closing.record);
     await this.#queue.add(() => {
       const now = this.#clock.now();
-      const { changes } = this.#run.close.run({ id, fence, record, outcome, code, now });
+      const { changes } = this.#run.close.run(id, fence, record, now, outcome, code);
       if (changes === 0) throw new LeaseLostError(id);
     }, signal);
   }

@@ -1,22 +1,28 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
-/** Statements prepared once; `:name` parameters are bound by name. */
+/**
+ * Statements prepared once. Parameters are bound by name, but for the five that every certificate needs several times: to look
+ * up the names costs a quarter of what such a statement takes.
+ */
 const statements = {
+  /** ?1 id, ?2 customer, ?3 now. */
   open: `INSERT INTO process (id, customer, room, available_at, lease_ms, fence, opened_at, record)
-    VALUES (:id, :customer, 'claim', :now, 0, 0, :now, '{}') ON CONFLICT (id) DO NOTHING`,
+    VALUES (?1, ?2, 'claim', ?3, 0, 0, ?3, '{}') ON CONFLICT (id) DO NOTHING`,
+  /** ?1 line, ?2 now, ?3 limit. */
   due: `SELECT seq FROM process
-    WHERE closed_at IS NULL AND line = :line AND available_at <= :now
-    ORDER BY available_at, seq LIMIT :limit`,
-  lease: `UPDATE process
-    SET available_at = :leaseEnd, lease_ms = :leaseMs, leased_by = :instance, fence = fence + 1
-    WHERE seq = :seq RETURNING id, customer, other_customers, opened_at, fence, record`,
+    WHERE closed_at IS NULL AND line = ?1 AND available_at <= ?2
+    ORDER BY available_at, seq LIMIT ?3`,
+  /** ?1 seq, ?2 end of the lease, ?3 its length in ms, ?4 instance. */
+  lease: `UPDATE process SET available_at = ?2, lease_ms = ?3, leased_by = ?4, fence = fence + 1
+    WHERE seq = ?1 RETURNING id, customer, other_customers, opened_at, fence, record`,
+  /** ?1 id, ?2 fence, ?3 record, ?4 room, ?5 now, ?6 line, ?7 when it is due and ?8 for how long it rests, or null. */
   save: `UPDATE process
-    SET record = :record, room = :room, available_at = coalesce(:dueAt, :now + lease_ms),
-      lease_ms = coalesce(:restMs, lease_ms), line = :line, leased_by = CASE WHEN :dueAt IS NULL THEN leased_by END
-    WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
-  close: `UPDATE process
-    SET record = :record, closed_at = :now, outcome = :outcome, code = :code
-    WHERE id = :id AND fence = :fence AND closed_at IS NULL`,
+    SET record = ?3, room = ?4, available_at = coalesce(?7, ?5 + lease_ms),
+      lease_ms = coalesce(?8, lease_ms), line = ?6, leased_by = CASE WHEN ?7 IS NULL THEN leased_by END
+    WHERE id = ?1 AND fence = ?2 AND closed_at IS NULL`,
+  /** ?1 id, ?2 fence, ?3 record, ?4 now, ?5 outcome, ?6 code. */
+  close: `UPDATE process SET record = ?3, closed_at = ?4, outcome = ?5, code = ?6
+    WHERE id = ?1 AND fence = ?2 AND closed_at IS NULL`,
   settle: `UPDATE process SET available_at = :now + lease_ms
     WHERE closed_at IS NULL AND available_at > :now + lease_ms`,
   // Nobody else can hold a lease while we hold the file: what is leased at the start was left by a crash.

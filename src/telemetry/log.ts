@@ -74,7 +74,9 @@ function logProcesses(events: Events, log: Log, now: () => number, subjects: boo
       deliveredAgain,
     );
   });
-  events.on('stage', (stage) => log.debug(line('stage', stage), `${stage.room} done`));
+  events.on('stage', (stage) => {
+    if (log.isLevelEnabled('debug')) log.debug(line('stage', stage), `${stage.room} done`);
+  });
   events.on('closed', ({ message, ...closed }) => {
     const level = closed.outcome === 'refused' ? 'warn' : 'info';
     log[level](line('closed', closed), message ?? `process ${closed.outcome}`);
@@ -169,12 +171,15 @@ function logNotification(
 }
 
 function logCalls(events: Events, log: Log): void {
-  events.on('googleRequest', (request) =>
-    log.debug({ event: 'googleRequest', ...rounded(request) }, `Google ${request.method}`),
-  );
-  events.on('caRequest', (request) =>
-    log.debug({ event: 'caRequest', ...rounded(request) }, `${request.authority} ${request.call}`),
-  );
+  // Ten for each certificate: nothing is made for a line that is not written.
+  events.on('googleRequest', (request) => {
+    if (!log.isLevelEnabled('debug')) return;
+    log.debug({ event: 'googleRequest', ...rounded(request) }, `Google ${request.method}`);
+  });
+  events.on('caRequest', (request) => {
+    if (!log.isLevelEnabled('debug')) return;
+    log.debug({ event: 'caRequest', ...rounded(request) }, `${request.authority} ${request.call}`);
+  });
 }
 
 function logState(events: Events, log: Log, now: () => number): void {

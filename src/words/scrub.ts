@@ -56,8 +56,13 @@ function named(names: string, unless = ''): readonly [RegExp, string] {
   return [new RegExp(form, 'gi'), `$1${hidden}`];
 }
 
+/** No rule finds anything in a text without one of these: most texts are a name, a number or a code. */
+const suspicious =
+  /[\s:=<]|-----|ya29|1\/\/0|GOCSPX|AIza|hv[sbr]\.|[sbr]\.[A-Za-z0-9]{24}|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox|eyJ/;
+
 /** The same text without bearer tokens, private keys, passwords in URLs and the like. */
 export function scrub(text: string): string {
+  if (text.length <= longestText && !suspicious.test(text)) return text;
   const short = text.length > longestText ? `${text.slice(0, longestText)}…` : text;
   return rules.reduce(
     (cleaned, [pattern, replacement]) => cleaned.replaceAll(pattern, replacement),
@@ -88,6 +93,18 @@ const hiddenNames = new Set([
   'clientsecret',
 ]);
 
+/** Names that were seen before: a log has a few dozen. */
+const seenNames = new Map<string, boolean>();
+const mostSeenNames = 500;
+
+function isHidden(name: string): boolean {
+  const seen = seenNames.get(name);
+  if (seen !== undefined) return seen;
+  const isOne = hiddenNames.has(name.toLowerCase().replaceAll(/[-_]/g, ''));
+  if (seenNames.size < mostSeenNames) seenNames.set(name, isOne);
+  return isOne;
+}
+
 /** What is nested deeper is left out. */
 const deepest = 6;
 /** Of one list, and of the fields of one thing. */
@@ -117,8 +134,8 @@ function scrubbedFields(fields: object, depth: number, room: Room): Record<strin
     // So that it is a field like others, and not the copy's prototype.
     if (name === '__proto__') continue;
     const value = readable(() => Reflect.get(fields, name));
-    const isHidden = hiddenNames.has(name.toLowerCase().replaceAll(/[-_]/g, ''));
-    copy[name] = isHidden && value !== undefined ? hidden : scrubbedValue(value, depth + 1, room);
+    copy[name] =
+      isHidden(name) && value !== undefined ? hidden : scrubbedValue(value, depth + 1, room);
   }
   return names.length > mostEntries ? { ...copy, '…': more(names) } : copy;
 }
