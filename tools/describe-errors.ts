@@ -1,4 +1,4 @@
-import type { ErrorEntry } from '../src/errors.ts';
+import type { ErrorEntry } from '../src/error-table.ts';
 
 /** The table of docs/run/errors.md, from the table that the code acts by. */
 export function describeErrors(table: Readonly<Record<string, ErrorEntry>>): string {

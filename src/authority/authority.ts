@@ -1,6 +1,5 @@
 import { ProvisioningError } from '../errors.ts';
-import type { CaCall, Events } from '../events/events.ts';
-import { onBehalfOf } from '../events/stray-errors.ts';
+import type { CaCall } from '../events/events.ts';
 import type {
   AuthorityFeatures,
   CertificateAuthority,
@@ -14,13 +13,11 @@ import type {
 } from '../plug-in/certificate-authority.ts';
 import type { Opaque } from '../plug-in/opaque.ts';
 import type { CsrNames, RequestedCertificate } from '../request/requested-certificate.ts';
-import { type CallBudget, CallBudgetFullError } from '../time/call-budget.ts';
-import type { Clock, Random } from '../time/clock.ts';
-import { DeadlineError, withDeadline } from '../time/deadline.ts';
-import { Slots } from '../time/slots.ts';
-import { asProblem, isUnavailable, kindOf, unanswered } from './call-result.ts';
+import { asProblem, isUnavailable, kindOf } from './call-result.ts';
+import type { FailedCheck, GuardedOrder } from './guarded-order.ts';
 import type { HeldError } from './held.ts';
-import type { FailedCheck, GuardedOrder, RefusalGuard } from './refusal-guard.ts';
+import { type CallLimits, LimitedCalls } from './limited-calls.ts';
+import type { RefusalGuard } from './refusal-guard.ts';
 
 /*
  * One configured authority: an adapter behind its limits. Each call gets a place (concurrency), a share of
@@ -29,25 +26,14 @@ import type { FailedCheck, GuardedOrder, RefusalGuard } from './refusal-guard.ts
  * authorities nothing at all.
  */
 
-export interface AuthorityOptions {
-  /** Its name under `authorities` in the configuration. */
-  readonly reference: string;
+export interface AuthorityOptions extends CallLimits {
   readonly adapter: CertificateAuthority;
   /** DER; issued certificates must chain to one of them. Empty: not checked. */
   readonly roots: readonly Uint8Array[];
   readonly mayDrop: readonly DroppablePart[];
   readonly mayAdd?: readonly string[];
-  readonly concurrency: number;
-  /** How many calls may wait for a place; they hold a visit each. */
-  readonly longestLine: number;
-  readonly budget?: CallBudget;
   /** Whether its rejections are believed. */
   readonly guard: RefusalGuard;
-  /** The deadline of every single call. */
-  readonly timeoutMs: number;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly events: Events;
 }
 
 /** Unanswered calls in a row after which the authority counts as down. */
@@ -74,7 +60,7 @@ export class Authority {
   readonly mayDrop: readonly DroppablePart[];
   readonly mayAdd: readonly string[];
   readonly #options: AuthorityOptions;
-  readonly #slots: Slots;
+  readonly #calls: LimitedCalls;
   #failures = 0;
   #down: ProvisioningError | undefined;
   /** What was last told of it. */
@@ -87,7 +73,7 @@ export class Authority {
     this.mayDrop = [...options.mayDrop, ...options.adapter.features.mayDrop];
     this.mayAdd = [...(options.mayAdd ?? []), ...(options.adapter.features.mayAdd ?? [])];
     this.#options = options;
-    this.#slots = new Slots(options.concurrency, options.longestLine);
+    this.#calls = new LimitedCalls(options);
   }
 
   /** Undefined while it is up and its answers are believed, else why not. */
@@ -179,8 +165,8 @@ export class Authority {
     while (!signal.aborted) {
       try {
         await guard.look();
-        await this.#takeShare(signal);
-        await this.#timed('check', signal, (inner) => adapter.check(inner));
+        await this.#calls.takeShare(signal);
+        await this.#calls.timed('check', signal, (inner) => adapter.check(inner));
         this.#up();
       } catch (error) {
         if (signal.aborted) return;
@@ -226,15 +212,13 @@ export class Authority {
     beforehand?: () => Promise<void>,
   ): Promise<Result> {
     if (this.#down !== undefined) throw this.#refusal(this.#down);
-    const place = this.#slots.enter(signal);
-    if (place === undefined) throw this.#tooMany();
-    const leave = await place;
+    const leave = await this.#calls.enter(signal);
     try {
       // It may have gone down while this one stood in line.
       if (this.#down !== undefined) throw this.#refusal(this.#down);
-      await this.#takeShare(signal);
+      await this.#calls.takeShare(signal);
       await beforehand?.();
-      const result = await this.#timed(call, signal, run);
+      const result = await this.#calls.timed(call, signal, run);
       this.#up();
       return result;
     } catch (error) {
@@ -247,52 +231,11 @@ export class Authority {
     }
   }
 
-  async #takeShare(signal: AbortSignal): Promise<void> {
-    try {
-      await this.#options.budget?.take(signal);
-    } catch (error) {
-      if (!(error instanceof CallBudgetFullError)) throw error;
-      throw new ProvisioningError('ca-throttled', error.message, {
-        retryAfterMs: error.retryAfterMs,
-      });
-    }
-  }
-
-  async #timed<Result>(
-    call: CaCall,
-    signal: AbortSignal,
-    run: (inner: AbortSignal) => Promise<Result>,
-  ): Promise<Result> {
-    const { clock, timeoutMs, events } = this.#options;
-    const startedAt = performance.now();
-    let result: string = 'error';
-    try {
-      const answer = await onBehalfOf(this.reference, () =>
-        withDeadline(clock, timeoutMs, signal, run),
-      );
-      result = kindOf(answer);
-      return answer;
-    } catch (error) {
-      const known = error instanceof DeadlineError ? unanswered(this.reference, error) : error;
-      if (known instanceof ProvisioningError) result = known.code;
-      throw known;
-    } finally {
-      const seconds = (performance.now() - startedAt) / 1_000;
-      events.emit('caRequest', { authority: this.reference, call, result, seconds });
-    }
-  }
-
   #refusal(down: ProvisioningError): ProvisioningError {
     const { least, most } = downPauseMs;
     const retryAfterMs = least + this.#options.random() * (most - least);
     const message = `The authority ${this.reference} is down: ${down.message}`;
     return new ProvisioningError(down.code, message, { retryAfterMs, unanswered: false });
-  }
-
-  #tooMany(): ProvisioningError {
-    const retryAfterMs = 500 + this.#options.random() * 1_500;
-    const message = `All ${this.#options.concurrency} places of the authority ${this.reference} are taken.`;
-    return new ProvisioningError('ca-throttled', message, { retryAfterMs });
   }
 
   #up(): void {

@@ -1,10 +1,14 @@
-import { hash } from 'node:crypto';
 import { mayHaveIssued, ProvisioningError } from '../errors.ts';
 import type { AuthorityStanding, Hold } from '../journal/authority-standing.ts';
-import type { PrepareRequest } from '../plug-in/certificate-authority.ts';
 import type { Clock, Random } from '../time/clock.ts';
-import { oneLine } from '../words/one-line.ts';
-import { scrub } from '../words/scrub.ts';
+import {
+  deviceOf,
+  type FailedCheck,
+  fitForALine,
+  type GuardedOrder,
+  isRejection,
+  rejectionOf,
+} from './guarded-order.ts';
 import {
   DoubtedRejectionError,
   HeldError,
@@ -41,26 +45,6 @@ export interface RefusalGuardOptions {
   readonly random: Random;
 }
 
-/** A call that is guarded, and what for. */
-export interface GuardedOrder {
-  readonly call: 'prepare' | 'issue' | 'collect';
-  readonly request: PrepareRequest;
-  /** The profile's name and a hash of what it says. */
-  readonly profile: string;
-  /** It was rejected before, or its certificate failed, and that was not believed. */
-  readonly isAgain?: boolean;
-}
-
-/** A certificate that failed its check. */
-export interface FailedCheck {
-  readonly request: PrepareRequest;
-  readonly profile: string;
-  /** It was not looked at before. */
-  readonly isNew: boolean;
-}
-
-/** Their words are for one line of a log, in characters. */
-const longestWords = 300;
 /** While it is held a process comes back after this long, spread so that the end of it is no storm. */
 const heldPauseMs = { least: 20_000, most: 80_000 };
 /** The same for those that wait for the first device's certificate. */
@@ -303,29 +287,4 @@ export class RefusalGuard {
     const retryAfterMs = code === 'ca-rejecting' ? restMs : untilTryMs + restMs;
     return new HeldError(code, message, retryAfterMs);
   }
-}
-
-/** Of the codes those that end a process. A device that came too late is its own affair. */
-function isRejection({ disposition, code }: ProvisioningError): boolean {
-  return disposition === 'refuse' && code !== 'preparation-expired';
-}
-
-/** The words of an answer that says no for good. */
-function rejectionOf(answer: unknown): string | undefined {
-  const isRejected =
-    typeof answer === 'object' && answer !== null && 'kind' in answer && answer.kind === 'rejected';
-  return isRejected && 'reason' in answer ? String(answer.reason) : undefined;
-}
-
-function fitForALine(words: string): string {
-  return oneLine(scrub(words), longestWords);
-}
-
-/** Who asks, as a hash: a device that asks again and again is one device. */
-function deviceOf({ subject, subjectPublicKeyInfo }: PrepareRequest): string {
-  const { deviceDirectoryApiId, serialNumber } = subject;
-  const user = subject.kind === 'user' ? subject : undefined;
-  const name =
-    user?.userDirectoryApiId ?? user?.userPrimaryEmail ?? deviceDirectoryApiId ?? serialNumber;
-  return hash('sha256', name ?? Buffer.from(subjectPublicKeyInfo), 'hex').slice(0, 16);
 }

@@ -11,6 +11,7 @@ import type {
   LeasedEntry,
   Notification,
 } from './journal.ts';
+import { summaryOf } from './journal-summary.ts';
 import type { PostgresClients } from './postgres-client.ts';
 import { postgresJournalError } from './postgres-error.ts';
 import { clientsFor, PostgresPool, type PostgresPoolOptions } from './postgres-pool.ts';
@@ -156,16 +157,7 @@ class PostgresJournal implements Journal {
     }
     const rows = await this.#read<Row>('summary', statements.summary, [], signal);
     const tally = new Map(rows.map(({ room, entries }) => [room, entries]));
-    const count = (room: Room | 'closed'): number => tally.get(room) ?? 0;
-    return {
-      open: {
-        claim: count('claim'),
-        possession: count('possession'),
-        issue: count('issue'),
-        deliver: count('deliver'),
-      },
-      closed: count('closed'),
-    };
+    return summaryOf(tally);
   }
 
   async prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number> {

@@ -15,6 +15,7 @@ import type {
   Notification,
 } from './journal.ts';
 import { JournalError, LeaseLostError } from './journal.ts';
+import { summaryOf } from './journal-summary.ts';
 import { announceAgain } from './sqlite-announce.ts';
 import { sqliteJournalError } from './sqlite-error.ts';
 import { openSqliteFile } from './sqlite-file.ts';
@@ -163,16 +164,7 @@ class SqliteJournal implements Journal {
   async summary(signal: AbortSignal): Promise<JournalSummary> {
     const rows = this.#read(signal, () => this.#run.tally.all());
     const tally = new Map(rows.map((row) => [text(row, 'room'), number(row, 'entries')]));
-    const count = (room: Room | 'closed'): number => tally.get(room) ?? 0;
-    return {
-      open: {
-        claim: count('claim'),
-        possession: count('possession'),
-        issue: count('issue'),
-        deliver: count('deliver'),
-      },
-      closed: count('closed'),
-    };
+    return summaryOf(tally);
   }
 
   async prune(closedBefore: number, limit: number, signal: AbortSignal): Promise<number> {

@@ -191,3 +191,17 @@ export class LeasedVisit implements Visit, AsyncDisposable {
     }
   }
 }
+
+/** Keeps visits under lease that take longer than their lease, also while the worker drains. */
+export async function keepLeased(
+  visits: Iterable<LeasedVisit>,
+  everyMs: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    // An abort ends the wait, and with it the loop.
+    await clock.sleep(everyMs, signal).catch(() => undefined);
+    for (const visit of visits) void visit.renew();
+  }
+}

@@ -8,8 +8,7 @@ import { windUp } from '../deliver/wind-up.ts';
 import { GoogleError, ProvisioningError } from '../errors.ts';
 import { answered, collect, order } from '../issue/issue.ts';
 import { ageOf } from '../journal/age.ts';
-import type { Entry } from '../journal/journal.ts';
-import type { OrderFacts, ProcessRecord } from '../journal/process-record.ts';
+import type { ProcessRecord } from '../journal/process-record.ts';
 import { askForSignature, collectSignature } from '../possession/prove-possession.ts';
 import type { Room } from '../request/room.ts';
 import { type Backoff, backoffMs, bugBackoff, troubleBackoff } from '../time/retry.ts';
@@ -238,39 +237,4 @@ function wait(record: ProcessRecord, code: string, backoff: Backoff, limits: Lim
     record: { ...record, trouble: { code, count: repeated + 1, since, sinceAge } },
     forMs: backoffMs(backoff, repeated, limits.random),
   };
-}
-
-/** When the process came into the room it is in, for the time it has spent there. */
-export function enteredAt(entry: Entry, record: ProcessRecord): number {
-  switch (roomOf(record)) {
-    case 'claim':
-      return entry.openedAt;
-    case 'possession':
-      return record.claim?.claimedAt ?? entry.openedAt;
-    case 'issue':
-      return record.order?.intendedAt ?? entry.openedAt;
-    case 'deliver':
-      return record.refusal?.decidedAt ?? record.issued?.issuedAt ?? entry.openedAt;
-  }
-}
-
-/**
- * What is kept of a process that has ended: who got what, when and from whom. What was only needed on the
- * way goes, and with it what an authority may have put there that is secret.
- */
-export function inventoryOf(record: ProcessRecord): ProcessRecord {
-  const { signing: _signed, csr: _ordered, verdict: _believed, trouble: _over, ...rest } = record;
-  const { order, issued, customer, age: _passed, overruled: _once, ...kept } = rest;
-  // One that was never claimed may be announced again, under whatever customer.
-  const isOurs = record.claim?.claimedAt !== undefined && customer !== undefined;
-  return {
-    ...kept,
-    ...(isOurs ? { customer } : {}),
-    ...(order === undefined ? {} : { order: withoutTicket(order) }),
-    ...(issued === undefined ? {} : { issued: { ...issued, chain: [] } }),
-  };
-}
-
-function withoutTicket({ ticket: _answered, ...order }: OrderFacts): OrderFacts {
-  return order;
 }

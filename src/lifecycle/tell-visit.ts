@@ -3,7 +3,7 @@ import type { Events } from '../events/events.ts';
 import type { Entry } from '../journal/journal.ts';
 import type { ProcessRecord } from '../journal/process-record.ts';
 import { type End, type Step, type Visit, whoOf } from '../visit/visit.ts';
-import { enteredAt, roomOf } from './lifecycle.ts';
+import { roomOf } from './lifecycle.ts';
 
 /* What the worker tells of a visit. */
 
@@ -37,6 +37,20 @@ export function tellStage(
   const seconds = Math.max(0, now - enteredAt(entry, record)) / 1_000;
   const { processId } = entry;
   events.emit('stage', { processId, ...whoOf(after), room, seconds, ...namedAuthority(after) });
+}
+
+/** When the process came into the room it is in, for the time it has spent there. */
+export function enteredAt(entry: Entry, record: ProcessRecord): number {
+  switch (roomOf(record)) {
+    case 'claim':
+      return entry.openedAt;
+    case 'possession':
+      return record.claim?.claimedAt ?? entry.openedAt;
+    case 'issue':
+      return record.order?.intendedAt ?? entry.openedAt;
+    case 'deliver':
+      return record.refusal?.decidedAt ?? record.issued?.issuedAt ?? entry.openedAt;
+  }
 }
 
 export function tellClosed(events: Events, entry: Entry, step: End, now: number): void {

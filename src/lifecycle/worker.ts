@@ -1,6 +1,7 @@
 import type { Events } from '../events/events.ts';
 import { aged } from '../journal/age.ts';
 import { forgetClosed } from '../journal/forget-closed.ts';
+import { inventoryOf } from '../journal/inventory.ts';
 import {
   type Journal,
   JournalError,
@@ -12,8 +13,8 @@ import { Intake } from '../notification/intake.ts';
 import type { Clock } from '../time/clock.ts';
 import { type End, type Step, type VisitContext, whoOf } from '../visit/visit.ts';
 import { blindTrust, type ClockTrust } from '../watch/clock-watch.ts';
-import { LeasedVisit } from './leased-visit.ts';
-import { advance, afterTrouble, inventoryOf, roomOf } from './lifecycle.ts';
+import { keepLeased, LeasedVisit } from './leased-visit.ts';
+import { advance, afterTrouble, roomOf } from './lifecycle.ts';
 import { tellClosed, tellStage, tellTrouble } from './tell-visit.ts';
 
 /*
@@ -109,7 +110,8 @@ export class Worker {
       }),
     ];
     const renewing = new AbortController();
-    const renewals = this.#renewLeases(renewing.signal);
+    const everyMs = this.#options.leaseMs / renewalsPerLease;
+    const renewals = keepLeased(this.#leases, everyMs, this.#clock, renewing.signal);
     const fail = (error: unknown) => failed.abort(error);
     for (const loop of loops) loop.catch(fail);
     await Promise.allSettled(loops);
@@ -226,16 +228,6 @@ export class Worker {
       await this.#abandon(visit, error, signal);
     } finally {
       this.#leases.delete(visit);
-    }
-  }
-
-  /** Keeps visits under lease that take longer than their lease, also while the worker drains. */
-  async #renewLeases(signal: AbortSignal): Promise<void> {
-    const everyMs = this.#options.leaseMs / renewalsPerLease;
-    while (!signal.aborted) {
-      // An abort ends the wait, and with it the loop.
-      await this.#clock.sleep(everyMs, signal).catch(() => undefined);
-      for (const visit of this.#leases) void visit.renew();
     }
   }
 

@@ -5,7 +5,7 @@ import { ageOf } from '../journal/age.ts';
 import type { ProcessRecord, SigningFacts } from '../journal/process-record.ts';
 import type { CsrAdditions } from '../plug-in/certificate-authority.ts';
 import type { CsrNames } from '../request/requested-certificate.ts';
-import { keyAlgorithms, verifySignature } from '../request/signature-algorithm.ts';
+import { keyAlgorithms } from '../request/signature-algorithm.ts';
 import { backoffMs, pollBackoff, troubleBackoff } from '../time/retry.ts';
 import { authorityFor, prepareRequest, profileOf } from '../visit/issue-request.ts';
 import { heard, isConfirmed } from '../visit/second-look.ts';
@@ -17,7 +17,8 @@ import {
   type VisitContext,
   whoOf,
 } from '../visit/visit.ts';
-import { certificationRequest, certificationRequestInfo } from './certification-request.ts';
+import { certificationRequestInfo } from './certification-request.ts';
+import { bytesToBeSigned, calledNow, proven, requestOf, signingOf } from './signing-facts.ts';
 
 /*
  * The device proves that it holds its key by signing a CSR's to-be-signed bytes. It may be asked once
@@ -177,12 +178,6 @@ function whatGoogleHas(
   return { kind: 'wait', record: called, forMs };
 }
 
-function calledNow(record: ProcessRecord, context: VisitContext): SigningFacts {
-  const { pauseOwedMs: _settled, unclearCalls: _over, ...clear } = signingOf(record);
-  const now = context.clock.now();
-  return { ...clear, calledAt: now, calledAge: ageOf(record, now) };
-}
-
 /** Looks whether the device has signed, and verifies what it signed. */
 export async function collectSignature(
   visit: Visit,
@@ -282,32 +277,4 @@ async function signingFailed(
     return heard(visit.record, 'signing-failed', now);
   }
   throw new ProvisioningError('signing-refused', `The signing operation failed: ${message}`);
-}
-
-/** The signature completes the CSR, if it is the device's: nothing else happens before that is known. */
-function proven(record: ProcessRecord, signature: Uint8Array): Step {
-  const { toBeSigned: _completed, ...signing } = signingOf(record);
-  const info = bytesToBeSigned(signingOf(record));
-  const { subjectPublicKeyInfo, keyType } = requestOf(record);
-  const key = Buffer.from(subjectPublicKeyInfo, 'base64');
-  const csr = certificationRequest(info, keyType, verifySignature(info, signature, key));
-  return {
-    kind: 'onward',
-    record: { ...record, signing, csr: Buffer.from(csr).toString('base64') },
-  };
-}
-
-function requestOf(record: ProcessRecord) {
-  if (record.request === undefined) throw new Error('The record has no request.');
-  return record.request;
-}
-
-function signingOf(record: ProcessRecord): SigningFacts {
-  if (record.signing === undefined) throw new Error('The record has no signing.');
-  return record.signing;
-}
-
-function bytesToBeSigned(signing: SigningFacts): Buffer {
-  if (signing.toBeSigned === undefined) throw new Error('The record has nothing to be signed.');
-  return Buffer.from(signing.toBeSigned, 'base64');
 }

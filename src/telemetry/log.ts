@@ -1,5 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
-import { errorTable } from '../errors.ts';
+import { errorTable } from '../error-table.ts';
 import type { EventMap, Events } from '../events/events.ts';
 import type { Subject } from '../request/requested-certificate.ts';
 import { scrub, scrubbed } from '../words/scrub.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { markOf, refusalGuard } from '../../simulator/world/refusal-guard.ts';
-import type { GuardedOrder } from '../../src/authority/refusal-guard.ts';
+import type { GuardedOrder } from '../../src/authority/guarded-order.ts';
 import { freshStanding, proven } from '../../src/authority/standing.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import { ScheduledClock } from '../support/scheduled-clock.ts';

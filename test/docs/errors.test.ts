@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { deviceTextOf, type ErrorCode, errorTable, isErrorCode } from '../../src/errors.ts';
+import { errorTable } from '../../src/error-table.ts';
+import { deviceTextOf, type ErrorCode, isErrorCode } from '../../src/errors.ts';
 import { replaceGenerated } from '../../tools/describe-config.ts';
 import { describeErrors } from '../../tools/describe-errors.ts';
 

@@ -1,14 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { GoogleError, ProvisioningError } from '../../src/errors.ts';
 import { aged, ageOf } from '../../src/journal/age.ts';
+import { inventoryOf } from '../../src/journal/inventory.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
-import {
-  afterTrouble,
-  enteredAt,
-  inventoryOf,
-  roomOf,
-  stateOf,
-} from '../../src/lifecycle/lifecycle.ts';
+import { afterTrouble, roomOf, stateOf } from '../../src/lifecycle/lifecycle.ts';
+import { enteredAt } from '../../src/lifecycle/tell-visit.ts';
 
 const claim = { callerInstanceId: 'a', intendedAt: 1, claimedAt: 2 };
 const signing = {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Cut, Decision } from '../../simulator/world/ca.ts';
 import { Observer } from '../../simulator/world/invariants.ts';
 import { hourMs, World, type WorldOptions } from '../../simulator/world/world.ts';
-import { errorTable } from '../../src/errors.ts';
+import { errorTable } from '../../src/error-table.ts';
 import { makeCa } from '../x509/test-certificates.ts';
 
 type Decide = (turn: number, now: number) => Decision;
