@@ -1,8 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { constants, existsSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { ProvisioningError } from '../../src/errors.ts';
 import type {
   AuthorityFeatures,
@@ -14,25 +12,19 @@ import type {
 import type { Clock } from '../../src/time/clock.ts';
 import { DerError } from '../../src/x509/der.ts';
 import { encodeName, NameError } from '../../src/x509/distinguished-name.ts';
-import { encodePem } from '../../src/x509/pem.ts';
 import { requestProblem } from '../shared/verify-request.ts';
-import { endEntityExtensions, type Signer, signCertificateSoon } from './certificate.ts';
-import { writeDurably } from './durable-file.ts';
+import { endEntityExtensions, signCertificateSoon } from './certificate.ts';
 import { fingerprintOf, type Hierarchy, newSerialNumber } from './hierarchy.ts';
 import type { Ledger, LedgerEntry } from './ledger.ts';
-import { signRevocationList } from './revocation-list.ts';
+import { LedgerQueue } from './ledger-queue.ts';
+import { PublishedList } from './published-list.ts';
 import { signatureSoon } from './signing-key.ts';
 
 const dayMs = 24 * 3_600_000;
 /** A certificate begins this long ago, for devices whose clocks lag. */
 const backdatedMs = 5 * 60_000;
-/** How long a CRL is good, and after how long it is made anew. */
-const crlLifeMs = 7 * dayMs;
-const crlRenewalMs = crlLifeMs / 2;
 /** What check() signs to see that the key is there; nobody can take it for a certificate or a CRL. */
 const checkedData = Buffer.from('certprov looks whether its CA can sign');
-/** Certificates written in one transaction. */
-const mostPerTransaction = 500;
 
 interface LocalCaParts {
   readonly directory: string;
@@ -42,15 +34,6 @@ interface LocalCaParts {
   readonly clock: Clock;
   /** Let go of at the end, as the ledger is. */
   readonly keys: AsyncDisposable;
-}
-
-interface Waiting {
-  readonly entry: LedgerEntry;
-  readonly request: IssueRequest;
-  readonly authority: Hierarchy;
-  readonly signal: AbortSignal;
-  readonly resolve: (issuance: Issuance) => void;
-  readonly reject: (reason: unknown) => void;
 }
 
 export class LocalCa implements CertificateAuthority {
@@ -67,13 +50,9 @@ export class LocalCa implements CertificateAuthority {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #keys: AsyncDisposable;
-  readonly #closing = new AbortController();
+  readonly #queue: LedgerQueue;
+  readonly #list: PublishedList;
   #hierarchy: Hierarchy | undefined;
-  #renewal: Promise<void> | undefined;
-  readonly #waiting: Waiting[] = [];
-  #writing: Promise<void> | undefined;
-  /** What went wrong when the CRL was last to be renewed. */
-  #crlProblem: unknown;
 
   constructor({ directory, open, ledger, clock, keys }: LocalCaParts) {
     this.#directory = directory;
@@ -81,6 +60,9 @@ export class LocalCa implements CertificateAuthority {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#keys = keys;
+    this.#queue = new LedgerQueue(ledger);
+    const signer = () => this.#authority().signer;
+    this.#list = new PublishedList({ directory, ledger, clock, signer });
   }
 
   /**
@@ -89,13 +71,8 @@ export class LocalCa implements CertificateAuthority {
    * @throws what opening throws; unless the CA is closed then, it is tried again whenever it is needed.
    */
   begin(): void {
-    this.#renewal = this.#renewRevocations();
     try {
-      const { signer } = this.#authority();
-      this.#ledger.exclusively(() => this.#publishRevocations(signer));
-    } catch (error) {
-      this.#crlProblem = error;
-      throw error;
+      this.#list.begin();
     } finally {
       this.#ledger.serve();
     }
@@ -116,12 +93,9 @@ export class LocalCa implements CertificateAuthority {
       throw directoryProblem(this.#directory, error);
     }
     this.#ledger.isEmpty();
-    if (!existsSync(join(this.#directory, 'crl.pem'))) {
-      this.#ledger.exclusively(() => this.#publishRevocations(authority.signer));
-    }
+    this.#list.publishIfGone();
     await signatureSoon(checkedData, authority.signer.key, signal);
-    if (this.#crlProblem !== undefined) this.#renewRevocationsNow();
-    if (this.#crlProblem !== undefined) throw this.#crlProblem;
+    this.#list.throwProblem();
   }
 
   async issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance> {
@@ -139,10 +113,10 @@ export class LocalCa implements CertificateAuthority {
       if (!(error instanceof NameError || error instanceof DerError)) throw error;
       return { kind: 'rejected', reason: `The names cannot be certified: ${error.message}` };
     }
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ entry, request, authority, signal, resolve, reject });
-      this.#writing ??= this.#writeWaiting();
-    });
+    const kept = await this.#queue.record(entry, signal);
+    return kept === entry.certificate
+      ? issued(kept, authority)
+      : repeated(kept, request, authority);
   }
 
   async revoke(
@@ -161,14 +135,13 @@ export class LocalCa implements CertificateAuthority {
         );
       }
       const revoked = this.#ledger.revoke(serial, reason, this.#clock.now());
-      if (revoked) this.#publishRevocations(signer);
+      if (revoked) this.#list.publish(signer);
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort();
-    await this.#renewal;
-    await this.#writing;
+    await this.#list[Symbol.asyncDispose]();
+    await this.#queue.idle();
     await this.#keys[Symbol.asyncDispose]();
     this.#ledger[Symbol.dispose]();
   }
@@ -208,83 +181,12 @@ export class LocalCa implements CertificateAuthority {
     return { requestId, serial, certificate, issuedAt, expiresAt };
   }
 
-  /** What is ordered before the event loop comes round, or while the disk is busy, shares one transaction. */
-  async #writeWaiting(): Promise<void> {
-    await setImmediate();
-    while (this.#waiting.length > 0) {
-      await this.#write(this.#waiting.splice(0, mostPerTransaction));
-    }
-    this.#writing = undefined;
-  }
-
-  /** What was aborted meanwhile is not issued. Never rejects. */
-  async #write(waiting: readonly Waiting[]): Promise<void> {
-    const wanted = waiting.filter(({ signal, reject }) => {
-      if (signal.aborted) reject(signal.reason);
-      return !signal.aborted;
-    });
-    if (wanted.length === 0) return;
-    try {
-      const certificates = await this.#ledger.record(wanted.map(({ entry }) => entry));
-      for (const [index, { entry, request, authority, resolve }] of wanted.entries()) {
-        const certificate = certificates[index] ?? entry.certificate;
-        const isOurs = certificate === entry.certificate;
-        resolve(
-          isOurs ? issued(certificate, authority) : repeated(certificate, request, authority),
-        );
-      }
-    } catch (error) {
-      for (const { reject } of wanted) reject(error);
-    }
-  }
-
   #refuseWhenExpired({ notAfter }: Hierarchy): void {
     if (this.#clock.now() < notAfter) return;
     throw new ProvisioningError(
       'ca-misconfigured',
       `The CA in ${this.#directory} expired on ${new Date(notAfter).toISOString()}. Start a new one in another directory and trust its root.`,
     );
-  }
-
-  /** Inside a transaction, so that lists appear in the order of their numbers. */
-  #publishRevocations(signer: Signer): void {
-    const now = this.#clock.now();
-    const list = signRevocationList(
-      {
-        number: this.#ledger.nextRevocationListNumber(now),
-        thisUpdate: now,
-        nextUpdate: now + crlLifeMs,
-        revoked: this.#ledger.revoked(now - crlLifeMs),
-      },
-      signer,
-    );
-    writeDurably(join(this.#directory, 'crl.pem'), encodePem('X509 CRL', list), 0o644);
-  }
-
-  /** Ends when the CA is closed; what fails is shown by check() and tried again. */
-  async #renewRevocations(): Promise<void> {
-    const { signal } = this.#closing;
-    while (!signal.aborted) {
-      const interrupted = await this.#clock.sleep(crlRenewalMs / 12, signal).then(
-        () => false,
-        () => true, // Closed.
-      );
-      if (interrupted) return;
-      this.#renewRevocationsNow();
-    }
-  }
-
-  #renewRevocationsNow(): void {
-    try {
-      const { signer } = this.#authority();
-      this.#ledger.exclusively(() => {
-        const age = this.#clock.now() - this.#ledger.revocationListIssuedAt();
-        if (age >= crlRenewalMs) this.#publishRevocations(signer);
-      });
-      this.#crlProblem = undefined;
-    } catch (error) {
-      this.#crlProblem = error;
-    }
   }
 }
 
