@@ -57,7 +57,7 @@ const silenceName = 'tells no secret in an error, a reason or its output, in any
 const patienceMs = 30_000;
 
 /**
- * Prints a row for each case as it ends. Gives the exit status: 0 when nothing failed, else 1.
+ * Prints a row for each case as it ends. Gives the exit status: 0 when nothing failed, otherwise 1.
  * @throws {ConfigError | AdapterLoadError | CannotRunError} when it cannot be run.
  */
 export async function conformance(

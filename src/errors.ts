@@ -19,7 +19,7 @@ export interface ProvisioningErrorOptions extends ErrorOptions {
   /**
    * Of an error of `issue()`: whether the order may have left and no answer to it was understood, so that the CA may
    * have issued a certificate that nobody knows. `false` where it surely did not: there was no connection, or the CA
-   * itself said in its own words that it made nothing. Not said, it follows from the code, see {@link mayHaveIssued}.
+   * said in its own words that it made nothing. If it is left out, the code decides, see {@link mayHaveIssued}.
    */
   readonly unanswered?: boolean;
 }

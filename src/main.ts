@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 
 /*
- * The process. Its first lines are plain JavaScript without an import: an older Node, which could not even link what
- * follows, is to say so in a sentence.
+ * The process. Its first lines are plain JavaScript without an import, so that an older Node, which could not even
+ * link what follows, can say so in a sentence.
  */
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 24 || (major === 24 && minor < 12)) {
@@ -13,10 +13,10 @@ if (major < 24 || (major === 24 && minor < 12)) {
 }
 
 /*
- * What it compiles is kept beside its dependencies, where only who installs it writes, and not in a
- * directory for temporary files that others may write to: the next start takes two thirds of the time and leaves
- * twenty megabytes of parsing out. Where it cannot be written, it is done without. It serves what is loaded after it;
- * where NODE_COMPILE_CACHE names it from outside, as the deploy files do, it serves this file too, and Node's own
+ * Compiled code is cached beside the dependencies, where only an installation writes, and not in a directory for
+ * temporary files that others may write to. The next start then takes two thirds of the time and saves twenty
+ * megabytes of parsing. If the cache cannot be written, there is none. It covers what is loaded after this point. If
+ * NODE_COMPILE_CACHE names it from outside, as in the deploy files, it covers this file too, and Node's own
  * TypeScript parser, another thirteen megabytes, is never loaded.
  */
 const { enableCompileCache } = await import('node:module');

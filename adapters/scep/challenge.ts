@@ -11,7 +11,7 @@ const printable = /^[A-Za-z0-9 '()+,\-./:=?]*$/;
 /** ub-pkcs9-challengePassword (RFC 2985 A). */
 export const longestChallenge = 255;
 
-/** As PrintableString where its few characters are enough, as older servers expect, else as UTF8String. */
+/** As PrintableString where its few characters are enough, as older servers expect, otherwise as UTF8String. */
 export function challengeAttribute(challenge: string): NonNullable<CsrAdditions['attributes']> {
   const stringTag = printable.test(challenge) ? tag.printableString : tag.utf8String;
   return [{ type: challengePassword, values: [encodeText(stringTag, challenge)] }];

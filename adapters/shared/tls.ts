@@ -104,7 +104,7 @@ function fileOf(path: string): Uint8Array {
   }
 }
 
-/** An error's code where it has one, else what it says. */
+/** An error's code where it has one, otherwise what it says. */
 export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return 'code' in error && typeof error.code === 'string' ? error.code : error.message;

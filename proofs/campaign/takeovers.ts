@@ -52,8 +52,9 @@ export function takeoversOf({ lived, outages }: Evidence): Takeovers {
 }
 
 /**
- * Ids of the processes that were under lease when the trail ends. Killed in the write that lets one rest, nobody
- * knows whether it got through: then the process may be due only at the time given with it, else 0.
+ * Ids of the processes that were under lease when the trail ends. When an instance is killed in the write that lets
+ * one rest, nobody knows whether the write got through: then the process may be due only at the time given with it,
+ * otherwise 0.
  */
 function heldAtTheEnd(trail: readonly TrailLine[]): Map<string, number> {
   const held = new Map<string, number>();

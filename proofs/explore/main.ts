@@ -92,7 +92,7 @@ async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
       toldAt = performance.now();
       print(`${sum.tried} of ${count}, ${sum.broken.length} with a breach`);
     }
-    // Without a safeguard the question is how many seeds find it; else the first breach ends it.
+    // Without a safeguard the question is how many seeds find it; otherwise the first breach ends it.
     if (tally.breaches.length > 0 && without === undefined && !replay) {
       await show(seed, tally);
       break;

@@ -76,7 +76,7 @@ export class Authority {
     this.#calls = new LimitedCalls(options);
   }
 
-  /** Undefined while it is up and its answers are believed, else why not. */
+  /** Undefined while it is up and its answers are believed, otherwise why not. */
   get problem(): ProvisioningError | undefined {
     return this.#down ?? this.#options.guard.problem;
   }

@@ -1,7 +1,8 @@
 /*
- * While orders are held one now and then is tried. Who was rejected already is likely to be so again, so the try belongs to
- * one that was not, as long as there is one: else a few good devices would draw lots with hundreds of blocked ones. Each
- * instance knows those that it turned away itself, which is enough since they come back to any.
+ * While orders are held, one is tried now and then. A device that was rejected before is likely to be rejected again,
+ * so the try belongs to one that was not, as long as there is one. Otherwise a few good devices would draw lots with
+ * hundreds of blocked ones. Each instance knows the devices that it turned away itself, which is enough because they
+ * come back to any instance.
  */
 export class Newcomers {
   readonly #returnWithinMs: number;

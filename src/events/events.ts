@@ -4,8 +4,8 @@ import type { Subject } from '../request/requested-certificate.ts';
 import type { Outcome, Room } from '../request/room.ts';
 
 /*
- * The single seam between the work and what is told about it: the work emits, log and metrics listen.
- * Who asks comes along, for the log alone. No event carries a secret, a name template's raw values, or a CA's ticket.
+ * The single seam between the work and what is told about it: the work emits, log and metrics listen. Events say who
+ * asks, but only for the log. No event carries a secret, a name template's raw values, or a CA's ticket.
  */
 
 export type CaCall = 'check' | 'prepare' | 'issue' | 'collect' | 'revoke';
@@ -45,7 +45,7 @@ export interface EventMap {
     readonly serialNumber?: string;
     readonly seconds: number;
   };
-  /** A process names what is in no table, and is held. */
+  /** A process has a reference that is in no table, and is held. */
   unmatched: { readonly reference: string; readonly message: string };
   /** A device has not signed for so many hours. */
   unsigned: {
@@ -71,10 +71,10 @@ export interface EventMap {
     readonly subject?: Subject;
     readonly processId?: string;
     readonly error: unknown;
-    /** Nobody waited for what failed (stray-errors.ts); then the authority on whose behalf it ran, if any. */
+    /** Nobody waited for what failed (stray-errors.ts). Then this is the authority on whose behalf it ran, if any. */
     readonly stray?: true;
     readonly authority?: string;
-    /** So many more were not told in the period before. */
+    /** How many more were not reported in the period before. */
     readonly untold?: number;
   };
   googleRequest: {
@@ -82,10 +82,10 @@ export interface EventMap {
     /** The HTTP status, or `error` when no answer of Google’s came. */
     readonly status: number | 'error';
     readonly seconds: number;
-    /** Why nobody can be served while it stays like this; absent also where one process alone was refused. */
+    /** Why nobody can be served while this lasts; absent also where only one process was refused. */
     readonly problem?: string;
   };
-  /** No access token for Google can be had, or one can again. */
+  /** No access token for Google is available, or one is available again. */
   googleToken: { readonly up: boolean; readonly problem?: string };
   caRequest: {
     readonly authority: string;
@@ -112,13 +112,16 @@ export interface EventMap {
     readonly revoked: boolean;
     readonly message: string;
   };
-  /** Files of an authority have changed and were read again; or cannot be used, and what was in them before goes on to count. */
+  /**
+   * Files of an authority have changed and were read again; or they cannot be used, and their earlier contents still
+   * count.
+   */
   reread: { readonly authority: string; readonly problem?: string };
   /** The connection to the queue was lost, or is back. */
   inbox: { readonly up: boolean; readonly problem?: string };
   /** The journal failed, or works again. */
   journal: { readonly up: boolean; readonly problem?: string };
-  /** The machine's clock turned out wrong, or right again. */
+  /** The machine's clock turned out to be wrong, or is right again. */
   clock: { readonly right: boolean; readonly problem?: string };
   service: {
     readonly state: 'starting' | 'running' | 'draining' | 'stopped';

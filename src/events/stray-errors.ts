@@ -3,16 +3,17 @@ import type { Clock } from '../time/clock.ts';
 import type { EventMap } from './events.ts';
 
 /*
- * Errors that nobody waits for: a promise that was rejected and forgotten, a callback of a timer that throws, an `error`
- * event without a listener. Node would end the process, with the whole stack on standard error, and a plug-in
- * that does it at its start would end it at each start. Here such an error is told as a bug, with the authority on whose
- * behalf it happened, and the others go on. That is safe because nothing of ours rests on it: our own work awaits every promise,
- * the journal writes in transactions, a visit that stands still loses its lease, and /livez tells of loops that stand still.
+ * Errors that nobody waits for: a promise that was rejected and forgotten, a callback of a timer that throws, an
+ * `error` event without a listener. Node would end the process, with the whole stack on standard error, and a plug-in
+ * that does this at its start would end every start. Here such an error is reported as a bug, with the authority on
+ * whose behalf it happened, and the others go on. That is safe because nothing of ours depends on it: our own work
+ * awaits every promise, the journal writes in transactions, a visit that stands still loses its lease, and /livez
+ * reports loops that stand still.
  */
 
 const authorityAtWork = new AsyncLocalStorage<string>();
 
-/** What `work` begins, and what it leaves behind, is known as this authority's. */
+/** Whatever `work` begins or leaves behind is attributed to this authority. */
 export function onBehalfOf<Result>(authority: string, work: () => Result): Result {
   return authorityAtWork.run(authority, work);
 }
@@ -22,7 +23,7 @@ export function workingFor(): string | undefined {
   return authorityAtWork.getStore();
 }
 
-/** So many are told in this time, of each authority; the others are counted. */
+/** How many are reported in this time for each authority; the others are counted. */
 const mostTold = 5;
 const periodMs = 60_000;
 
@@ -46,7 +47,7 @@ export class StrayErrors implements Disposable {
     process.on('uncaughtException', this.#listener);
   }
 
-  /** Whom to tell from now on. */
+  /** Where to report from now on. */
   tellTo(tell: (bug: EventMap['bug']) => void): void {
     this.#tell = tell;
   }

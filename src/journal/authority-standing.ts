@@ -1,7 +1,7 @@
 /**
  * What all instances know about one authority besides its processes: whether its answers may be believed. It is
- * written only when it changes, which on a good day is once. `issue/standing.ts` has the rules. Times are milliseconds
- * since the epoch.
+ * written only when it changes, which on a good day is once. `authority/standing.ts` has the rules. Times are
+ * milliseconds since the epoch.
  */
 export interface AuthorityStanding {
   /** Of the configuration under which all of this came to be known; opaque, and without any secret. */

@@ -70,7 +70,7 @@ export interface Journal extends AsyncDisposable {
   /**
    * Leases up to `limit` entries that are due. Those that rested for a second at most go before new ones, and
    * these before those that rested for longer, of each the longest due first; a fourth of the places, if so many
-   * are due there, is for the last (lines.ts).
+   * are due there, is for the last (waiting-lines.ts).
    */
   takeDue(
     instance: string,

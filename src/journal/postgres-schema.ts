@@ -41,7 +41,7 @@ export const postgresMigrations: readonly string[] = [
   CREATE INDEX certprov_process_closed ON certprov_process (closed_at, seq)
     WHERE closed_at IS NOT NULL;
   `,
-  // Two lines (lines.ts): the entry rested for long, and stands in the patient one.
+  // Two lines (waiting-lines.ts): the entry rested for long, and stands in the patient one.
   `
   ALTER TABLE certprov_process ADD COLUMN patient boolean NOT NULL DEFAULT false;
   DROP INDEX certprov_process_open;

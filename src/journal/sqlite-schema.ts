@@ -51,7 +51,7 @@ export const sqliteMigrations: readonly string[] = [
     UPDATE tally SET entries = entries - 1 WHERE room = 'closed';
   END;
   `,
-  // Two lines (lines.ts). 1: the entry rested for long, and stands in the patient one.
+  // Two lines (waiting-lines.ts). 1: the entry rested for long, and stands in the patient one.
   `
   ALTER TABLE process ADD COLUMN patient INTEGER NOT NULL DEFAULT 0;
   DROP INDEX process_open;

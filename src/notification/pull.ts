@@ -169,7 +169,7 @@ export class Pull {
     };
     return {
       body: message.data,
-      // Counted only for subscriptions with a dead-letter topic, else 0.
+      // Counted only for subscriptions with a dead-letter topic, otherwise 0.
       attempt: Math.max(1, message.deliveryAttempt),
       acknowledge: () => settle(() => message.ack()),
       release: () => settle(() => message.nack()),

@@ -75,7 +75,7 @@ function existingFile(kind: string, directory: string): string {
   });
 }
 
-/** The package as the configuration's directory sees it, else as the project does. */
+/** The package as the configuration's directory sees it, otherwise as the project does. */
 function packageEntry(kind: string, directory: string, known: readonly string[]): string {
   const bases = [join(resolve(directory), 'config.yaml'), fileURLToPath(import.meta.url)];
   for (const base of bases) {

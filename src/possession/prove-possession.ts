@@ -235,7 +235,10 @@ function tellUnsigned(
 
 type LookUp = Exclude<Step, { kind: 'onward' | 'wait' }> | SignDataOperation;
 
-/** By the operation where its name is known, else, and where it has gone or says nothing, by the process. */
+/**
+ * By the operation where its name is known; by the process otherwise, and where the operation has gone or says
+ * nothing.
+ */
 async function lookUp(
   visit: Visit,
   signing: SigningFacts,
@@ -262,7 +265,7 @@ function saysNothing({ code }: GoogleError): boolean {
   return code === 'google-not-found' || code === 'google-rejected' || code === 'google-bad-answer';
 }
 
-/** An operation's error ends the process where Google says so; else we refuse it. */
+/** An operation's error ends the process where Google says so; otherwise we refuse it. */
 async function signingFailed(
   visit: Visit,
   message: string,

@@ -53,7 +53,7 @@ export interface CertificationRequestFacts {
 /**
  * Reads and verifies a request.
  *
- * @throws {DerError} when it is no request. A request with a bad signature is returned as not verified.
+ * @throws {DerError} when it is not a request. A request with a bad signature is returned as not verified.
  */
 export function readCertificationRequest(der: Uint8Array): CertificationRequestFacts {
   const what = 'The certification request';
@@ -122,7 +122,7 @@ function isVerified(
   try {
     const algorithm = algorithmOfKey(subjectPublicKeyInfo);
     const proper = verifySignature(info, signature, subjectPublicKeyInfo);
-    // A bare r and s is no signature inside a request, though a device may send it.
+    // A bare r and s is not a signature inside a request, though a device may send one.
     return proper === signature && Buffer.compare(identifier, algorithm.identifier) === 0;
   } catch (error) {
     if (error instanceof ProvisioningError) return false;

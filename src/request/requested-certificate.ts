@@ -30,7 +30,7 @@ export interface RequestedCertificate {
   /** Object identifiers in dots. */
   readonly extendedKeyUsages: readonly string[];
   readonly validityDays: number;
-  /** The CA's template or profile name where the configuration gives one. */
+  /** The CA's template or profile name, if the configuration gives one. */
   readonly template?: string;
   /** The SID (S-1-…) of the account, as Microsoft's extension 1.3.6.1.4.1.311.25.2; the CSR has it. */
   readonly securityIdentifier?: string;

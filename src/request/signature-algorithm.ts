@@ -50,11 +50,11 @@ const namedCurveP256 = encodeOid('1.2.840.10045.3.1.7');
 const mostSignatureBytes = 1024;
 
 /**
- * How the key in a SubjectPublicKeyInfo (DER) signs. Whether a point is on its curve is seen when a signature
- * is verified with it: {@link verifySignature}.
+ * How the key in a SubjectPublicKeyInfo (DER) signs. Whether a point is on its curve shows when a signature is
+ * verified with it: {@link verifySignature}.
  *
- * @throws {ProvisioningError} `key-unsupported` unless it is RSA of 2048 to 8192 bits with an odd exponent of
- *   3 or more, or an uncompressed point of P-256, in canonical DER without anything behind it.
+ * @throws {ProvisioningError} `key-unsupported` unless it is RSA of 2048 to 8192 bits with an odd exponent of 3 or
+ *   more, or an uncompressed point of P-256, in canonical DER with nothing after it.
  */
 export function algorithmOfKey(subjectPublicKeyInfo: Uint8Array): KeyAlgorithm {
   let problem: string | undefined;
@@ -127,7 +127,7 @@ export function verifySignature(
 ): Uint8Array {
   const algorithm = algorithmOfKey(subjectPublicKeyInfo);
   if (signature.length > 0 && signature.length <= mostSignatureBytes) {
-    // For RSA the encoding is not looked at. DER may have 64 bytes too, so its length decides nothing.
+    // For RSA the encoding does not matter. DER may have 64 bytes too, so its length decides nothing.
     if (isGood(toBeSigned, signature, subjectPublicKeyInfo)) return signature;
     if (algorithm.keyType === 'ec' && signature.length === 64) {
       const value = ecdsaSigValue(signature);

@@ -92,7 +92,7 @@ function logProcesses(events: Events, log: Log, now: () => number, subjects: boo
     log.info(line('unsigned', unsigned), `the device has not signed for ${long}`);
   });
   events.on('trouble', ({ message, ...trouble }) => {
-    // A long outage would else write a line for every waiting process again and again.
+    // Otherwise a long outage would write a line for every waiting process again and again.
     const key = `${trouble.code} ${trouble.authority ?? ''}`;
     const isRepeat = now() < (quietUntil.get(key) ?? 0);
     if (!isRepeat) quietUntil.set(key, now() + repeatsAreQuietMs);

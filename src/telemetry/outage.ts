@@ -5,8 +5,8 @@ const remindEveryMs = 60_000;
 export type Telling = { readonly tell: false } | { readonly tell: true; readonly failures: number };
 
 /**
- * Failures in a row, told once at their beginning, once a minute while they go on, and once when they end: an outage
- * of a minute else writes a hundred lines that say the same.
+ * Failures in a row are told once at their beginning, once a minute while they go on, and once when they end.
+ * Otherwise an outage of a minute would write a hundred lines that say the same.
  */
 export class Outage {
   #failures = 0;

@@ -9,7 +9,7 @@ export interface CallBudgetOptions {
   readonly clock: Clock;
 }
 
-/** More callers wait than a budget has room for. */
+/** More callers wait than the budget has room for. */
 export class CallBudgetFullError extends Error {
   override readonly name = 'CallBudgetFullError';
   /** When the queue could have been worked off, in milliseconds. */
@@ -33,7 +33,7 @@ export class CallBudget {
   readonly #clock: Clock;
   #tokens: number;
   #filledAt: number;
-  /** In the order of their arrival; a Set, so that one who gives up can leave from the middle. */
+  /** In order of arrival; a Set, so that a caller that gives up can leave from the middle. */
   readonly #waiting = new Set<Waiter>();
   #pump: AbortController | undefined;
 
@@ -100,7 +100,7 @@ export class CallBudget {
       })
       .finally(() => {
         this.#pump = undefined;
-        // One may have come between the last one's leaving and now.
+        // One may have arrived since the last one left.
         if (this.#waiting.size > 0) this.#startPump();
       });
   }

@@ -13,8 +13,8 @@ export type Random = () => number;
 const longestTimerMs = 2 ** 31 - 1;
 
 /**
- * The machine's clock. Node's own promised timers make an error with a stack for every wait that is cut
- * short, and ours are cut short all the time; these reject with the signal's reason as it is.
+ * The machine's clock. Node's own promised timers make an error with a stack for every wait that is cut short, and
+ * ours are cut short all the time. These reject with the signal's reason as it is.
  */
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -5,7 +5,7 @@ export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
-/** A reason that is made once: an AbortController makes an error with a stack where it is given none. */
+/** A reason that is made once: without one, an AbortController makes an error with a stack each time. */
 const workIsDone = new Error('The work was done before its deadline.');
 
 /**

@@ -1,8 +1,8 @@
 import type { Clock } from './clock.ts';
 
 /**
- * How soon a change of files is taken up again. A file may be what the adapter itself writes, at each order say: so after each
- * time the files are left alone for twice as long as before, and who changes them seldom is read soon.
+ * How soon the next change of files is acted on. The adapter itself may write such a file, at each order perhaps. So
+ * after each change the files are left alone for twice as long as before, and files that seldom change are read soon.
  */
 export class Pace {
   readonly #clock: Clock;

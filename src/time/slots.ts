@@ -11,8 +11,8 @@ export class Slots {
   }
 
   /**
-   * Undefined when the line is full; else a promise of a place, given back by calling its result, that
-   * rejects with the signal's reason when the signal is aborted first.
+   * Undefined when the line is full. Otherwise a promise of a place, which is given back by calling the promise's
+   * result; it rejects with the signal's reason when the signal is aborted first.
    */
   enter(signal: AbortSignal): Promise<() => void> | undefined {
     if (signal.aborted) return Promise.reject(signal.reason);

@@ -2,17 +2,17 @@ import type { Events } from '../events/events.ts';
 import type { Clock } from '../time/clock.ts';
 
 /*
- * Is this machine's clock right? Two witnesses know the time apart from it: Google, by the Date of its answers, and
- * a database that several instances share. A third, the monotonic clock, knows no time of day but when the clock is
- * set. While the clock is in doubt the service takes nothing up, and its time goes on as it went before.
+ * Is this machine's clock right? Two witnesses know the time independently of it: Google, by the Date of its answers,
+ * and a database that several instances share. A third, the monotonic clock, knows no time of day, but shows when the
+ * clock is set. While the clock is in doubt the service takes nothing up, and its own time continues as before.
  */
 
-/** Whose time it is compared with. Where both have spoken, Google's counts. */
+/** Whose time it is compared with. If both have spoken, Google's counts. */
 export type Witness = 'google' | 'journal';
 
 /**
- * Takes the time that a witness said, in milliseconds since the epoch, and how fine it is. Hearsay is the time of
- * somebody on the way to the witness: it is right about a clock that it agrees with, and accuses none.
+ * Takes the time that a witness gave, in milliseconds since the epoch, and its resolution. Hearsay is the time of
+ * somebody on the way to the witness: it may confirm a clock that it agrees with, but accuses none.
  */
 export type Testimony = (at: number, resolutionMs: number, isHearsay?: boolean) => void;
 
@@ -20,7 +20,7 @@ export type Testimony = (at: number, resolutionMs: number, isHearsay?: boolean) 
 export interface ClockTrust {
   /** Why not; undefined when it can. */
   readonly problem: string | undefined;
-  /** Changes when a clock was set, ours or the database's: what was due by the old one is looked at again. */
+  /** Changes when a clock was set, ours or the database's: what was due by the old time is looked at again. */
   readonly epoch: number;
   /** Resolves when it can be relied on; rejects with the signal's reason. */
   untilTrusted(signal: AbortSignal): Promise<void>;
@@ -41,13 +41,13 @@ export interface ClockWatchOptions {
   readonly events: Events;
 }
 
-/** Asks a witness; resolves when it has testified, or cannot, rejects when it was not reached. */
+/** Asks a witness; resolves when it has testified, or cannot, and rejects when it was not reached. */
 export type Question = (testify: Testimony, signal: AbortSignal) => Promise<void>;
 
 /**
- * A clock that is off by less does no harm: certificates are dated back by more, and Google's tokens allow minutes.
- * A time server keeps a clock within milliseconds, so it is passed only by one that is really wrong. Both a Date's
- * whole seconds and the time that an answer took are taken off first.
+ * A clock that is off by less does no harm: certificates are dated back by more, and Google's tokens allow minutes. A
+ * time server keeps a clock within milliseconds, so only one that is really wrong exceeds this. A Date's whole
+ * seconds and the time that an answer took are allowed for first.
  */
 const toleranceMs = 5_000;
 
@@ -70,12 +70,12 @@ export class ClockWatch implements Clock, ClockTrust {
   #base: Reading;
   /** A witness has confirmed the base, or there is none. */
   #confirmed = false;
-  /** By how much the clock surely is ahead of (below zero: behind) each witness that spoke since it was set. */
+  /** By how much the clock is surely ahead of (below zero: behind) each witness that has spoken since it was set. */
   readonly #offBy = new Map<Witness, number>();
   #unreached: string | undefined;
-  /** Google's certificate is of another time than the machine's clock. */
+  /** Google's certificate is not valid at the machine's time. */
   #datesAreOff = false;
-  /** Google answers, and never says what time it is. */
+  /** Google answers, but never says what time it is. */
   #isUndated = false;
   #epoch = 0;
   /** The database's time less the monotonic clock's. */
@@ -90,7 +90,7 @@ export class ClockWatch implements Clock, ClockTrust {
     this.#base = this.#last;
   }
 
-  /** The machine's time; while that is in doubt, the time as it went on from before. */
+  /** The machine's time; while that is in doubt, the time that continued from before. */
   now(): number {
     this.#look();
     if (this.#problem === undefined) return this.#last.wall;
@@ -129,7 +129,9 @@ export class ClockWatch implements Clock, ClockTrust {
     });
   }
 
-  /** Before a witness is asked. What it says to a question from before the clock was set counts for nothing. */
+  /**
+   * Call this before a witness is asked. Its answer to a question from before the clock was set counts for nothing.
+   */
   asking(witness: Witness): Testimony {
     this.#look();
     const asked = this.#last.monotonic;
@@ -149,7 +151,7 @@ export class ClockWatch implements Clock, ClockTrust {
     };
   }
 
-  /** Somebody says that the clock is wrong, which is more than that nobody says it is right. */
+  /** Somebody says that the clock is wrong, which is more than nobody saying that it is right. */
   get isContradicted(): boolean {
     return this.problem !== undefined && (this.#offBy.size > 0 || this.#datesAreOff);
   }
@@ -164,7 +166,8 @@ export class ClockWatch implements Clock, ClockTrust {
       if (doubts && monotonic - askedAt >= askAgainMs) {
         askedAt = monotonic;
         databaseDueAt = monotonic + askDatabaseMs;
-        // A database on this very machine has its clock: it confirms nothing before Google had time to contradict.
+        // A database on this very machine has the same clock: it confirms nothing before Google has had time to
+        // contradict.
         await this.#ask('google', questions.google, signal);
         await this.#ask('journal', questions.journal, signal);
         if (this.#isUndated && this.#offBy.size === 0) this.#takeAsItIs();
@@ -195,7 +198,7 @@ export class ClockWatch implements Clock, ClockTrust {
       }, signal);
       if (witness === 'google') this.#reached(hasSpoken);
     } catch (error) {
-      // Somebody who cannot be reached says nothing; it is shown with the doubt.
+      // A witness that cannot be reached says nothing; this is shown with the doubt.
       if (witness === 'google') this.#unreachable(error);
     } finally {
       patience.abort(late);
@@ -208,7 +211,7 @@ export class ClockWatch implements Clock, ClockTrust {
     this.#isUndated = !hasSpoken;
   }
 
-  /** Nobody is there to be compared with, neither at the start nor after it was set. */
+  /** There is nobody to compare with, neither at the start nor after the clock was set. */
   #takeAsItIs(): void {
     this.#confirmed = true;
     this.#base = this.#last;
@@ -236,7 +239,7 @@ export class ClockWatch implements Clock, ClockTrust {
     } else if (this.#problem === undefined) this.#base = this.#last;
   }
 
-  /** A database whose clock was set makes what stands in it due at the wrong time. */
+  /** When a database's clock was set, its entries are due at the wrong time. */
   #compareDatabase(base: number): void {
     const before = this.#databaseBase;
     this.#databaseBase = base;
@@ -271,7 +274,7 @@ export class ClockWatch implements Clock, ClockTrust {
   #tell(problem: string | undefined): void {
     this.#problem = problem;
     const { events } = this.#options;
-    // The numbers in it change all the time; what it says does not.
+    // Its numbers change all the time; its meaning does not.
     const kind = problem?.replace(/\d+/g, '');
     if (kind !== this.#told) {
       this.#told = kind;
@@ -281,14 +284,14 @@ export class ClockWatch implements Clock, ClockTrust {
   }
 }
 
-/** What TLS says of a certificate's dates may as well be said of the clock. */
+/** What TLS says about a certificate's dates may really be about the clock. */
 function isAboutDates(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? error.code : undefined;
   return code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID' || isAboutDates(error.cause);
 }
 
-/** By how much the wall clock went on more than the monotonic one. */
+/** By how much the wall clock advanced more than the monotonic one. */
 function difference(now: Reading, before: Reading): number {
   return now.wall - before.wall - (now.monotonic - before.monotonic);
 }

@@ -1,13 +1,13 @@
 import type { Events } from '../events/events.ts';
 import type { Clock } from '../time/clock.ts';
 
-/** Long enough that an error at each beginning fills no log. */
+/** Long enough for an error at each beginning not to fill the log. */
 const pauseMs = 10_000;
 
 /**
- * Runs something that watches for as long as the service runs. Where it ends with an error that nobody foresaw, that is told as a bug
- * and it begins anew: a service that goes on without one of its watches would show for ever what that one saw last. Resolves
- * when it ends by itself or with the signal; never rejects.
+ * Runs something that watches for as long as the service runs. If it ends with an unforeseen error, this is reported
+ * as a bug and it begins anew: a service that goes on without one of its watches would show for ever what that one
+ * saw last. Resolves when it ends by itself or with the signal; never rejects.
  */
 export async function keepWatching(
   watch: () => Promise<void>,

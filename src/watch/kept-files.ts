@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { type BigIntStats, readFileSync, statSync } from 'node:fs';
 
 /**
- * Files that must stay where they are. Whoever deletes or replaces one under a running service would else not be
- * noticed: what is written goes on into a file without a name, and is gone with the process.
+ * Files that must stay where they are. Otherwise nobody would notice when one is deleted or replaced under a running
+ * service: what is written goes on into a file without a name, and is gone with the process.
  */
 export class KeptFiles {
   readonly #files: readonly KeptFile[];
 
   /**
-   * They have to be there. `growing` ones are held open from now on, so that their numbers are not given to others; `fixed`
-   * ones are small and never written again: another file in their place with the same contents is as good.
+   * They have to exist. `growing` files are held open from now on, so their inode numbers are not given to others;
+   * `fixed` files are small and never written again: another file in their place with the same contents is as good.
    */
   constructor(growing: readonly string[], fixed: readonly string[] = []) {
     this.#files = [
@@ -63,7 +63,7 @@ function numbersOf({ dev, ino }: BigIntStats): string {
   return `${dev}/${ino}`;
 }
 
-/** The number of a file that nobody holds open may be given to the next one. */
+/** The inode number of a file that nobody holds open may be given to the next one. */
 function timesOf(found: BigIntStats): string {
   return `${numbersOf(found)}/${found.ctimeNs}/${found.mtimeNs}/${found.size}`;
 }

@@ -1,9 +1,9 @@
 import { type BigIntStats, statSync } from 'node:fs';
 
-/** Larger ones are no certificates and no secrets, but programs and libraries. In bytes. */
+/** Larger files are not certificates or secrets, but programs and libraries. In bytes. */
 const largestWatched = 256 * 1024;
 const lookEveryMs = 1_000;
-/** A file that was written less than this ago may be half of what it will be. */
+/** A file that was written less than this ago may be half written. */
 const restMs = 2_000;
 
 interface Version {
@@ -13,9 +13,9 @@ interface Version {
 }
 
 /**
- * Files that somebody may give new contents: renewed certificates, rotated passwords, mounted secrets. They are looked at when
- * they are used, by their times, number and size (a symbolic link is followed, so Kubernetes' swap of a directory shows),
- * and not more often than once in a second.
+ * Files whose contents may change: renewed certificates, rotated passwords, mounted secrets. They are checked when
+ * they are used, by times, inode number and size (a symbolic link is followed, so Kubernetes' swap of a directory
+ * shows), and at most once a second.
  */
 export class WatchedFiles {
   /** Milliseconds since the epoch. */
@@ -29,14 +29,14 @@ export class WatchedFiles {
     this.#lookedAt = now();
   }
 
-  /** To be called before it is read, so that no change is missed. Directories and large files do not count. */
+  /** Call it before the file is read, so that no change is missed. Directories and large files do not count. */
   add(path: string): void {
     const found = statOf(path);
     if (typeof found === 'object' && (!found.isFile() || found.size > largestWatched)) return;
     this.#known.set(path, versionOf(found).text);
   }
 
-  /** Whether a file is other than it was, and is not just being written. */
+  /** Whether a file has changed, and is not just being written. */
   changed(): boolean {
     const now = this.#now();
     // A clock that was set back must not end the looks.
@@ -50,7 +50,7 @@ export class WatchedFiles {
     return this.#seen === before || now - newest > restMs;
   }
 
-  /** What is there now cannot be used: it counts as known until it changes again. */
+  /** The present contents cannot be used: they count as known until they change again. */
   passOver(): void {
     for (const path of this.#known.keys()) this.#known.set(path, versionOf(statOf(path)).text);
   }

@@ -15,7 +15,7 @@ export function nearestName(word: string, known: Iterable<string>): string | und
   return nearest;
 }
 
-/** Levenshtein's distance in which two neighbours that changed places count once, a row at a time. */
+/** Levenshtein distance, one row at a time; two neighbours that changed places count once. */
 function editDistance(a: string, b: string): number {
   let before: readonly number[] = [];
   let row: readonly number[] = Array.from({ length: b.length + 1 }, (_, i) => i);

@@ -1,6 +1,6 @@
 /*
- * Takes out of a text what must never be written down. It is the net below the rule that no secret gets
- * into a message in the first place: an error of a library may quote a header or a connection string.
+ * Takes out of a text what must never be written down. It is the safety net for the rule that no secret gets into a
+ * message in the first place: a library's error may quote a header or a connection string.
  */
 
 const hidden = '[hidden]';
@@ -9,7 +9,7 @@ const hidden = '[hidden]';
 const longestText = 8_000;
 
 const rules: readonly (readonly [RegExp, string])[] = [
-  // A private key in PEM (RFC 7468), also one whose end was cut off.
+  // A private key in PEM (RFC 7468), even one whose end was cut off.
   [
     /-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----(?:[\s\S]*?-----END \1PRIVATE KEY-----|[\s\S]*)/g,
     `${hidden} private key`,
@@ -17,8 +17,8 @@ const rules: readonly (readonly [RegExp, string])[] = [
   // Credentials of an Authorization header (RFC 9110 11.6.2), but not "bearer token" or "Basic Constraints".
   [/\b(Bearer\s+)(?!(?:tokens?|authentication|scheme)\b)[\w.~+/=-]{4,}/gi, `$1${hidden}`],
   [/\b((?:Basic|Negotiate|NTLM)\s+)(?=\S+[\dA-Z=+/])[\w+/=]{6,}/g, `$1${hidden}`],
-  // What vendors mark as theirs: Google's access and refresh tokens, client secrets and API keys; Vault's tokens (service,
-  // batch, recovery, and the old form); AWS's key ids; GitHub's, GitLab's and Slack's tokens.
+  // What vendors mark as their own: Google's access and refresh tokens, client secrets and API keys; Vault's tokens
+  // (service, batch, recovery, and the old form); AWS's key ids; GitHub's, GitLab's and Slack's tokens.
   [/\bya29\.[\w.-]+/g, hidden],
   [/\b1\/\/0[\w-]{10,}/g, hidden],
   [/\bGOCSPX-[\w-]+/g, hidden],
@@ -105,23 +105,24 @@ function isHidden(name: string): boolean {
   return isOne;
 }
 
-/** What is nested deeper is left out. */
+/** Anything nested deeper is left out. */
 const deepest = 6;
-/** Of one list, and of the fields of one thing. */
+/** In one list, and among the fields of one object. */
 const mostEntries = 100;
-/** Of all that is in one line: what a library throws may hold its whole state. */
+/** In one whole line: what a library throws may hold its whole state. */
 const mostValues = 1_000;
 const mostCharacters = 64_000;
 
-/** What may still be written of one line. */
+/** What may still be written in one line. */
 interface Room {
   values: number;
   characters: number;
 }
 
 /**
- * A copy for the log: fields with a secret's name are hidden, texts are scrubbed, bytes only counted, and what is endless is
- * cut. Never throws, whatever somebody has thrown: a message that is no text, a field that throws when it is read.
+ * A copy for the log: fields with a secret's name are hidden, texts are scrubbed, bytes are only counted, and what is
+ * endless is cut. Never throws, whatever somebody has thrown: a message that is not text, or a field that throws when
+ * it is read.
  */
 export function scrubbed(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return scrubbedFields(fields, 0, { values: mostValues, characters: mostCharacters });
@@ -131,7 +132,7 @@ function scrubbedFields(fields: object, depth: number, room: Room): Record<strin
   const names = Object.keys(fields);
   const copy: Record<string, unknown> = {};
   for (const name of names.slice(0, mostEntries)) {
-    // So that it is a field like others, and not the copy's prototype.
+    // This makes it a field like any other, and not the copy's prototype.
     if (name === '__proto__') continue;
     const value = readable(() => Reflect.get(fields, name));
     copy[name] =
@@ -164,7 +165,7 @@ function scrubbedObject(value: object, depth: number, room: Room): unknown {
   return value.length > mostEntries ? [...copy, more(value)] : copy;
 }
 
-/** An error with its stack and its causes; of what a library hung on it only the code is kept. */
+/** An error with its stack and its causes; of what a library attached to it, only the code is kept. */
 function scrubbedError(error: Error, depth: number, room: Room): Record<string, unknown> {
   const part = (name: 'name' | 'message' | 'stack' | 'code' | 'cause', at: number) =>
     scrubbedValue(
@@ -181,7 +182,7 @@ function scrubbedError(error: Error, depth: number, room: Room): Record<string, 
   };
 }
 
-/** What a getter, or a proxy, does not give is told as that: what it throws may be no better. */
+/** If a getter or a proxy throws, only that is said: what it throws may be no better. */
 function readable(read: () => unknown): unknown {
   try {
     return read();

@@ -5,7 +5,7 @@ import { hasSigned } from './certificate-signature.ts';
 import { formatName } from './distinguished-name.ts';
 import { extensionOid } from './extensions.ts';
 
-/** Whether a chain was found: then from the leaf to its root, DER each; else why not. */
+/** Whether a chain was found: then from the leaf to its root, each in DER; otherwise why not. */
 export type ChainResult =
   | { readonly trusted: true; readonly chain: readonly Uint8Array[] }
   | { readonly trusted: false; readonly problem: string };

@@ -192,7 +192,7 @@ describe('a clock', () => {
     const undated = new Machine();
     await undated.run(() => Promise.resolve());
     expect(undated.watch.problem).toBeUndefined();
-    // Set later, too: a machine that was suspended for the night would else wait for ever.
+    // Set later, too: otherwise a machine that was suspended for the night would wait for ever.
     undated.offMs = 8 * hour;
     expect(undated.watch.problem).toMatch(/set forward/);
     await undated.truth.advance(4 * second);
