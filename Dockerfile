@@ -1,10 +1,10 @@
-# To have the same base in every build, pin it by its digest, which docker buildx imagetools inspect node:24-slim prints:
+# For the same base in every build, pin its digest, which docker buildx imagetools inspect node:24-slim prints:
 #   docker build --build-arg NODE_IMAGE=node:24-slim@sha256:… .
 ARG NODE_IMAGE=node:24-slim
 FROM ${NODE_IMAGE}
-# One malloc arena: a dozen threads that allocate little would else keep some twenty megabytes among them.
+# One malloc arena: otherwise a dozen threads that allocate little would keep some twenty megabytes among them.
 ENV NODE_ENV=production MALLOC_ARENA_MAX=1
-# An init: what commands (exec, ACME's DNS hook) leave behind comes to process 1, and Node would never reap it.
+# An init: process 1 inherits what commands (exec, ACME's DNS hook) leave behind, and Node would never reap it.
 RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

@@ -4,12 +4,12 @@
 #   ca.sh openssl  DIRECTORY issue|revoke|check|crl     DIRECTORY has openssl.cnf and what that names
 #   ca.sh easy-rsa DIRECTORY issue|revoke|check|crl     DIRECTORY is Easy-RSA's pki
 #
-# CA_PASSPHRASE: of the CA's key, where it has one. EASYRSA_PROGRAM: where Easy-RSA is not Debian's.
+# CA_PASSPHRASE: that of the CA's key, if it has one. EASYRSA_PROGRAM: needed where Easy-RSA is not Debian's.
 #
-# Idempotent: the serial number is made from the request's id, and what stands in the CA's database under that number is
+# Idempotent: the serial number is derived from the request's id, and what the CA's database holds under that number is
 # the answer. Both tools write the certificate first and the database last, and nothing is given out before.
 #
-# No name is ever a word of a command, a file's name or a pattern: names stay inside the CSR and the certificate.
+# No name is ever part of a command line, a file name or a pattern: names stay inside the CSR and the certificate.
 set -eu
 umask 077
 
@@ -133,7 +133,7 @@ check() {
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-# Neither tool bears company. The lock goes with this process and all it starts.
+# Neither tool may run twice at once. This process and all it starts hold the lock.
 exec 9>"$directory/certprov.lock"
 flock 9
 # Between two renames of theirs there is none.
