@@ -13,7 +13,7 @@ import { ServiceHome, type ServiceProcess, until } from '../support/service-proc
  * The whole service, as a process of its own, against simulated Google, Pub/Sub and devices.
  */
 
-const outside = { faults: 0, distinctKeys: { rsa: 2, ec: 8 } } as const;
+const outside = { seed: testSeed, faults: 0, distinctKeys: { rsa: 2, ec: 8 } } as const;
 
 /** Each process has an accepted certificate, and its device was asked to sign exactly once. */
 function expectDelivered(simulator: Simulator, count: number): void {
@@ -42,9 +42,19 @@ async function endedInOrder(service: ServiceProcess): Promise<void> {
   expect(service.log.filter((line) => line['event'] === 'bug')).toEqual([]);
 }
 
+/** Of another instance that runs. */
+async function refusesTheJournal(home: ServiceHome): Promise<void> {
+  const second = await home.start({ instance: 'second' });
+  expect((await second.ended()).status).toBe(1);
+  const fatal = second.log.find((line) => line['level'] === 'fatal');
+  expect(fatal?.msg).toMatch(
+    /journal\.db cannot be opened: another process has it open\. .*stop the other one/,
+  );
+}
+
 describe.concurrent('node src/main.ts serve', { timeout: 90_000 }, () => {
-  it('delivers RSA and EC, device and user, generic and SCEP, and tells how it is', async () => {
-    await using simulator = await startSimulator({ ...outside, faults: 0.02 });
+  it('delivers RSA and EC, device and user, generic and SCEP, tells how it is, and lets no other use its journal', async () => {
+    await using simulator = await startSimulator({ ...outside, faults: 0.02, holdMs: 500 });
     await using home = await ServiceHome.make(simulator);
     const service = await home.start();
     for (const key of ['rsa', 'ec'] as const) {
@@ -89,6 +99,7 @@ describe.concurrent('node src/main.ts serve', { timeout: 90_000 }, () => {
       const [sample = ''] = metrics.text.split('\n').filter((line) => line.startsWith(`${name}{`));
       for (const label of labels) expect(sample, name).toContain(`${label}="`);
     }
+    await refusesTheJournal(home);
     await endedInOrder(service);
   });
 
@@ -158,23 +169,6 @@ describe.concurrent('node src/main.ts serve', { timeout: 90_000 }, () => {
     expect(service.hasEnded).toBe(false);
     service.signal('SIGINT');
     expect(await service.ended()).toMatchObject({ status: 1, signal: null });
-  });
-
-  it('refuses a journal that another instance uses', async () => {
-    await using simulator = await startSimulator(outside);
-    await using home = await ServiceHome.make(simulator);
-    const first = await home.start();
-    await first.running();
-    const second = await home.start({ instance: 'second' });
-    expect((await second.ended()).status).toBe(1);
-    const fatal = second.log.find((line) => line['level'] === 'fatal');
-    expect(fatal?.msg).toMatch(
-      /journal\.db cannot be opened: another process has it open\. .*stop the other one/,
-    );
-    await simulator.addDevices({ key: 'ec' });
-    await settled(simulator);
-    expectDelivered(simulator, 1);
-    await endedInOrder(first);
   });
 });
 
