@@ -18,49 +18,33 @@ import type { ServiceContext } from './service-context.ts';
 
 /* Makes an authority of its part of the configuration. */
 
+export interface AuthorityPart {
+  readonly reference: string;
+  readonly authority: AuthorityConfig;
+  /** The whole of which it is a part. */
+  readonly config: Config;
+  readonly journal: Journal;
+  readonly context: ServiceContext;
+}
+
 /** Connects an adapter. @throws when it cannot, with its name. */
-export async function connect(
-  reference: string,
-  authority: AuthorityConfig,
-  config: Config,
-  journal: Journal,
-  context: ServiceContext,
-): Promise<CertificateAuthority> {
-  const memory = memoryIn(journal, context.signal);
+export async function connect(part: AuthorityPart): Promise<CertificateAuthority> {
+  const { reference, authority, config, journal, context } = part;
+  const { clock, events, signal } = context;
+  const { kind, definition, options } = authority;
+  const memory = memoryIn(journal, signal);
   try {
     const renewal = {
       reference,
       directory: config.directory,
-      clock: context.clock,
-      events: context.events,
+      clock,
+      events,
       connect: (inner: ConnectContext) =>
-        onBehalfOf(reference, () =>
-          authority.definition.connect(authority.options, inner, context.signal),
-        ),
+        onBehalfOf(reference, () => definition.connect(options, inner, signal)),
     };
-    const given = { ...connectContext(reference, config, context), memory };
-    return await connectRenewed(renewal, given);
+    return await connectRenewed(renewal, { ...connectContext(part), memory });
   } catch (error) {
-    throw new Error(
-      `The authority ${reference} (${authority.kind}) cannot be used: ${messageOf(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** Those of the configuration, and those that the kind has made just now. */
-async function allRoots(
-  reference: string,
-  { roots, lateRootFiles }: AuthorityConfig,
-): Promise<readonly Uint8Array[]> {
-  try {
-    const late = await Promise.all(lateRootFiles.map(readRootFile));
-    return [...roots, ...late.flat()];
-  } catch (error) {
-    const reason = messageOf(error);
-    throw new Error(`The roots of the authority ${reference} cannot be read: ${reason}`, {
+    throw new Error(`The authority ${reference} (${kind}) cannot be used: ${messageOf(error)}`, {
       cause: error,
     });
   }
@@ -69,11 +53,8 @@ async function allRoots(
 /** An authority that finds ever new words is not listened to for ever. */
 const mostWarnings = 100;
 
-function connectContext(
-  authority: string,
-  config: Config,
-  { clock, events }: ServiceContext,
-): ConnectContext {
+function connectContext({ reference, config, context }: AuthorityPart): ConnectContext {
+  const { clock, events } = context;
   const told = new Set<string>();
   return {
     clock,
@@ -82,23 +63,20 @@ function connectContext(
     warn(message) {
       if (told.has(message) || told.size >= mostWarnings) return;
       told.add(message);
-      events.emit('notice', { authority, message });
+      events.emit('notice', { authority: reference, message });
     },
   };
 }
 
 /** Puts an adapter behind its limits and its guard. */
 export async function guardAuthority(
-  reference: string,
-  authority: AuthorityConfig,
+  part: AuthorityPart,
   adapter: CertificateAuthority,
-  journal: Journal,
-  config: Config,
-  context: ServiceContext,
 ): Promise<Authority> {
+  const { reference, authority, config, context } = part;
   const { clock, random, events } = context;
-  const { requestsPerSecond } = authority;
-  const roots = await allRoots(reference, authority);
+  const { requestsPerSecond, mayDrop, mayAdd, concurrency, timeoutSeconds } = authority;
+  const roots = await allRoots(part);
   // No burst: the limit is a promise to the CA, in every second.
   const budget =
     requestsPerSecond === undefined
@@ -108,31 +86,38 @@ export async function guardAuthority(
     reference,
     adapter,
     roots,
-    mayDrop: authority.mayDrop,
-    mayAdd: authority.mayAdd,
-    concurrency: authority.concurrency,
+    mayDrop,
+    mayAdd,
+    concurrency,
     // A slow authority's line leaves most of the visits to the others.
     longestLine: Math.ceil(config.limits.visits / 4),
-    timeoutMs: authority.timeoutSeconds * 1_000,
+    timeoutMs: timeoutSeconds * 1_000,
     clock,
     random,
     events,
-    guard: guardOf(reference, { ...authority, roots }, journal, config, context),
+    guard: guardOf(part, roots),
     ...budget,
   });
 }
 
-function guardOf(
-  reference: string,
-  authority: AuthorityConfig,
-  journal: Journal,
-  config: Config,
-  context: ServiceContext,
-): RefusalGuard {
+/** Those of the configuration, and those that the kind has made just now. */
+async function allRoots({ reference, authority }: AuthorityPart): Promise<readonly Uint8Array[]> {
+  try {
+    const late = await Promise.all(authority.lateRootFiles.map(readRootFile));
+    return [...authority.roots, ...late.flat()];
+  } catch (error) {
+    throw new Error(`The roots of the authority ${reference} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function guardOf(part: AuthorityPart, roots: readonly Uint8Array[]): RefusalGuard {
+  const { reference, authority, config, journal, context } = part;
   const { definition: _code, lateRootFiles: _among, ...configured } = authority;
   // Another version may check what is issued in another way.
-  const settings = { ...configured, version: ownVersion };
-  const { resolvePath, readSecret } = connectContext(reference, config, context);
+  const settings = { ...configured, roots, version: ownVersion };
+  const { resolvePath, readSecret } = connectContext(part);
   const mark = configurationMark({ settings, resolvePath, readSecret });
   const { rejectedDevices } = config.limits;
   const { clock, random } = context;

@@ -91,10 +91,9 @@ export async function openService(config: Config, outer: ServiceContext): Promis
   }
   await clockConfirmed(clock, context.signal);
   for (const [reference, authority] of config.authorities) {
-    const adapter = opened.use(await connect(reference, authority, config, journal, context));
-    const decorated = decorate.authority(adapter);
-    const guarded = await guardAuthority(reference, authority, decorated, journal, config, context);
-    authorities.set(reference, guarded);
+    const part = { reference, authority, config, journal, context };
+    const adapter = decorate.authority(opened.use(await connect(part)));
+    authorities.set(reference, await guardAuthority(part, adapter));
   }
   const api = decorate.api(google);
   const inbox = decorate.inbox(opened.use(openInbox(config, context)));
@@ -186,23 +185,24 @@ function openInbox({ pubsub, google }: Config, { events, clock, random }: Servic
   return new PubsubInbox({ ...pubsub, credentials, events, clock, random });
 }
 
+const hourMs = 3_600_000;
+
 function visitContextOf(
-  config: Config,
+  { profiles, scepProfiles, unmatched, instance, limits }: Config,
   api: ProvisioningApi,
   authorities: ReadonlyMap<string, Authority>,
   { clock, random, events }: ServiceContext,
 ): VisitContext {
-  const { limits } = config;
   return {
     api,
     authorities,
-    profiles: config.profiles,
-    scepDefaults: config.scepProfiles,
-    unmatched: config.unmatched,
-    unmatchedDeadlineMs: config.limits.unmatchedHours * 3_600_000,
-    instance: config.instance,
-    signingDeadlineMs: limits.signingHours * 3_600_000,
-    issuingDeadlineMs: limits.issuingHours * 3_600_000,
+    profiles,
+    scepDefaults: scepProfiles,
+    unmatched,
+    unmatchedDeadlineMs: limits.unmatchedHours * hourMs,
+    instance,
+    signingDeadlineMs: limits.signingHours * hourMs,
+    issuingDeadlineMs: limits.issuingHours * hourMs,
     clock,
     random,
     events,
@@ -210,7 +210,7 @@ function visitContextOf(
 }
 
 function workerOf(
-  config: Config,
+  { limits, journal: times }: Config,
   context: VisitContext,
   journal: Journal,
   inbox: Inbox,
@@ -221,9 +221,9 @@ function workerOf(
     inbox,
     journal,
     context,
-    visits: config.limits.visits,
-    leaseMs: config.journal.leaseSeconds * 1_000,
-    drainMs: config.limits.drainSeconds * 1_000,
-    retentionMs: config.journal.retentionDays * 86_400_000,
+    visits: limits.visits,
+    leaseMs: times.leaseSeconds * 1_000,
+    drainMs: limits.drainSeconds * 1_000,
+    retentionMs: times.retentionDays * 86_400_000,
   });
 }

@@ -51,6 +51,9 @@ export const commandTexts = {
 } as const satisfies Record<string, CommandText>;
 
 export type CommandName = keyof typeof commandTexts;
+export type OptionName = {
+  [Name in CommandName]: keyof (typeof commandTexts)[Name]['options'];
+}[CommandName];
 
 /** As it was started: from the sources, or as the package's command. */
 const program = import.meta.filename.endsWith('.ts') ? 'npm run certprov --' : 'certprov';

@@ -70,12 +70,13 @@ async function start(journal: MemoryJournal, settings: string): Promise<Authorit
   const config = await loadConfig(path, { loadAdapter: () => Promise.resolve(toy), env: {} });
   const ca = config.authorities.get('ca');
   if (ca === undefined) throw new Error('There is an authority.');
-  return guardAuthority('ca', ca, adapter, journal, config, {
+  const context = {
     events: new Events(),
     clock: systemClock,
     random: () => 0.5,
     signal: new AbortController().signal,
-  });
+  };
+  return guardAuthority({ reference: 'ca', authority: ca, config, journal, context }, adapter);
 }
 
 const first = 'options: { template: A }, roots: [one.pem]';
