@@ -8,7 +8,6 @@ const root = resolve(import.meta.dirname, '..');
 interface Import {
   readonly from: string;
   readonly to: string;
-  readonly isTypeOnly: boolean;
 }
 
 const houses = '{src,conformance,adapters,simulator,proofs,tools}/**/*.ts';
@@ -17,20 +16,14 @@ const files = globSync(houses, { cwd: root }).sort();
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(root, file), 'utf8');
   const found: Import[] = [];
-  const statement = /^(?:import|export)\s(type\s)?([^;]*?)from\s+'([^']+)';|import\('([^']+)'\)/gms;
+  const statement = /^(?:import|export)\s[^;]*?from\s+'([^']+)';|import\('([^']+)'\)/gms;
   for (const match of text.matchAll(statement)) {
-    const [, type, names = '', from, lazily] = match;
+    const [, from, lazily] = match;
     const specifier = from ?? lazily;
     if (specifier === undefined) continue;
     const isRelative = specifier.startsWith('.');
     const to = isRelative ? relative(root, resolve(root, dirname(file), specifier)) : specifier;
-    const members = names
-      .replace(/[{}\s]/g, ' ')
-      .split(',')
-      .map((name) => name.trim());
-    const isTypeOnly =
-      type !== undefined || members.filter(Boolean).every((name) => name.startsWith('type '));
-    found.push({ from: file, to, isTypeOnly });
+    found.push({ from: file, to });
   }
   return found;
 }
@@ -38,7 +31,6 @@ function importsOf(file: string): Import[] {
 const imports = files.flatMap(importsOf);
 const between = (from: RegExp, to: RegExp) =>
   imports.filter((each) => from.test(each.from) && to.test(each.to));
-const _values = (found: Import[]) => found.filter((each) => !each.isTypeOnly);
 const described = (found: Import[]) => found.map(({ from, to }) => `${from} -> ${to}`);
 
 /** From the ground up: an import goes to a lower floor, or stays in its own room. Rooms of one floor do not know each other. */

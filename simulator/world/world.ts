@@ -220,7 +220,7 @@ export class World {
         instance.ended = { error };
       },
     );
-    for (const authority of context.authorities.values()) authority.watch(stop.signal);
+    for (const authority of context.authorities.values()) void authority.watch(stop.signal);
     return instance;
   }
 
