@@ -14,7 +14,7 @@ export interface CaUnderTest extends Partial<AsyncDisposable> {
   readonly env?: Readonly<Record<string, string>>;
   /** How to make the CA misbehave with the next order. */
   readonly hooks?: Partial<Hooks>;
-  /** What must never be told, besides the secrets that the adapter reads. */
+  /** What must never be revealed, besides the secrets that the adapter reads. */
   readonly secrets?: readonly string[];
   /** The CA's root certificates, DER. */
   readonly roots?: () => Promise<readonly Uint8Array[]>;
@@ -27,7 +27,7 @@ export interface CaUnderTest extends Partial<AsyncDisposable> {
   readonly leftovers?: () => Promise<readonly string[]>;
 }
 
-/** What is known besides; what the CA says itself goes before. */
+/** What else is known; what the CA says itself takes precedence. */
 interface Surroundings extends Pick<CaUnderTest, 'roots' | 'patienceMs' | 'wanted'> {
   /** As an options file has them, not yet checked. */
   readonly options?: Readonly<Record<string, unknown>>;

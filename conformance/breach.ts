@@ -25,7 +25,7 @@ export class Breach extends Error {
   }
 }
 
-/** A case could not come about although nobody did wrong; the message says why. */
+/** A case could not be brought about, although nothing is wrong; the message says why. */
 export class NotShown extends Error {
   override readonly name = 'NotShown';
 }
@@ -41,7 +41,7 @@ export function breachOf(error: unknown, lesson: Lesson, secrets: readonly strin
 /** By the kind of the error, whichever case it came up in. */
 function knownLesson(error: unknown): Partial<Lesson> | undefined {
   if (error instanceof LateError) return late;
-  // Of an error without a code the plug-in's own counts, which is its cause.
+  // For an error without a code the plug-in's own error counts, which is its cause.
   if (error instanceof PlugInError && error.cause !== undefined) return knownLesson(error.cause);
   if (error instanceof PlugInError) return wrongForm;
   if (error instanceof ProvisioningError) return lessons[error.code];

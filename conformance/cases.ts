@@ -7,9 +7,9 @@ import { misbehaviourCases } from './misbehaviour-cases.ts';
 import { certified, checked, endsWith, errorOf, failure, newOrder } from './order.ts';
 
 /*
- * What every kind of CA has to do, as data: a test runner or a command runs the cases and prints what came
- * of them. Nothing here knows a test framework. These need a CA that serves; those that need one that
- * misbehaves are in misbehaviour-cases.ts.
+ * What every kind of CA has to do, as data: a test runner or a command runs the cases and prints the results. Nothing
+ * here knows a test framework. These need a CA that serves; those that need one that misbehaves are in
+ * misbehaviour-cases.ts.
  */
 
 const dayMs = 24 * 3_600_000;

@@ -53,7 +53,7 @@ export class CannotRunError extends Error {
 
 const silenceName = 'tells no secret in an error, a reason or its output, in any of these cases';
 
-/** How long a CA that leaves orders pending is waited for, where no harness says it. */
+/** How long to wait for a CA that leaves orders pending, if no harness says so. */
 const patienceMs = 30_000;
 
 /**
@@ -93,8 +93,8 @@ interface Home extends AsyncDisposable {
 }
 
 /**
- * Where relative paths start: at the options' file or the harness. Without either nobody has said where a kind
- * may keep its files, so they go into a directory of the run's own.
+ * Where relative paths start: at the options' file or the harness. Without either, nobody has said where a kind may
+ * keep its files, so they go into a directory of the run's own.
  */
 async function homeOf({ options, harness }: ConformanceArguments): Promise<Home> {
   const beside = options ?? harness;
@@ -127,7 +127,7 @@ async function preparedSetUp(
   return async () => adapterHarness(definition, await setUpCa(), surroundings);
 }
 
-/** For a CA that certifies only names which are its own, or which it can look up. */
+/** For a CA that certifies only its own names, or names that it can look up. */
 function askedNames({ subject, 'alt-names': altNames }: ConformanceArguments) {
   if (subject === undefined && altNames === undefined) return undefined;
   try {
@@ -196,13 +196,13 @@ async function readRoots(path: string): Promise<readonly Uint8Array[]> {
   }
 }
 
-/** Nothing is to be learned from an adapter that cannot even make ready. */
+/** There is nothing to learn from an adapter that cannot even get ready. */
 async function connectOnce(
   definition: AdapterDefinition,
   setUp: () => Promise<AdapterHarness>,
 ): Promise<void> {
   await using harness = await setUp();
-  // What it says now it says again in each case, where it is looked at.
+  // What it prints now it prints again in each case, where it is checked.
   using _output = new OutputWatch();
   try {
     const authority = await harness.connect();

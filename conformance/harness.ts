@@ -19,7 +19,7 @@ export interface Hooks {
   readonly reject: Hook;
   /** Fails in a way that passes; the order after that is served. */
   readonly failOnce: Hook;
-  /** Answers with something that is no certificate; the order after that is served. */
+  /** Answers with something that is not a certificate; the order after that is served. */
   readonly answerGarbage: Hook;
   /** Does not answer. `reached` resolves when the CA has the order in hand. */
   readonly hang: Hook<{ reached(): Promise<void> }>;
@@ -40,7 +40,7 @@ export interface AdapterHarness extends AsyncDisposable {
   readonly validityAsAsked: true | NotSupported | undefined;
   /** What this CA can be asked for where it differs from the usual. */
   readonly wanted?: Partial<RequestedCertificate> | undefined;
-  /** How long a pending order is looked after, as its pollAfterMs says; without it, five looks in a row. */
+  /** How long a pending order is asked about, at its pollAfterMs; without it, five times in a row. */
   readonly patienceMs?: number | undefined;
   /** Within how many milliseconds an aborted call has to end; 2 s by default. */
   readonly promptMs?: number | undefined;
@@ -55,7 +55,7 @@ export interface CaseContext {
   connect(): Promise<CertificateAuthority>;
 }
 
-/** One thing that every adapter has to do, and what is told to the author of one that does not. */
+/** One thing that every adapter has to do, and what to tell the author of one that does not. */
 export interface ContractCase extends Lesson {
   readonly name: string;
   /** Why this CA cannot show it; undefined when it can. */

@@ -5,8 +5,8 @@ import { OutputWatch } from './output-watch.ts';
 import { runCase, SecretTold, silence, type Verdict } from './run-case.ts';
 
 /**
- * Runs cases one after another in this process and watches what a test runner would: output, and rejections
- * that nobody handles. Secrets that are told anywhere count once, at the end.
+ * Runs cases one after another in this process and watches what a test runner would: output, and rejections that
+ * nobody handles. A revealed secret counts once, at the end.
  */
 export class Judge {
   readonly verdicts: Verdict[] = [];
@@ -44,7 +44,7 @@ export class Judge {
     return this.#counted(this.#withoutTold(contractCase, verdict));
   }
 
-  /** Whether a secret was told in any of the cases so far. */
+  /** Whether a secret was revealed in any of the cases so far. */
   conclude(): Verdict {
     const breaches = [new Breach(silence, `${this.#told.join('; ')}.`)];
     if (this.#told.length > 0) return this.#counted({ kind: 'failed', breaches });
@@ -82,7 +82,7 @@ async function watched(
   using output = new OutputWatch();
   try {
     const verdict = await run();
-    await turn(); // Node tells of a rejection only when the event loop comes round.
+    await turn(); // Node reports a rejection only when the event loop comes round.
     if (strays.length === 0) return { verdict, output: output.text };
     const breaches = strays.map((stray) => new Breach(handled, cameText(stray, [])));
     const others = verdict.kind === 'failed' ? verdict.breaches : [];

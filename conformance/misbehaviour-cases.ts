@@ -21,7 +21,7 @@ function lacksPending(name: keyof Hooks): NonNullable<ContractCase['lacks']> {
   };
 }
 
-/** What is said of a hook that a harness leaves out. */
+/** What is said about a hook that a harness leaves out. */
 export const noHook = {
   notSupported:
     'No harness says how to make the CA do this (docs/develop/adapters.md, “A harness”).',
@@ -36,7 +36,7 @@ async function arm<Name extends keyof Hooks>(context: CaseContext, name: Name) {
   return (await hook()) as Reached<Name>;
 }
 
-/** What an adapter makes of a CA that lets wait, refuses, fails, babbles or falls silent. */
+/** What an adapter makes of a CA that delays, refuses, fails, babbles or falls silent. */
 export const misbehaviourCases: readonly ContractCase[] = [
   {
     name: 'leaves an order pending and then gives its certificate, also to another instance',

@@ -66,7 +66,7 @@ function namesOf({ subject, subjectAltNames }: CsrNames): CsrNames {
   return { subject, subjectAltNames };
 }
 
-/** What the certificate says, once it has passed the same check as before every upload, but for its chain. */
+/** What the certificate says, once it has passed the same check as before every upload, except for its chain. */
 export async function checked(
   context: CaseContext,
   order: IssueRequest,

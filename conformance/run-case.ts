@@ -15,7 +15,7 @@ const usualCaseMs = 60_000;
 const longestDisposalMs = 10_000;
 
 /**
- * Runs one case against a harness of its own, and looks whether a secret was told and everything was let go.
+ * Runs one case against a harness of its own, and checks that no secret was revealed and everything was released.
  * Throws only what the harness itself throws.
  */
 export async function runCase(

@@ -1,7 +1,7 @@
 /*
- * Seeded chance without a state: a decision depends on the seed and on what it is about (which process,
- * which method, the how-many-th call), never on the order in which requests happen to arrive. So a run
- * with the same seed meets the same faults, however its calls interleave.
+ * Seeded chance without a state: a decision depends on the seed and on what it is about (which process, which method,
+ * which call in turn), never on the order in which requests happen to arrive. So a run with the same seed meets the
+ * same faults, however its calls interleave.
  */
 
 /** murmur3's finaliser: a bijection on 32-bit numbers in which every input bit moves every output bit. */

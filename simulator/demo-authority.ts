@@ -95,7 +95,7 @@ async function startScep(directory: string): Promise<DemoAuthority> {
   return {
     authority: {
       kind: 'scep',
-      // Its depot of files fails when two orders come at once.
+      // Its file depot fails when two orders come at once.
       concurrency: 1,
       roots: ['./ca/root.pem'],
       options: {

@@ -32,7 +32,7 @@ export async function keepEvidence(
   }
 }
 
-/** Prints who got what; returns the exit status: 0 when everybody holds an accepted certificate. */
+/** Prints who got which certificate; returns the exit status: 0 when everybody holds an accepted certificate. */
 export function printTable(processes: readonly ProcessView[], directory: string): number {
   const rows = processes.map(rowOf);
   const header = ['who', 'subject', 'serial', 'not after', 'seconds'];

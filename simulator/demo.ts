@@ -92,7 +92,7 @@ async function addDevices(
   }
 }
 
-/** Prints how far it is until everything is settled, the service has ended, or the patience has. */
+/** Prints progress until everything is settled, the service has ended, or time is up. */
 async function watch(simulator: Simulator, service: Service, count: number): Promise<void> {
   const startedAt = Date.now();
   const isTerminal = process.stdout.isTTY === true;

@@ -40,7 +40,7 @@ const deviceSpecSchema = z.strictObject({
   caConnection: name.default('default_ca_config'),
   /** profileAdapterConfigReference of a generic profile: `device_profile` or `user_profile` by default. */
   profileReference: name.optional(),
-  /** Fields of the SCEP profile; what is not given has a default. */
+  /** Fields of the SCEP profile; the others have defaults. */
   scepProfile: scepProfile.default({}),
   /** The obfuscated customer id. */
   customer: z
@@ -54,7 +54,7 @@ const deviceSpecSchema = z.strictObject({
   signAfterMs: z.number().min(0).max(86_400_000).optional(),
   /** How this device writes EC signatures; the switch `ecSignature` by default. */
   ecSignature: z.enum(['der', 'raw']).optional(),
-  /** From when on every call for the process gets 404. */
+  /** When calls for the process begin to get 404. */
   gone: z.enum(['never', 'at-once', 'after-claim', 'after-signing', 'at-upload']).default('never'),
   /** Top-level fields that Google's JSON of the process lacks. */
   omit: z.array(name).max(20).default([]),

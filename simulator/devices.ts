@@ -81,7 +81,7 @@ export class Devices {
     });
   }
 
-  /** A certificate lies ready; `problem` is what the device will find wrong with it. */
+  /** A certificate is ready; `problem` is what the device will find wrong with it. */
   offerCertificate(process: SimulatedProcess, problem: string | undefined): void {
     this.#later(this.#wakesInMs(process, 1), () => {
       if (process.gone) return;

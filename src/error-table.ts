@@ -1,10 +1,10 @@
 /*
- * An error says who must act. The table below is the whole list: docs/run/errors.md is compared with it by a
- * test, metrics and logs use the codes as they stand here.
+ * An error says who must act. The table below is the whole list: a test compares docs/run/errors.md with it, and
+ * metrics and logs use these codes unchanged.
  */
 
 /**
- * - `retry`: nobody; it passes by itself. Looked at again after a backoff, until the stage's deadline.
+ * - `retry`: nobody; it passes by itself. Looked at again after a backoff, until the deadline of what it waits for.
  * - `refuse`: the person or the profile. The device is told, the process ends.
  * - `hold`: the operator of the authority. The process waits, other authorities go on; refused only when
  *   the issuing deadline passes.
@@ -15,7 +15,7 @@ export interface ErrorEntry {
   readonly disposition: Disposition;
   /** Shown on the Chromebook, followed by the code. Short, and without anything a CA said. */
   readonly deviceText: string;
-  /** For operators: what happened and what mends it. */
+  /** For operators: what happened and what fixes it. */
   readonly meaning: string;
 }
 

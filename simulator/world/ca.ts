@@ -59,7 +59,7 @@ export interface WorldCaOptions {
   readonly wire: Wire;
   readonly idempotent: boolean;
   readonly revokes?: boolean;
-  /** The how-many-th request for this order it is, from 1. */
+  /** Which request for this order it is, counted from 1. */
   readonly decide?: (order: IssueRequest, turn: number) => Decision;
 }
 

@@ -7,7 +7,7 @@ const clockToleranceMs = 20_000;
 /** The deadline less what each absence may count for, a rest of five minutes and ten more. */
 const leastWatchMs = 22 * 3_600_000;
 
-/** Something that must never be, and was. */
+/** Something that must never happen, and did. */
 export interface Breach {
   readonly invariant: string;
   readonly detail: string;
@@ -95,7 +95,7 @@ export class Observer {
     }
   }
 
-  /** What is ordered is dated, by the CA or by what is sent to it. A machine that stood still is late by as much. */
+  /** An order is dated, by the CA or by what is sent to it. A machine that stood still is late by that much. */
   #checkClock(processId: string, life: Life): void {
     const { instances, now } = this.#world;
     const clock = instances.find((instance) => instance.life === life)?.clock;

@@ -1,15 +1,15 @@
 import type { Clock, Random } from '../../src/time/clock.ts';
 
 /*
- * Time in a world of one process. Nothing happens but what stands in the agenda, and what stands there
- * happens in the order of its time, then of its coming. Between two events everything that became runnable
- * runs to its end, so a history depends on its seed alone.
+ * Time in a world of one process. Nothing happens but what is on the agenda, in the order of its time and then of its
+ * arrival. Between two events everything that became runnable runs to its end, so a history depends on its seed
+ * alone.
  */
 
 /** The worlds begin here: no certificate, and nobody's clock, depends on the day the tests are run. */
 export const startOfTime = Date.UTC(2026, 0, 15, 8);
 
-/** The pause of a worker that has nothing to do; the scheduler lets such a sleeper lie until there is. */
+/** The pause of a worker that has nothing to do; the scheduler lets such a sleeper sleep until there is work. */
 const idlePauseMs = 5_000;
 
 /**
@@ -48,7 +48,7 @@ export class Life {
     this.#onDeath(this);
   }
 
-  /** Somebody sets the clock, so far ahead of the truth. */
+  /** Somebody sets the clock this far ahead of the truth. */
   set(aheadMs: number): void {
     this.aheadMs = aheadMs + this.frozenMs;
   }

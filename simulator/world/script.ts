@@ -1,6 +1,6 @@
 import type { Fate, Fates } from './wire.ts';
 
-/** What befalls the how-many-th call (from 1) of a port's method; all others go well. */
+/** What happens to the nth call (from 1) of a port's method; all others go well. */
 export interface Stroke extends Fate {
   /** As `google.claim`. */
   readonly call: string;

@@ -257,7 +257,7 @@ export class World {
     return ms;
   }
 
-  /** Lets time pass until every announced process is closed, at most `forMs`. */
+  /** Lets time pass until every announced process is closed, but at most `forMs`. */
   async untilClosed(forMs = 48 * hourMs): Promise<void> {
     await this.scheduler.run(() => this.isOver, this.now + forMs);
   }
@@ -287,7 +287,7 @@ export class World {
     return this.heard.flatMap(([heard, data]) => (heard === name ? [data as EventMap[Name]] : []));
   }
 
-  /** Nothing of this world ever happens again. */
+  /** Nothing in this world ever happens again. */
   end(): void {
     this.onDeath = () => undefined;
     for (const { life, stop } of this.instances) {

@@ -7,15 +7,16 @@ import { sqliteJournalError } from '../journal/sqlite-error.ts';
 import { type TarEntry, tar } from './tar.ts';
 
 /*
- * What has to be kept of an installation, in one archive: the SQLite journal, and what authorities keep on this machine. The journal is
- * copied first, so what the authorities know is never older: an order that the journal does not remember yet gets
- * the same certificate again, but no certificate is known to the journal and not to its authority.
+ * What has to be kept of an installation, as one archive: the SQLite journal, and what authorities keep on this
+ * machine. The journal is copied first, so what the authorities know is never older: an order that the journal does
+ * not remember yet gets the same certificate again, but no certificate is known to the journal and not to its
+ * authority.
  */
 
 /** Followed by the number of the process that makes the copy, and a hyphen. */
 const prefix = '.certprov-backup-';
 
-/** The archive begins with it. */
+/** The archive begins with this. */
 export const readMeName = 'RESTORE.txt';
 
 /** What the service needs for itself while the copy lies beside its journal. In bytes. */
@@ -30,8 +31,8 @@ export function hasBackup({ journal, authorities }: Config): boolean {
 }
 
 /**
- * The archive in pieces. `journal` is the open one; without it the file is opened, which works while no service has it.
- * The copies lie in `home` for a moment.
+ * The archive in pieces. `journal` is the open one; without it the file is opened, which works while no service has
+ * it. The copies are in `home` for a moment.
  *
  * @throws {Error} with what could not be copied and why.
  */
@@ -84,7 +85,7 @@ async function copyAll(
 async function copyClosedJournal(path: string, copy: string, signal: AbortSignal): Promise<void> {
   try {
     using database = new DatabaseSync(path, { readOnly: true });
-    // The copying alone would not say that another process has it.
+    // Copying alone would not reveal that another process has it.
     database.prepare('SELECT count(*) FROM sqlite_schema').get();
     await copyDatabase(database, copy, { progress: () => signal.throwIfAborted() });
   } catch (error) {
@@ -101,14 +102,14 @@ async function filesIn(directory: string): Promise<string[]> {
     .toSorted();
 }
 
-/** A disk that the copy fills would stop the service that it is a copy of. */
+/** If the copy filled the disk, it would stop the very service that it copies. */
 async function refuseWithoutRoom({ journal }: Config, home: string): Promise<void> {
   if (journal.kind !== 'sqlite') return;
   const sizes = [journal.path, `${journal.path}-wal`].map(async (path) => {
     try {
       return (await stat(path)).size;
     } catch {
-      return 0; // What is missing is told where it is copied.
+      return 0; // What is missing is reported where it is copied.
     }
   });
   const needed = (await Promise.all(sizes)).reduce((sum, size) => sum + size, leftToTheService);

@@ -11,7 +11,7 @@ import { beginsWith, blockBytes } from './tar.ts';
 const usePgDump =
   'The journal is in PostgreSQL and is not part of it: make its backup with pg_dump -Fc, which is consistent while the service runs.';
 
-/** What is said of an archive that no service made. */
+/** What is said about an archive that no service made. */
 const withoutService = {
   sqlite: 'no service runs here',
   postgres: 'the local CAs alone',
@@ -31,7 +31,7 @@ export async function backupCommand(
     return 1;
   }
   const target = resolve(file);
-  // Of its own name: another backup may be written to the same file just now.
+  // It has a name of its own: another backup may be writing to the same file right now.
   const unfinished = `${target}.${randomBytes(4).toString('hex')}.new`;
   try {
     await refuseToReplace(target);

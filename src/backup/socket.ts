@@ -7,8 +7,8 @@ import type { Events } from '../events/events.ts';
 import { messageOf } from '../words/message-of.ts';
 
 /*
- * The running service has its SQLite journal for itself, so it makes the backup: on a Unix socket beside the journal,
- * which only the service's user and root can open.
+ * The running service holds its SQLite journal for itself, so it makes the backup, and serves it on a Unix socket
+ * beside the journal, which only the service's user and root can open.
  */
 
 const route = '/v1/backup';
@@ -20,7 +20,7 @@ export function socketPath(journalPath: string): string {
 /** What fits into a sockaddr_un with its closing zero, on Linux; other systems take a little less. In bytes. */
 const longestAddress = 107;
 
-/** The kernel takes short paths alone; from the working directory it may be short enough. */
+/** The kernel accepts only short paths; relative to the working directory it may be short enough. */
 function addressOf(path: string): string {
   const short = relative(process.cwd(), path);
   return Buffer.byteLength(short) < Buffer.byteLength(path) ? short : path;
@@ -30,7 +30,7 @@ function isTooLong(path: string): boolean {
   return Buffer.byteLength(addressOf(path)) > longestAddress;
 }
 
-/** Whoever reads nothing for so long is not waited for, so that another can have a backup. */
+/** A client that reads nothing for this long is not waited for, so another can have a backup. */
 const longestStallMs = 60_000;
 /** How long the answer may take to leave when the service stops. */
 const farewellMs = 500;
@@ -45,7 +45,7 @@ export interface BackupSocket {
   backup(signal: AbortSignal): AsyncIterable<Buffer>;
 }
 
-/** Serves until it is disposed. Without a socket the service works all the same: why there is none is told. */
+/** Serves until it is disposed. Without a socket the service works all the same, and says why there is none. */
 export async function serveBackups(options: BackupSocket): Promise<AsyncDisposable> {
   const path = socketPath(options.journalPath);
   const ended = new AbortController();
@@ -97,7 +97,7 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
   return {
     async [Symbol.asyncDispose]() {
       ended.abort(new Error('The service stops.'));
-      // It takes its copies away, and says why there is no backup.
+      // It removes its copies, and says why there is no backup.
       await making?.catch(() => undefined);
       const closed = once(server, 'close');
       server.close();
@@ -108,7 +108,7 @@ export async function serveBackups(options: BackupSocket): Promise<AsyncDisposab
   };
 }
 
-/** The first piece is there before the head is sent, so that what fails at once has a status and a reason. */
+/** The first piece exists before the head is sent, so an immediate failure has a status and a reason. */
 async function send(
   pieces: AsyncIterable<Buffer>,
   response: ServerResponse,

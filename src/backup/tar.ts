@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from 'node:fs';
 
 /*
- * A tar archive (POSIX.1-1988, ustar) of a few files, so that whoever restores a backup needs nothing but tar.
+ * A tar archive (POSIX.1-1988, ustar) of a few files, so restoring a backup needs nothing but tar.
  */
 
 export const blockBytes = 512;

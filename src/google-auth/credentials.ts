@@ -34,7 +34,7 @@ export const anonymous: TokenSource = {
 
 interface AccessToken {
   readonly header: string;
-  /** From then on a new one is asked for. */
+  /** From then on a new one is requested. */
   renewAt: number;
   readonly expiresAt: number;
 }
@@ -56,7 +56,7 @@ const renewAgainMs = 15_000;
 /** Where most credentials get their tokens from: a proxy on the way there may be what is wrong. */
 const tokenHost = new URL('https://oauth2.googleapis.com');
 
-/** Access tokens, kept until shortly before they expire; many who ask at once cause one request. */
+/** Access tokens, kept until shortly before they expire; many callers at once cause one request. */
 export class GoogleTokens implements TokenSource {
   readonly #options: GoogleTokensOptions;
   #client: ReturnType<GoogleTokensOptions['connect']> | undefined;

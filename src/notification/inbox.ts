@@ -6,15 +6,15 @@ export interface Delivery {
   readonly attempt: number;
   /** The message is written down: the queue may forget it. Never throws. */
   acknowledge(): void;
-  /** The message could not be written down: the queue shall deliver it again. Never throws. */
+  /** The message could not be written down: the queue should deliver it again. Never throws. */
   release(): void;
 }
 
 /** Where notifications arrive. An implementation bounds how many deliveries are out at once. */
 export interface Inbox extends AsyncDisposable {
   /**
-   * Deliveries until the signal is aborted; then it ends without an error. What was delivered and neither
-   * acknowledged nor released by then, the queue delivers again. Throws only what no waiting can mend.
+   * Deliveries until the signal is aborted; then it ends without an error. The queue delivers again what was neither
+   * acknowledged nor released by then. Throws only what no waiting can cure.
    */
   deliveries(signal: AbortSignal): AsyncIterable<Delivery>;
 }

@@ -19,8 +19,8 @@ export interface IntakeOptions {
 const unwrittenPauseMs = 2_000;
 
 /**
- * Takes notifications: written to the journal first, acknowledged second. What cannot be written is given
- * back; what cannot be read is told once and acknowledged. The inbox bounds how many are in hand at once.
+ * Takes notifications: they are written to the journal first, and acknowledged second. What cannot be written is
+ * given back; what cannot be read is reported once and acknowledged. The inbox bounds how many are in hand at once.
  */
 export class Intake {
   readonly #options: IntakeOptions;
@@ -30,7 +30,7 @@ export class Intake {
     this.#options = options;
   }
 
-  /** Until the signal is aborted; what is in hand then goes on, see {@link settled}. */
+  /** Runs until the signal is aborted; what is then in hand goes on, see {@link settled}. */
   async run(signal: AbortSignal): Promise<void> {
     for await (const delivery of this.#options.inbox.deliveries(signal)) {
       const intake = this.#take(delivery, signal).finally(() => this.#inHand.delete(intake));
@@ -57,7 +57,8 @@ export class Intake {
     } catch (error) {
       const problem = messageOf(error);
       events.emit('notification', { result: 'unwritten', processId, problem });
-      // Held back for a moment, or the queue would deliver it again at once, and again; an abort ends that.
+      // Held back for a moment; otherwise the queue would deliver it again at once, and again. An abort ends the
+      // pause.
       await clock.sleep(unwrittenPauseMs, signal).catch(() => undefined);
       delivery.release();
     }

@@ -6,7 +6,7 @@ import { readStringFields } from './protobuf.ts';
  * as binary protobuf or as JSON: Google does not say which one it publishes, so both are read.
  */
 
-/** A notification is about 100 bytes; what is larger is not one. */
+/** A notification is about 100 bytes; anything larger than this is not one. */
 export const maxNotificationBytes = 64 * 1024;
 
 /** Google's ids are letters, digits, `-` and `_`. Nothing else may become part of a URL. */
@@ -18,7 +18,7 @@ const ownCustomer = 'my_customer';
 
 const openingBrace = 0x7b;
 
-/** The message is no notification. `reason` is ours: nothing of the body is in it. */
+/** The message is not a notification. `reason` is ours and holds nothing of the body. */
 export class UnreadableNotificationError extends Error {
   override readonly name = 'UnreadableNotificationError';
   readonly reason: string;
@@ -38,7 +38,7 @@ interface Fields {
  * Decodes the data of a Pub/Sub message, binary protobuf or JSON (camelCase or snake_case keys). A process
  * id may also come as the full resource name; a missing customer means `my_customer`.
  *
- * @throws {UnreadableNotificationError} for everything that does not give two safe ids.
+ * @throws {UnreadableNotificationError} for anything that does not give two safe ids.
  */
 export function decodeNotification(body: Uint8Array): Notification {
   if (body.length === 0) throw new UnreadableNotificationError('it is empty');
@@ -46,7 +46,7 @@ export function decodeNotification(body: Uint8Array): Notification {
     throw new UnreadableNotificationError(`it is larger than ${maxNotificationBytes} bytes`);
   }
   const jsonAt = startOfJson(body);
-  // As a protobuf tag, `{` begins a group, which never stands at the start of this message: it is JSON.
+  // As a protobuf tag, `{` begins a group, which never starts this message: it is JSON.
   if (jsonAt === 0) return checked(fieldsOfJson(body));
   try {
     return checked(fieldsOfProtobuf(body));
@@ -58,7 +58,7 @@ export function decodeNotification(body: Uint8Array): Notification {
   }
 }
 
-/** The index of the brace that follows nothing but white space and a byte order mark, or -1. */
+/** The index of the brace, if only white space and a byte order mark come before it, or -1. */
 function startOfJson(body: Uint8Array): number {
   let at = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
   while (body[at] === 0x20 || body[at] === 0x0a || body[at] === 0x0d || body[at] === 0x09) at += 1;

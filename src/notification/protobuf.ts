@@ -1,6 +1,6 @@
 /*
- * As much of the protobuf wire format (protobuf.dev/programming-guides/encoding) as one flat message of
- * strings needs: tags, varints, and the lengths of what is skipped.
+ * As much of the protobuf wire format (protobuf.dev/programming-guides/encoding) as a flat message of strings needs:
+ * tags, varints, and the lengths of skipped fields.
  */
 
 type Read = { readonly fields: ReadonlyMap<number, string> } | { readonly problem: string };
@@ -11,8 +11,8 @@ const wireType = { varint: 0, fixed64: 1, lengthDelimited: 2, fixed32: 5 } as co
 const largestUint32 = 2 ** 32 - 1;
 
 /**
- * Reads the string fields numbered 1 to `highest`. Of a repeated field the last one wins, other fields are
- * skipped, groups (deprecated, and never sent by this publisher) are refused.
+ * Reads the string fields numbered 1 to `highest`. The last value of a repeated field wins, other fields are skipped,
+ * and groups (deprecated, and never sent by this publisher) are refused.
  */
 export function readStringFields(bytes: Uint8Array, highest: number): Read {
   const fields = new Map<number, string>();
@@ -46,7 +46,7 @@ export function readStringFields(bytes: Uint8Array, highest: number): Read {
   return { fields };
 }
 
-/** Where a field's content lies, or undefined when it ends outside of the message. */
+/** Where a field's content lies, or undefined when it ends outside the message. */
 function spanOf(
   bytes: Uint8Array,
   at: number,

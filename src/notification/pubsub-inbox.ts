@@ -20,9 +20,9 @@ export interface PubsubInboxOptions {
   readonly endpoint: string | undefined;
   /** For Google's own endpoint; an emulator is asked without any. */
   readonly credentials: GoogleCredentials;
-  /** Messages taken and not yet acknowledged. */
+  /** How many messages may be taken and not yet acknowledged. */
   readonly maxOutstanding?: number;
-  /** How long deliveries that are still in somebody's hands are waited for at the end, in milliseconds. */
+  /** How long to wait at the end for deliveries that are still in somebody's hands, in milliseconds. */
   readonly closeWithinMs?: number;
   readonly events: Events;
   readonly clock: Clock;
@@ -33,20 +33,20 @@ const pubsubScope = 'https://www.googleapis.com/auth/pubsub';
 const pubsubHost = new URL('https://pubsub.googleapis.com');
 const reopening: Backoff = { firstMs: 1_000, mostMs: 60_000 };
 
-/** The library's own retries go on for so long before operators hear of it. */
+/** How long the library's own retries go on before operators hear of it. */
 const patienceMs = 10_000;
 
 /**
- * A Pub/Sub subscription, pulled by streaming. Whatever ends the stream, a missing subscription or permission
- * included, it is opened again after a pause of up to a minute, so that what an administrator mends needs
- * no restart; the `inbox` event says what is to be mended.
+ * A Pub/Sub subscription, pulled by streaming. Whatever ends the stream, even a missing subscription or permission,
+ * it is opened again after a pause of up to a minute, so an administrator's fix needs no restart. The `inbox` event
+ * says what to fix.
  */
 export class PubsubInbox implements Inbox {
   readonly #options: PubsubInboxOptions;
   readonly #name: string;
   readonly #disposed = new AbortController();
   #ups = 0;
-  /** What was last told about the connection: nothing yet, that it is up, or the problem. */
+  /** What was last reported about the connection: nothing yet, that it is up, or the problem. */
   #told: 'nothing' | 'up' | { readonly problem: string } = 'nothing';
 
   constructor(options: PubsubInboxOptions) {
@@ -124,7 +124,7 @@ export class PubsubInbox implements Inbox {
     }
   }
 
-  /** gRPC says only that there is no connection; what a proxy on the way says is found out here. */
+  /** gRPC says only that there is no connection; this finds out what a proxy on the way says. */
   async #tellTrouble(error: unknown): Promise<void> {
     const { endpoint } = this.#options;
     const problem = problemOf(error, this.#name, endpoint);
@@ -148,7 +148,7 @@ export class PubsubInbox implements Inbox {
   }
 }
 
-/** Whatever is not Google's own. */
+/** Anything that is not Google's own. */
 function isEmulator(endpoint: string | undefined): boolean {
   const google = /^(https:\/\/)?[\w-]+(\.[\w-]+)*\.googleapis\.com(:\d+)?\/?$/;
   return endpoint !== undefined && !google.test(endpoint);

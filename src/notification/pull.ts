@@ -17,18 +17,18 @@ export interface PullOptions {
   readonly maxOutstanding: number;
   /** How long the end may take, in milliseconds. */
   readonly closeWithinMs: number;
-  /** The stream stands: Pub/Sub has answered on it, or has not refused it for a while. */
+  /** The stream is open: Pub/Sub has answered on it, or has not refused it for a while. */
   readonly onUp: () => void;
   /** The stream has ended and the library opens it again; `forMs` is how long that has not helped. */
   readonly onTrouble: (error: StatusError, forMs: number, count: number) => void;
 }
 
-/** Of the time for the end, what is kept for sending the last acknowledgements. */
+/** The part of the time for the end that is kept for sending the last acknowledgements. */
 const flushWithinMs = 1_000;
 
 const largestOutstandingBytes = 16 * 1024 * 1024;
 
-/** Acknowledgements are collected for so long. */
+/** How long acknowledgements are collected. */
 const batchMs = 20;
 
 /** For emulators that answer no ping (Google's before 0.8.32): a subscription that is refused is refused sooner. */
@@ -38,21 +38,21 @@ const quietAfterOpeningMs = 3_000;
 const longestRetryMs = 5_000;
 const quietAfterTroubleMs = longestRetryMs + 3_000;
 
-/** Of what grpc-js tells about a call that is about to be made, what is looked at here. */
+/** The part used here of what grpc-js tells about a call that is about to be made. */
 interface OpeningCall {
   readonly methodDefinition: { readonly path: string };
   readonly call: unknown;
 }
 
 /**
- * One streaming pull, from opening to closing. The library opens a lost stream again by itself; what it
- * takes for final (no such subscription, no permission, bad credentials) ends the pull.
+ * One streaming pull, from opening to closing. The library opens a lost stream again by itself; what it considers
+ * final (no such subscription, no permission, bad credentials) ends the pull.
  */
 export class Pull {
   readonly #options: PullOptions;
   readonly #pubsub: PubSub;
   readonly #subscription: Subscription;
-  /** Bounded by the flow control: what lies here is outstanding. */
+  /** Bounded by the flow control: what is here is outstanding. */
   readonly #buffer: Message[] = [];
   #failure: unknown;
   #closing = false;
@@ -135,15 +135,15 @@ export class Pull {
     try {
       await this.#subscription.close();
     } finally {
-      // A client that never came to be cannot be closed; why it did not is already known.
+      // A client that was never made cannot be closed; the reason is already known.
       await this.#pubsub.close().catch(() => undefined);
     }
   }
 
   /**
-   * The library does not tell when a stream stands, and Pub/Sub need not say a word on one without messages.
-   * So each stream is pinged as soon as it is opened: an empty request, which is answered on streams of
-   * protocol version 1, the library's own (StreamingPullRequest.protocol_version).
+   * The library does not tell when a stream is open, and Pub/Sub need not say anything on one without messages. So
+   * each stream is pinged as soon as it is opened: an empty request, which is answered on streams of protocol version
+   * 1, the library's own (StreamingPullRequest.protocol_version).
    */
   readonly #pinging = <C extends OpeningCall>(opening: C): C => {
     const { call, methodDefinition } = opening;
@@ -177,7 +177,7 @@ export class Pull {
   }
 
   #onMessage(message: Message): void {
-    // Given back by the closing; released one by one they would only come again until then.
+    // Closing gives them back; if they were released one by one, they would only come again until then.
     if (this.#closing) return;
     this.#buffer.push(message);
     this.#up();

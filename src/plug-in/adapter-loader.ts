@@ -20,14 +20,14 @@ interface AdapterModule {
 export type BuiltInAdapters = Readonly<Record<string, () => Promise<AdapterModule>>>;
 
 /**
- * Gives the adapter that a configuration calls `kind`: a built-in name, a path that starts with `./`, `../`
- * or `/`, or the name of an installed package. `directory` is the configuration file's.
+ * Finds the adapter that a configuration calls `kind`: a built-in name, a path that starts with `./`, `../` or `/`,
+ * or the name of an installed package. `directory` is the configuration file's.
  *
  * @throws {AdapterLoadError} when there is none, or when what is there is not an adapter.
  */
 export type LoadAdapter = (kind: string, directory: string) => Promise<AdapterDefinition>;
 
-/** A kind of CA cannot be had. The message says why, `fix` what mends it where the message does not. */
+/** A kind of CA cannot be loaded. The message says why; `fix` says how to fix it where the message does not. */
 export class AdapterLoadError extends Error {
   override readonly name = 'AdapterLoadError';
   readonly fix: string;

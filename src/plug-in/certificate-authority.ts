@@ -80,7 +80,7 @@ export type Issuance =
   | {
       readonly kind: 'pending';
       /**
-       * Everything collect() needs; kept in the journal; may be secret. Null where nothing identifies the order, and
+       * Everything collect() needs; kept in the journal; may be secret. Null where nothing identifies the order, so
        * collect() can only place it again.
        */
       readonly ticket: Opaque;
@@ -97,15 +97,15 @@ export type Collected =
   | Issuance
   | {
       /**
-       * The CA, or the one that is configured now, does not know the order any more, and nobody can say whether it
-       * became a certificate. Operators are told so, and it is ordered again with another requestId.
+       * The CA (or the one that is configured now) no longer knows the order, and nobody can say whether it became a
+       * certificate. Operators are told, and it is ordered again with another requestId.
        */
       readonly kind: 'lost';
       /** How that was found out, for operators. */
       readonly reason: string;
     };
 
-/** Reasons of RFC 5280 5.3.1 that a provisioning adapter has use for. */
+/** The reasons of RFC 5280 5.3.1 that a provisioning adapter can use. */
 export type RevocationReason =
   | 'unspecified'
   | 'keyCompromise'
@@ -141,7 +141,7 @@ export interface AuthorityFeatures {
   readonly mayDrop: readonly DroppablePart[];
   /**
    * What this kind is known to add however it is configured: object identifiers of extended key usages and of
-   * critical extensions. serverAuth and clientAuth need not be said.
+   * critical extensions. serverAuth and clientAuth need not be listed.
    */
   readonly mayAdd?: readonly string[];
   /**
@@ -161,7 +161,7 @@ export interface CertificateAuthority extends AsyncDisposable {
   issue(request: IssueRequest, signal: AbortSignal): Promise<Issuance>;
   /** Asks again about a pending order; only where issue() may leave one pending. */
   collect?(ticket: Opaque, request: IssueRequest, signal: AbortSignal): Promise<Collected>;
-  /** `certificate` is DER. Resolves also when it is revoked already. */
+  /** `certificate` is DER. Also resolves when it is already revoked. */
   revoke?(certificate: Uint8Array, reason: RevocationReason, signal: AbortSignal): Promise<void>;
 }
 
@@ -175,9 +175,9 @@ export interface ConnectContext {
   resolvePath(path: string): string;
   /** The secret's text without its final line break. Throws a clear error when it is not there. */
   readSecret(reference: SecretReference): Promise<string>;
-  /** Tells operators what stops nothing and should be known; the same text once only. No secrets. */
+  /** Tells operators what stops nothing but should be known; the same text only once. No secrets. */
   warn?(message: string): void;
-  /** Outlives the adapter's own files; not there where there is no journal. */
+  /** Outlives the adapter's own files; absent where there is no journal. */
   readonly memory?: Memory;
 }
 
@@ -216,7 +216,7 @@ export interface AdapterDefinition<Options extends z.ZodType = z.ZodType> {
     resolvePath: (path: string) => string,
     into: string,
   ): Promise<string>;
-  /** Makes ready, without needing the CA to be up. */
+  /** Gets ready, without needing the CA to be up. */
   connect(
     options: z.output<Options>,
     context: ConnectContext,

@@ -19,21 +19,21 @@ import {
 } from './plug-in-values.ts';
 
 /*
- * The boundary to a plug-in: what it gives back is looked at, and what it throws without a code gets one, so that
- * a mistake is told by the plug-in's name and not as a fault of the service.
+ * The boundary to a plug-in: what it returns is checked, and what it throws without a code gets one, so a mistake is
+ * reported with the plug-in's name and not as a fault of the service.
  */
 
-/** connect() makes ready and needs no CA that answers. */
+/** connect() gets ready, and does not need the CA to answer. */
 const longestConnectMs = 30_000;
-/** Of what a plug-in says itself. In characters. */
+/** How much to keep of what a plug-in says itself. In characters. */
 const mostSaid = 300;
 
-/** A plug-in did something that no plug-in may do; the message names it. */
+/** A plug-in did something that no plug-in may do; the message says what. */
 export class PlugInError extends ProvisioningError {
   override readonly name = 'PlugInError';
 }
 
-/** The same definition, whose connect() gives only what keeps to the contract. `kind` is how it is configured. */
+/** The same definition, but its connect() gives only what keeps to the contract. `kind` is how it is configured. */
 export function checkedPlugIn(kind: string, definition: AdapterDefinition): AdapterDefinition {
   const connect: AdapterDefinition['connect'] = async (options, context, signal) => {
     const secrets = new Set<string>();
@@ -49,7 +49,7 @@ export function checkedPlugIn(kind: string, definition: AdapterDefinition): Adap
 /** A shorter secret would be found in any text. In characters. */
 const shortestSecret = 4;
 
-/** Reads secrets, and keeps them so that no error of the plug-in's that is told here tells them. */
+/** Reads secrets, and remembers them so that no error of the plug-in reported here reveals them. */
 function noting(secrets: Set<string>, context: ConnectContext): ConnectContext['readSecret'] {
   return async (reference) => {
     const secret = await context.readSecret(reference);
@@ -149,7 +149,7 @@ class CheckedAuthority implements CertificateAuthority {
     }
   }
 
-  /** The answer, if it is one. An order whose answer is not may have been carried out, as with any CA's. */
+  /** The answer, if it is one. An order whose answer is not valid may have been carried out, as with any CA. */
   #right<Answer>(
     call: string,
     answer: unknown,
@@ -177,7 +177,7 @@ function asProvisioningError(
   const isOurs = error.name === 'ProvisioningError' || error instanceof ProvisioningError;
   if (isOurs && typeof code === 'string' && isErrorCode(code) && codesOfCas.test(code)) {
     if (error instanceof ProvisioningError) return error;
-    // Of another copy of this package, which a bundler or a package manager may have brought.
+    // It comes from another copy of this package, which a bundler or a package manager may have installed.
     return new ProvisioningError(code, error.message, {
       cause: error,
       ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
@@ -198,7 +198,7 @@ function asProvisioningError(
   });
 }
 
-/** ECONNREFUSED, ENOTFOUND, UND_ERR_SOCKET …, of the error or of what it is due to, as with fetch(). */
+/** ECONNREFUSED, ENOTFOUND, UND_ERR_SOCKET …, of the error or of its cause, as with fetch(). */
 export function isOfTheNetwork(error: Error): boolean {
   return [error, error.cause].some((one) => {
     const code = one instanceof Error && 'code' in one ? one.code : undefined;

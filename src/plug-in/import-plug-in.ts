@@ -4,9 +4,9 @@ import { setTimeout as sleepFor } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
 /*
- * A plug-in imports `certprov`, and has to get this very instance of it: an error of another copy's class
- * would be none of ours, and a plug-in beside a configuration has no copy at all. So the name is resolved
- * here, whatever is installed beside the plug-in.
+ * A plug-in imports `certprov`, and has to get this very instance of it: an error of another copy's class would not
+ * be one of ours, and a plug-in beside a configuration has no copy at all. So the name is resolved here, whatever is
+ * installed beside the plug-in.
  */
 
 const doors: ReadonlyMap<string, string> = new Map([
@@ -38,11 +38,11 @@ export async function importPlugIn(file: string, longestMs = usualImportMs): Pro
     return await Promise.race([import(pathToFileURL(file).href), late]);
   } finally {
     over.abort();
-    await late.catch(() => undefined); // Ended by us, or told already.
+    await late.catch(() => undefined); // Ended by us, or already reported.
   }
 }
 
-/** For import and require alike, which takes no URL as the name of a file. */
+/** For import and require alike; require does not accept a URL as a file name. */
 const resolve: ResolveHookSync = (name, context, next) => {
   const url = doors.get(name);
   return url === undefined ? next(name, context) : { url, shortCircuit: true };

@@ -4,9 +4,9 @@ import { readOwnCertificates } from '../x509/pem.ts';
 import { readLimited } from './read-limited.ts';
 
 /*
- * Files with certificates that options name. The schema carries the mark `certificates`, by which check-config
- * finds them in the options of any kind and reads them: what cannot be used shall be told there and not at the
- * first call.
+ * Files with certificates that options name. The schema carries the mark `certificates`, by which check-config finds
+ * them in the options of any kind and reads them: what cannot be used should be reported there, and not at the first
+ * call.
  */
 
 /** A file of CA certificates is a few of them; a whole system's are under 300 KiB. In bytes. */
@@ -16,7 +16,7 @@ const largestBytes = 1024 * 1024;
 export const certificateFile = z.string().min(1).meta({ certificates: true });
 
 /**
- * The certificates in a file, DER each; every one can be used for TLS.
+ * The certificates in a file, DER each; each of them can be used for TLS.
  *
  * @param path absolute.
  * @throws {Error} with a sentence that says what is wrong, without the path.

@@ -8,10 +8,10 @@ import { placeOf } from './checked-plug-in.ts';
 import { shown } from './plug-in-values.ts';
 
 /*
- * Why the module of a plug-in could not be loaded, for its author: what, in which line, and what mends it.
+ * Why the module of a plug-in could not be loaded, for its author: what is wrong, in which line, and how to fix it.
  */
 
-/** Of what Node or the plug-in says itself. In characters. */
+/** How much to quote of what Node or the plug-in says. In characters. */
 const mostSaid = 400;
 /** Reading one file for its syntax. */
 const longestLookMs = 10_000;
@@ -37,7 +37,7 @@ function syntaxPlace(text: string): string | undefined {
   return /^(?:file:\/\/)?\/(?:[^\n]*\/)?([^/\n]+:\d+)\n/.exec(text)?.[1];
 }
 
-/** Of plain JavaScript Node tells the line only when it is asked to look at the file alone. */
+/** For plain JavaScript, Node tells the line only when it is asked to check the file alone. */
 function said(file: string): string {
   const { stderr } = spawnSync(process.execPath, ['--check', file], {
     encoding: 'utf8',
@@ -68,7 +68,7 @@ function hintOf(file: string, error: Error): string | undefined {
   return undefined;
 }
 
-/** Of a file that is read as CommonJS, and was not meant so. */
+/** For a file that is read as CommonJS but was not meant to be. */
 function asModule(file: string): string {
   const manifest = findPackageJSON(pathToFileURL(file));
   const module = extname(file).replace(/^\.(?:c|m)?/, '.m');

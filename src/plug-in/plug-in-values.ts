@@ -4,9 +4,9 @@ import { keyUsageNames } from '../x509/usages.ts';
 import { droppableParts } from './certificate-authority.ts';
 
 /*
- * What a plug-in gives back, looked at before anybody relies on it: type checks do not reach JavaScript from
- * outside. Each function gives what is wrong, in words that quote no text of the plug-in's, since it may be a secret;
- * undefined when nothing is.
+ * Checks what a plug-in returns before anybody relies on it: type checks do not reach JavaScript from outside. Each
+ * function says what is wrong, without quoting any text of the plug-in, because it may be secret; undefined when
+ * nothing is wrong.
  */
 
 /** A certificate and its chain together, a ticket, or a state. In bytes, or characters of JSON. */
@@ -19,7 +19,7 @@ const keyTypes: readonly unknown[] = ['rsa', 'ec'];
 const parts: readonly unknown[] = droppableParts;
 const keyUsages: readonly unknown[] = keyUsageNames;
 
-/** Of a connected CA: only without what nothing would work. `conformance` looks for the rest. */
+/** For a connected CA: only what nothing would work without. `conformance` looks for the rest. */
 export function authorityProblem(value: unknown): string | undefined {
   if (!isRecord(value)) return `${shown(value)}, expected an object with features, check, issue …`;
   for (const name of ['check', 'issue']) {
@@ -54,20 +54,20 @@ function featuresProblem(features: unknown): string | undefined {
   );
 }
 
-/** Of what collect() gives back. */
+/** For the result of collect(). */
 export function collectedProblem(value: unknown): string | undefined {
   if (!isRecord(value) || value['kind'] !== 'lost') return issuanceProblem(value);
   if (typeof value['reason'] === 'string') return undefined;
   return wrongMember('reason', value['reason'], 'how that was found out as a text');
 }
 
-/** Of what issue() gives back where there is no collect() to ask after a pending order. */
+/** For the result of issue(), if there is no collect() to ask about a pending order. */
 export function decidedProblem(value: unknown): string | undefined {
   if (!isRecord(value) || value['kind'] !== 'pending') return issuanceProblem(value);
   return "kind 'pending' without a collect() that could ask after the order";
 }
 
-/** Of what issue() gives back. */
+/** For the result of issue(). */
 export function issuanceProblem(value: unknown): string | undefined {
   if (!isRecord(value)) return `${shown(value)}, expected ${issuances}`;
   switch (value['kind']) {
@@ -103,7 +103,7 @@ function pendingProblem({ ticket, pollAfterMs }: Record<string, unknown>): strin
   return wrongMember('pollAfterMs', pollAfterMs, 'milliseconds as a number');
 }
 
-/** Of what prepare() gives back. */
+/** For the result of prepare(). */
 export function additionsProblem(value: unknown): string | undefined {
   if (!isRecord(value)) return `${shown(value)}, expected an object, which may be empty`;
   const { attributes = [], extensions = [], keyUsages: usages, state, expiresAt } = value;
@@ -131,7 +131,7 @@ export function additionsProblem(value: unknown): string | undefined {
   return wrongMember('expiresAt', expiresAt, 'milliseconds since the epoch, like Date.now()');
 }
 
-/** The journal keeps it as JSON: what JSON does not have would come back as something else. */
+/** The journal keeps it as JSON: anything that JSON lacks would come back as something else. */
 function opaqueProblem(name: string, value: unknown): string | undefined {
   let lost: string | undefined;
   const look = (_key: string, inner: unknown) => {
@@ -157,7 +157,7 @@ function wrongMember(name: string, value: unknown, expected: string): string {
   return `${came}, expected ${expected}`;
 }
 
-/** What something is, without what it says. */
+/** What kind of thing it is, without its content. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') {
     const pem = value.includes('-----BEGIN') ? ' (PEM)' : '';

@@ -1,6 +1,6 @@
 /*
- * What the author of a plug-in imports as `certprov`: the contract, its errors, and the few tools that every
- * plug-in needs. What is not here is not promised. docs/develop/adapters.md explains it.
+ * What the author of a plug-in imports as `certprov`: the contract, its errors, and the few tools that every plug-in
+ * needs. Anything that is not here is not promised. docs/develop/adapters.md explains it.
  */
 
 export { z } from 'zod';

@@ -5,12 +5,12 @@ import type { SecretReference } from './certificate-authority.ts';
 import { readLimited } from './read-limited.ts';
 
 /*
- * A secret never stands in config.yaml, only the place where it is. An adapter declares such an option with
- * `secretReference` and reads it with its context's readSecret(). The schema carries the mark `secret`, by
- * which check-config finds the references in the options of any kind and looks whether they can be read.
+ * A secret never appears in config.yaml, only the place where it is. An adapter declares such an option with
+ * `secretReference` and reads it with its context's readSecret(). The schema carries the mark `secret`, by which
+ * check-config finds the references in the options of any kind and checks that they can be read.
  */
 
-/** A secret longer than this is a mistake: some other file was named. In bytes. */
+/** A secret longer than this is a mistake: the wrong file was named. In bytes. */
 const longestSecretBytes = 64 * 1024;
 
 const howToRefer =
@@ -49,16 +49,16 @@ export function isSecretReference(value: unknown): value is SecretReference {
   return secretReference.safeParse(value).success;
 }
 
-/** The secret is not where the reference says. The message says what mends it and holds no secret. */
+/** The secret is not where the reference says. The message says how to fix it and holds no secret. */
 export class SecretError extends Error {
   override readonly name = 'SecretError';
 }
 
 /**
- * The secret's text without a byte order mark and without line breaks at its end: editors and `echo` leave
- * them there, and no password has them. A relative file starts at `directory`.
+ * The secret's text without a byte order mark, and without line breaks at its end: editors and `echo` leave them, and
+ * no password has them. A relative file starts at `directory`.
  *
- * @throws {SecretError} when the variable is not set, the file cannot be read, is no UTF-8, or nothing is in it.
+ * @throws {SecretError} when the variable is not set, or the file cannot be read, is not UTF-8, or is empty.
  */
 export async function readSecret(
   reference: SecretReference,
@@ -86,7 +86,7 @@ function bare(text: string): string {
   return text.replace(/^\uFEFF/, '').replace(/[\r\n]+$/, '');
 }
 
-/** A password in another encoding would be sent as another password, and be refused for it. */
+/** A password in another encoding would be sent as a different password, and refused. */
 function textIn(file: string, bytes: Uint8Array): string {
   try {
     return plainText(bytes);

@@ -63,7 +63,7 @@ function partsOf(template: string): readonly Part[] | { readonly problem: string
   }
 }
 
-/** What is wrong with the variables of a template, as a sentence for whoever wrote it. */
+/** What is wrong with the variables of a template, as a sentence for its author. */
 export function templateProblem(template: string): string | undefined {
   const parts = partsOf(template);
   if ('problem' in parts) return parts.problem;
@@ -92,8 +92,8 @@ export function hasVariables(template: string): boolean {
  *
  * @param what names the template in errors.
  * @param escapeValue is applied to each value, not to the template's own text.
- * @throws {ProvisioningError} `name-empty` when no variable of a `${…}` has a value; `name-unresolved` when
- *   one of those is unknown; `name-invalid` when the template itself is broken.
+ * @throws {ProvisioningError} `name-empty` when no variable of a `${…}` has a value; `name-unresolved` when one of
+ *   the variables is unknown; `name-invalid` when the template itself is broken.
  */
 export function expandTemplate(
   template: string,

@@ -3,8 +3,8 @@ import type { RequestedCertificate } from '../request/requested-certificate.ts';
 import type { CertificateProfile } from './profile.ts';
 
 /*
- * What the refusal guard knows a profile by: its name, and after a # a hash of what it asks for, so that a profile that was
- * changed has to prove itself anew.
+ * What the refusal guard knows a profile by: its name, and after a # a hash of what it asks for, so a changed profile
+ * has to prove itself anew.
  */
 
 const hashDigits = 12;
@@ -16,8 +16,8 @@ export function nameOfProfile(reference: string, profile: CertificateProfile): s
 }
 
 /**
- * Of a SCEP profile of the Admin console, by Google's id. Google may have filled in its names, so of these only their
- * kinds count.
+ * Of a SCEP profile of the Admin console, by Google's id. Google may have filled in its names, so only their kinds
+ * count.
  */
 export function nameOfScepProfile(id: string, wanted: RequestedCertificate): string {
   const { subject, subjectAltNames, ...rest } = wanted;

@@ -30,14 +30,14 @@ export interface SidWish {
   readonly source: { sidOf(subject: Subject): string | undefined };
   /** As Microsoft's extension, as a subject alternative name of type URI, or both. */
   readonly form: 'extension' | 'uri' | 'both';
-  /** What becomes of one whose SID the source does not know. */
+  /** What happens to a process whose SID the source does not know. */
   readonly unknown: 'refuse' | 'omit';
 }
 
 /** What a SCEP profile of the Admin console does not say. */
 export type ScepDefaults = Pick<CertificateProfile, 'extendedKeyUsages' | 'validityDays'>;
 
-/** Where a template's result lands: what it must be, and how values are escaped. */
+/** Where a template's result is used: what it must be, and how values are escaped. */
 export type TemplatePlace = 'subject' | SubjectAltName['type'];
 
 const mostAltNames = 32;
@@ -115,8 +115,8 @@ const keyUsageOfScep = {
 } as const satisfies Record<ScepProfile['keyUsages'][number], KeyUsage>;
 
 /**
- * What is wrong with a template of the configuration, as a sentence that says how to mend it; undefined when
- * nothing is. Whether the expanded name is too long is only known when it is expanded.
+ * What is wrong with a template of the configuration, as a sentence that says how to fix it; undefined when nothing
+ * is. Whether the expanded name is too long is known only when it is expanded.
  */
 export function checkTemplate(text: string, place: TemplatePlace): string | undefined {
   const problem = templateProblem(text);

@@ -6,13 +6,13 @@ import { plainText } from '../words/plain-text.ts';
 import { isSid } from '../x509/microsoft-extensions.ts';
 
 /*
- * Whose account is it: a file that an administrator keeps, with a line for each person or device,
- * `anna@example.org,S-1-5-21-…`. It is the only source of SIDs. Google's record has none, and what it does have is
- * used to look a line up and never becomes part of a SID: a domain takes a certificate for the account of its SID,
+ * Says whose account it is: a file that an administrator keeps, with a line for each person or device,
+ * `anna@example.org,S-1-5-21-…`. It is the only source of SIDs. Google's record has none; what it does have is used
+ * to look up a line, and never becomes part of a SID. A domain accepts a certificate for the account of its SID,
  * whatever its names say.
  */
 
-/** By which of Google's facts a line is found. */
+/** Which of Google's facts a line is found by. */
 const keysOf = {
   email: (subject: Subject) =>
     subject.kind === 'user' ? subject.userPrimaryEmail?.toLowerCase() : undefined,
@@ -59,7 +59,7 @@ export class SidFile {
   refresh(): void {
     try {
       const stats = statSync(this.#path, { bigint: true });
-      // A pipe would be waited for.
+      // Reading a pipe would wait.
       if (!stats.isFile()) throw new Error('it is no plain file.');
       const { mtimeNs, ino, size } = stats;
       const version = `${mtimeNs}/${ino}/${size}`;
@@ -67,7 +67,7 @@ export class SidFile {
       this.#sids = parse(readLimited(this.#path), this.#key);
       this.#version = version;
     } catch (error) {
-      // Neither may an old line go on to count when the file that replaces it cannot be understood.
+      // Nor may an old line still count when the file that replaces it cannot be understood.
       this.#version = undefined;
       throw new ProvisioningError(
         'sid-file-unusable',
@@ -93,7 +93,7 @@ function readLimited(path: string): string {
 
 /** Lines of `key,SID`; each may be in double quotes. Empty lines, lines with # and a first line `…,sid` do not count. */
 function parse(text: string, key: SidKey): Map<string, string> {
-  // A SID that is cut off may be the SID of somebody else.
+  // A SID that is cut off may be somebody else's.
   if (text !== '' && !text.endsWith('\n')) {
     throw new Error(
       'its last line does not end with a line break, so it may be written only in part.',

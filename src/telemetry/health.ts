@@ -20,7 +20,7 @@ export interface Readiness {
   readonly clock: PartState;
   readonly google: PartState;
   readonly authorities: ReadonlyMap<string, PartState>;
-  /** What keeps single processes waiting and is for an administrator to mend; the service is ready all the same. */
+  /** What keeps single processes waiting and needs an administrator; the service is ready all the same. */
   readonly warnings?: readonly string[];
 }
 
@@ -35,7 +35,7 @@ export interface ServerOptions {
   readonly port: number;
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
-  /** Whether the worker's loops turn. When they have not for long, only a restart helps. */
+  /** Whether the worker's loops turn. When they have not for a long time, only a restart helps. */
   readonly livez: () => Liveness;
 }
 
@@ -44,12 +44,12 @@ export interface TelemetryServer extends AsyncDisposable {
 }
 
 /**
- * Serves /livez, /readyz, /readyz/{authority} and /metrics. Rejects when the port cannot be had.
+ * Serves /livez, /readyz, /readyz/{authority} and /metrics. Rejects when the port is not available.
  *
- * /readyz is 200 as long as the service can serve somebody: it runs, its journal, its queue and Google
- * answer, and at least one authority is up. One authority of several that is down shows in the JSON, in
- * `certprov_authority_up` and as 503 under its own path, but does not turn the whole red: nothing is routed to
- * this service by its readiness, and the other authorities go on.
+ * /readyz is 200 as long as the service can serve somebody: it runs, its journal, its queue and Google answer, and at
+ * least one authority is up. If one authority of several is down, this shows in the JSON, in `certprov_authority_up`
+ * and as 503 under its own path, but the whole stays green: readiness routes nothing to this service, and the other
+ * authorities go on.
  */
 export async function startServer(options: ServerOptions): Promise<TelemetryServer> {
   const server = createServer(
@@ -58,13 +58,13 @@ export async function startServer(options: ServerOptions): Promise<TelemetryServ
       requestTimeout: 10_000,
       maxHeaderSize: 8_192,
       keepAliveTimeout: 5_000,
-      // Else a connection that says nothing is only looked at every thirty seconds.
+      // Otherwise a connection that says nothing is checked only every thirty seconds.
       connectionsCheckingInterval: 1_000,
     },
     oneByOne(respond(options)),
   );
   server.maxConnections = 200;
-  // Whoever takes no answer is not waited for.
+  // A client that takes no answer is not waited for.
   server.timeout = 10_000;
   makeRoom(server, 100);
   server.maxRequestsPerSocket = 1_000;
@@ -105,8 +105,9 @@ const addressProblems: ReadonlyMap<unknown, string> = new Map([
 ]);
 
 /**
- * `most` connections are kept; for a further one that has to go whose last question is the oldest. So whoever fills the
- * port, with silent connections or by taking no answers, turns away himself, and not the next probe.
+ * `most` connections are kept. To make room for another, the one whose last request is the oldest has to go. So a
+ * client that fills the port, with silent connections or by taking no answers, turns itself away, and not the next
+ * probe.
  */
 function makeRoom(server: Server, most: number): void {
   const open = new Set<Socket>();
@@ -121,7 +122,10 @@ function makeRoom(server: Server, most: number): void {
   });
 }
 
-/** Questions of one connection that wait for their answers. A probe has one; each answer lies in memory until it is taken. */
+/**
+ * Requests of one connection that wait for their answers. A probe has one; each answer stays in memory until it is
+ * taken.
+ */
 const mostPending = 4;
 
 /** Ends a connection that asks more before it takes its answers. */
@@ -129,7 +133,7 @@ function oneByOne(answer: RequestListener): RequestListener {
   const pending = new WeakMap<Socket, number>();
   return (request, response) => {
     const { socket } = request;
-    // What came in the same packet is still read after the end.
+    // What arrived in the same packet is still read after the end.
     if (socket.destroyed) return;
     const count = (pending.get(socket) ?? 0) + 1;
     if (count > mostPending) return void socket.destroy();
@@ -141,7 +145,7 @@ function oneByOne(answer: RequestListener): RequestListener {
 
 function respond(options: ServerOptions): RequestListener {
   return (request, response) => {
-    // No request has a use for a body: what is sent is not read, and the connection ends with the answer.
+    // No request needs a body: it is not read, and the connection ends with the answer.
     const hasBody =
       request.headers['transfer-encoding'] !== undefined ||
       Number(request.headers['content-length'] ?? 0) > 0;

@@ -2,10 +2,10 @@ import { fstatSync, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 
 /*
- * Where the log goes: standard output, which somebody else reads. A line is handed over at once, so that nothing that an
- * instance said before it was killed is lost; Node does that without waiting where the output is a pipe or a socket. When the
- * reader stands still, lines are kept up to a bound, then they are dropped and counted: the service goes on. Where it is a
- * file whose disk is full, they are dropped until there is room again.
+ * Where the log goes: standard output, which somebody else reads. A line is handed over at once, so nothing that an
+ * instance said before it was killed is lost; where the output is a pipe or a socket, Node does that without waiting.
+ * When the reader stalls, lines are kept up to a bound, and then dropped and counted: the service goes on. If the
+ * output is a file and its disk is full, lines are dropped until there is room again.
  */
 
 /** Some thousand lines. */
@@ -57,7 +57,7 @@ export function fileOutput(file: number): LogOutput {
 export function streamOutput(stream: Writable, mostKept = mostBytesKept): LogOutput {
   let dropped = 0;
   let broken = false;
-  // Whoever read it has gone: there is nobody to tell.
+  // The reader has gone: there is nobody to tell.
   stream.on('error', () => {
     broken = true;
   });

@@ -10,8 +10,8 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 export type Log = Logger;
 
 /**
- * The log: one JSON object a line, on standard output when no destination is given. Whatever is written
- * through it is scrubbed of secrets, by the names of keys and by the look of texts.
+ * The log: one JSON object a line, on standard output when no destination is given. Whatever is written through it is
+ * scrubbed of secrets, by the names of keys and by the look of the text.
  */
 export function createLog(level: LogLevel, destination?: DestinationStream): Log {
   const options = {
@@ -36,7 +36,7 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
   return pino(options, destination ?? logOutput());
 }
 
-/** Trouble of one code at one authority is told once in this time; its repeats are debug lines. */
+/** Trouble with one code at one authority is reported once in this time; repeats are debug lines. */
 const repeatsAreQuietMs = 10_000;
 
 /** Writes what happens to the log; the one place where anything of the service's work is logged. */
@@ -52,7 +52,7 @@ export function logEvents(
 }
 
 function logProcesses(events: Events, log: Log, now: () => number, subjects: boolean): void {
-  /** The fields of a line: its text stands in `msg` alone, and figures are rounded. */
+  /** The fields of a line: its text is in `msg` alone, and figures are rounded. */
   const line = (event: string, { subject, ...told }: Told) => ({
     event,
     ...(subjects ? named(subject) : {}),
@@ -62,7 +62,7 @@ function logProcesses(events: Events, log: Log, now: () => number, subjects: boo
   const quietUntil = new Map<string, number>();
   const unwritten = new Outage();
   events.on('notification', (notification) => {
-    // What cannot be written is told as the journal's outage, with a count.
+    // What cannot be written is reported as the journal's outage, with a count.
     const isRepeat = notification.result === 'unwritten' && !unwritten.failed(now()).tell;
     logNotification(notification, isRepeat, log);
   });
@@ -119,10 +119,10 @@ interface Told {
   readonly subject?: Subject;
 }
 
-/** So many texts are told once each; more are debug lines. */
+/** How many texts are reported once each; more are debug lines. */
 const mostWarned = 1_000;
 
-/** By what an administrator looks for a Chromebook: its serial number, or its user's address. */
+/** What an administrator searches for a Chromebook by: its serial number, or its user's address. */
 function named(subject: Subject | undefined): { readonly user?: string; readonly device?: string } {
   if (subject === undefined) return {};
   const device = subject.serialNumber ?? subject.deviceDirectoryApiId;

@@ -39,7 +39,7 @@ export function createMetrics(events: Events, options: MetricsOptions): Metrics 
   measureOpenProcesses(registry, options);
   let rendering: Promise<string> | undefined;
   const render = () => {
-    // Who asks at the same moment gets the same text.
+    // Callers at the same moment get the same text.
     rendering ??= registry.metrics().finally(() => {
       rendering = undefined;
     });
@@ -220,7 +220,7 @@ function measureOpenProcesses(registry: Registry, options: MetricsOptions): void
         );
         for (const [stage, count] of Object.entries(summary.open)) this.set({ stage }, count);
       } catch {
-        // The journal's own event tells of its failure. No figure is better than one of before it.
+        // The journal's own event reports its failure. No figure is better than an old one.
         this.reset();
       }
     },

@@ -4,8 +4,8 @@ import { scrubbed } from '../words/scrub.ts';
 import type { Log } from './log.ts';
 
 /*
- * What a plug-in or a library prints by `console` would stand between the log's lines, neither JSON nor without secrets. While
- * this is in use it becomes a line of the log.
+ * What a plug-in or a library prints by `console` would appear between the log's lines, neither as JSON nor without
+ * secrets. While this is in use, it becomes a line of the log.
  */
 
 const methods = ['log', 'info', 'debug', 'warn', 'error', 'trace', 'dir'] as const;

@@ -6,7 +6,7 @@ import type { PartState, Readiness } from './health.ts';
 /** Calls in a row that Google did not answer, or not for anybody, after which it counts as out of reach. */
 const googleFailuresToDown = 5;
 
-/** So many references in no table are shown. */
+/** How many references in no table are shown. */
 const mostWarnings = 100;
 
 /** Listens to what happens and says what /readyz shows. */
@@ -19,7 +19,7 @@ export class ServiceState {
   #token: PartState = { ready: true };
   #googleFailures = 0;
 
-  /** References in no table, with what is said of them and when it was said last. */
+  /** References in no table, with what is said of them and when it was last said. */
   readonly #unmatched = new Map<string, { readonly message: string; readonly at: number }>();
   readonly #now: () => number;
 
@@ -67,7 +67,7 @@ export class ServiceState {
   }
 
   #warnings(): { readonly warnings?: readonly string[] } {
-    // Whoever is held is looked at every hour: what was not seen for longer is over.
+    // A held process is looked at every hour: what was not seen for longer is over.
     for (const [reference, { at }] of this.#unmatched) {
       if (this.#now() - at > 2 * 3_600_000) this.#unmatched.delete(reference);
     }
@@ -75,7 +75,7 @@ export class ServiceState {
     return warnings.length === 0 ? {} : { warnings };
   }
 
-  /** One call that fails says little; what it was is shown at once all the same. */
+  /** One failed call says little; it is shown at once all the same. */
   #heard(problem: string | undefined): void {
     this.#googleFailures = problem === undefined ? 0 : this.#googleFailures + 1;
     const ready = this.#googleFailures < googleFailuresToDown;

@@ -1,5 +1,5 @@
 /**
- * The one rule for tests against real servers: a server that is missing is skipped aloud, or fails with
+ * The one rule for tests against real servers: a missing server is reported as skipped, or fails with
  * REQUIRE_PEERS=1.
  *
  * ```ts
