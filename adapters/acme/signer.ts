@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, FlattenedSign, type JWK } from 'jose';
 import { ProvisioningError } from '../../src/errors.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 
 export interface ExternalAccount {
   readonly keyId: string;
@@ -29,7 +30,7 @@ export class Signer {
     } catch (error) {
       throw new ProvisioningError(
         'ca-misconfigured',
-        `The account's key (account.pem) cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+        `The account's key (account.pem) cannot be used: ${messageOf(error)}`,
         { cause: error },
       );
     }

@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ProvisioningError } from '../../src/errors.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 
 /** No order lives as long; what is older is only in the way. */
 const keptMs = 60 * 24 * 3_600_000;
@@ -62,7 +63,7 @@ export class StateDirectory {
     } catch (error) {
       throw new ProvisioningError(
         'ca-misconfigured',
-        `The directory ${this.#path} cannot be used: ${error instanceof Error ? error.message : String(error)}. It must be there and writable by the service's user.`,
+        `The directory ${this.#path} cannot be used: ${messageOf(error)}. It must be there and writable by the service's user.`,
         { cause: error },
       );
     }

@@ -10,9 +10,9 @@ import {
 import { secretReference } from '../../src/plug-in/secret.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { connectHttp, connectionOptions } from '../shared/connection.ts';
+import { connectionOptions } from '../shared/connection.ts';
 import { issuedPem } from '../shared/issued-pem.ts';
-import { JsonApi } from '../shared/json-api.ts';
+import { type JsonApi, openApi } from '../shared/json-api.ts';
 import { decided } from '../shared/refusal.ts';
 import { beforeOrder } from '../shared/status-problem.ts';
 import { CfsslNotFound, cfsslDialect, resultOf } from './answer.ts';
@@ -88,9 +88,7 @@ export default defineAdapter({
       );
     }
     const { clock } = context;
-    const api = new JsonApi({
-      http: await connectHttp(given, context),
-      clock,
+    const api = await openApi(given, context, {
       root: new URL('/api/v1/cfssl/', given.url).href,
       dialect: cfsslDialect,
       secrets: authKey === undefined ? [] : [authKey],

@@ -14,7 +14,7 @@ import { decodeName, formatName } from '../../src/x509/distinguished-name.ts';
 import { encodePem, readCertificates } from '../../src/x509/pem.ts';
 import { connectHttp, refuseUnsafeUrl } from '../shared/connection.ts';
 import { pauseOf } from '../shared/http.ts';
-import { type JsonAnswer, JsonApi } from '../shared/json-api.ts';
+import { type JsonAnswer, type JsonApi, openApi } from '../shared/json-api.ts';
 import { reasonNames } from '../shared/revocation-reason.ts';
 import { beforeOrder } from '../shared/status-problem.ts';
 import { readTicket } from '../shared/ticket.ts';
@@ -57,9 +57,7 @@ export default defineAdapter({
       refuseUnsafeUrl(each, allowPlainHttp);
     }
     const provider = await connectHttp({ proxy, tls: { caFile: auth.caFile } }, context);
-    const api = new JsonApi({
-      http: await connectHttp(given, context),
-      clock: context.clock,
+    const api = await openApi(given, context, {
       root: `${url.replace(/\/+$/, '')}/v1/`,
       dialect: ejbcaDialect,
     });

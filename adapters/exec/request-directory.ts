@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { Clock } from '../../src/time/clock.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { identityOf, isGroupRunning, isRunning, signalGroup } from '../shared/process-group.ts';
 import type { HeldByCommand } from '../shared/run-command.ts';
 
@@ -217,7 +218,7 @@ async function ownRoot(): Promise<string> {
 }
 
 function notWritable(path: string, error: unknown, unanswered = false): ProvisioningError {
-  const said = error instanceof Error ? error.message : String(error);
+  const said = messageOf(error);
   return new ProvisioningError(
     'ca-misconfigured',
     `Requests cannot be written to ${path}: ${said}. Make TMPDIR a directory where the service's user may write and there is room, and remove what stands in the way.`,

@@ -7,10 +7,10 @@ import {
   type IssueRequest,
 } from '../../src/plug-in/certificate-authority.ts';
 import { untilAborted } from '../../src/time/until-aborted.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { connectHttp } from '../shared/connection.ts';
-import { type JsonAnswer, JsonApi } from '../shared/json-api.ts';
+import { type JsonAnswer, type JsonApi, openApi } from '../shared/json-api.ts';
 import { reasonNames } from '../shared/revocation-reason.ts';
 import { serverWords } from '../shared/server-words.ts';
 import { beforeOrder } from '../shared/status-problem.ts';
@@ -54,9 +54,7 @@ export default defineAdapter({
         ? credentials
         : { file: context.resolvePath(credentials.file) },
     );
-    const api = new JsonApi({
-      http: await connectHttp(given, context),
-      clock: context.clock,
+    const api = await openApi(given, context, {
       root: `${endpoint.replace(/\/$/, '')}/v1/${caPool}`,
       dialect: googleDialect,
     });
@@ -97,7 +95,7 @@ function tokenSource(credentials: Parameters<typeof createAuthClient>[0] | 'none
     } catch (error) {
       // A corrected key file is read the next time.
       client = undefined;
-      const reason = serverWords(error instanceof Error ? error.message : String(error), [], 300);
+      const reason = serverWords(messageOf(error), [], 300);
       throw new ProvisioningError(
         'ca-misconfigured',
         `google-cas: no access token could be had: ${reason}. Check the authority's credentials.`,

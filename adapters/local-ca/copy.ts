@@ -3,6 +3,7 @@ import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { ProvisioningError } from '../../src/errors.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 
 /** Without these it is no CA. */
 const needed = ['root.pem', 'issuing.pem'];
@@ -26,7 +27,7 @@ export async function copyCa(directory: string, into: string): Promise<void> {
     using ledger = new DatabaseSync(join(directory, 'ledger.db'), { readOnly: true });
     await backup(ledger, join(into, 'ledger.db'));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new ProvisioningError(
       'ca-misconfigured',
       `The local CA in ${directory} cannot be copied: ${reason}. Run the command as the service's user.`,

@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ProvisioningError } from '../../src/errors.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 
 /** Whole or not at all, and on the disk when it returns. One writer at a time: the ledger's lock is held. */
 export function writeDurably(file: string, contents: string, mode: number): void {
@@ -28,7 +29,7 @@ export function explained<Result>(file: string, work: () => Result): Result {
   try {
     return work();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new ProvisioningError('ca-misconfigured', `${file} cannot be used: ${reason}`, {
       cause: error,
     });

@@ -5,6 +5,7 @@ import { readProxy } from '../../src/network/proxy.ts';
 import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
 import { certificateFile } from '../../src/plug-in/pem-file.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { type AdapterHttp, adapterHttp } from './http.ts';
 import type { AdapterTls } from './tls.ts';
 
@@ -47,7 +48,7 @@ export const connectionOptions = {
       try {
         readProxy(value, 'The option');
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         context.addIssue({ code: 'custom', message });
       }
     })

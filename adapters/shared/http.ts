@@ -3,6 +3,7 @@ import { ProvisioningError } from '../../src/errors.ts';
 import { ownVersion } from '../../src/own-version.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import { withDeadline } from '../../src/time/deadline.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { exchange, mostBodyBytes, type Progress, type RawAnswer } from './exchange.ts';
 import { problemOf } from './http-problem.ts';
 import type { AdapterTls } from './tls.ts';
@@ -162,7 +163,7 @@ function decoded(answer: RawAnswer): HttpAnswer {
     if (decode === undefined) throw new Error('we asked for none');
     return { ...answer, body: decode(answer.body) };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new ProvisioningError(
       'ca-bad-answer',
       `An answer (status ${answer.status}) came in the content coding ${coding.slice(0, 40)} and cannot be read: ${reason}. Let the server, or the proxy before it, send it as it is.`,

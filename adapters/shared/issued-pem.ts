@@ -1,6 +1,7 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import type { Issuance, IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import { issuedAnswer } from '../../src/plug-in/issued-answer.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readKnown } from '../../src/x509/chain.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
@@ -27,7 +28,7 @@ export function issuedPem(
     for (const der of issued.chain) readKnown(der);
     return issued;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new ProvisioningError('ca-bad-answer', `${problem}: ${reason}`, { cause: error });
   }
 }

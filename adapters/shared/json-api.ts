@@ -1,6 +1,8 @@
 import type { z } from 'zod';
 import type { ProvisioningError } from '../../src/errors.ts';
+import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
 import type { Clock } from '../../src/time/clock.ts';
+import { type ConnectionSettings, connectHttp } from './connection.ts';
 import type { AdapterHttp, HttpAnswer } from './http.ts';
 import { jsonBody, readAs } from './json-answer.ts';
 import { serverWords } from './server-words.ts';
@@ -28,6 +30,15 @@ export interface JsonApiOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Never repeated in messages. */
   readonly secrets?: readonly string[];
+}
+
+/** The API behind the connection that the options name. */
+export async function openApi(
+  given: ConnectionSettings,
+  context: ConnectContext,
+  how: Omit<JsonApiOptions, 'http' | 'clock'>,
+): Promise<JsonApi> {
+  return new JsonApi({ ...how, http: await connectHttp(given, context), clock: context.clock });
 }
 
 export interface JsonCall {
@@ -61,6 +72,11 @@ export class JsonApi implements AsyncDisposable {
   constructor(options: JsonApiOptions) {
     this.#options = options;
     this.#secrets = new Set(options.secrets);
+  }
+
+  /** For what is asked in another way. */
+  get http(): AdapterHttp {
+    return this.#options.http;
   }
 
   /** From now on this text is a secret. */

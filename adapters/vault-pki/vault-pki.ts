@@ -6,14 +6,9 @@ import {
 } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import {
-  connectHttp,
-  connectionOptions,
-  plainHttpOption,
-  refuseUnsafeUrl,
-} from '../shared/connection.ts';
+import { connectionOptions, plainHttpOption, refuseUnsafeUrl } from '../shared/connection.ts';
 import { issuedPem } from '../shared/issued-pem.ts';
-import { type JsonAnswer, JsonApi } from '../shared/json-api.ts';
+import { type JsonAnswer, type JsonApi, openApi } from '../shared/json-api.ts';
 import { authOptions, readCredentials } from './auth.ts';
 import { vaultDialect } from './dialect.ts';
 import { pathOf } from './path.ts';
@@ -83,9 +78,7 @@ export default defineAdapter({
     // What is missing shall be seen at the start; it is read again for every login.
     await readCredentials(given.auth, context);
     refuseUnsafeUrl(given.url, given.allowPlainHttp);
-    const api = new JsonApi({
-      http: await connectHttp(given, context),
-      clock: context.clock,
+    const api = await openApi(given, context, {
       root: `${given.url.replace(/\/+$/, '')}/v1/`,
       dialect: vaultDialect,
       // An agent or proxy may demand it against forged requests of browsers.

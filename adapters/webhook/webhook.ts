@@ -10,15 +10,9 @@ import {
 import type { Opaque } from '../../src/plug-in/opaque.ts';
 import { secretReference } from '../../src/plug-in/secret.ts';
 import type { Clock } from '../../src/time/clock.ts';
-import {
-  connectHttp,
-  connectionOptions,
-  plainHttpOption,
-  refuseUnsafeUrl,
-} from '../shared/connection.ts';
-import type { AdapterHttp } from '../shared/http.ts';
+import { connectionOptions, plainHttpOption, refuseUnsafeUrl } from '../shared/connection.ts';
 import { issuedPem } from '../shared/issued-pem.ts';
-import { type Dialect, JsonApi } from '../shared/json-api.ts';
+import { type Dialect, type JsonApi, openApi } from '../shared/json-api.ts';
 import { probe } from '../shared/probe.ts';
 import {
   collectMessage,
@@ -71,7 +65,6 @@ type Options = z.output<typeof options>;
 
 interface Webhook {
   readonly options: Options;
-  readonly http: AdapterHttp;
   readonly api: JsonApi;
   readonly secrets: readonly string[];
   readonly clock: Clock;
@@ -115,10 +108,8 @@ async function webhookOf(given: Options, context: ConnectContext): Promise<Webho
   for (const each of healthUrl === undefined ? [url] : [url, healthUrl]) {
     refuseUnsafeUrl(each, allowPlainHttp);
   }
-  const { clock } = context;
-  const http = await connectHttp(given, context);
-  const api = new JsonApi({ http, clock, root: '', dialect, secrets });
-  return { options: given, http, api, secrets, clock };
+  const api = await openApi(given, context, { root: '', dialect, secrets });
+  return { options: given, api, secrets, clock: context.clock };
 }
 
 /** Only an answer in JSON may reject an order: a status may come from anything in between. */
@@ -130,10 +121,10 @@ const dialect: Dialect = {
 };
 
 async function check(webhook: Webhook, signal: AbortSignal): Promise<void> {
-  const { http, api, options } = webhook;
+  const { api, options } = webhook;
   const { url, healthUrl } = options;
   if (healthUrl === undefined) {
-    const odd = await probe(http, url, signal);
+    const odd = await probe(api.http, url, signal);
     if (odd !== undefined) throw api.problem('', odd);
     return;
   }

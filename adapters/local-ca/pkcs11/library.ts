@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import { ProvisioningError } from '../../../src/errors.ts';
+import { messageOf } from '../../../src/words/message-of.ts';
 import { lettingGo, returnValueOf } from './problem.ts';
 
 export type Pkcs11 = typeof import('pkcs11js');
@@ -96,7 +97,7 @@ async function loadPackage(importPackage: () => Promise<unknown>): Promise<Pkcs1
 }
 
 function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return message
     .split('\n', 1)
     .join('')
