@@ -1,4 +1,5 @@
 import type { Clock } from '../src/time/clock.ts';
+import { Heap } from './heap.ts';
 
 interface Item {
   readonly dueAtMs: number;
@@ -12,7 +13,7 @@ interface Item {
 export class Agenda implements Disposable {
   readonly #clock: Clock;
   readonly #onError: (error: unknown) => void;
-  readonly #heap: Item[] = [];
+  readonly #heap = new Heap<Item>((one, other) => one.dueAtMs < other.dueAtMs);
   #alarm: { readonly dueAtMs: number; readonly controller: AbortController } | undefined;
   #closed = false;
 
@@ -25,14 +26,13 @@ export class Agenda implements Disposable {
   after(afterMs: number, act: () => void): void {
     if (this.#closed) return;
     const item = { dueAtMs: this.#clock.now() + Math.max(0, afterMs), act };
-    this.#heap.push(item);
-    this.#rise(this.#heap.length - 1);
+    this.#heap.add(item);
     if (this.#alarm === undefined || item.dueAtMs < this.#alarm.dueAtMs) this.#setAlarm();
   }
 
   [Symbol.dispose](): void {
     this.#closed = true;
-    this.#heap.length = 0;
+    this.#heap.clear();
     this.#alarm?.controller.abort();
     this.#alarm = undefined;
   }
@@ -40,7 +40,7 @@ export class Agenda implements Disposable {
   #setAlarm(): void {
     this.#alarm?.controller.abort();
     this.#alarm = undefined;
-    const first = this.#heap[0];
+    const first = this.#heap.first;
     if (first === undefined || this.#closed) return;
     const alarm = { dueAtMs: first.dueAtMs, controller: new AbortController() };
     this.#alarm = alarm;
@@ -56,9 +56,9 @@ export class Agenda implements Disposable {
     const nowMs = this.#clock.now();
     // While it rings no alarm is set for what the actions add: the one below covers them all.
     this.#alarm = { dueAtMs: Number.NEGATIVE_INFINITY, controller: new AbortController() };
-    for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
+    for (let first = this.#heap.first; first !== undefined; first = this.#heap.first) {
       if (first.dueAtMs > nowMs) break;
-      this.#removeFirst();
+      this.#heap.removeFirst();
       try {
         first.act();
       } catch (error) {
@@ -66,39 +66,5 @@ export class Agenda implements Disposable {
       }
     }
     this.#setAlarm();
-  }
-
-  #rise(start: number): void {
-    for (let at = start; at > 0; ) {
-      const parent = (at - 1) >> 1;
-      if (this.#dueAt(parent) <= this.#dueAt(at)) return;
-      this.#swap(parent, at);
-      at = parent;
-    }
-  }
-
-  #removeFirst(): void {
-    const last = this.#heap.pop();
-    if (last === undefined || this.#heap.length === 0) return;
-    this.#heap[0] = last;
-    for (let at = 0; ; ) {
-      const left = 2 * at + 1;
-      const child = this.#dueAt(left + 1) < this.#dueAt(left) ? left + 1 : left;
-      if (this.#dueAt(at) <= this.#dueAt(child)) return;
-      this.#swap(at, child);
-      at = child;
-    }
-  }
-
-  #dueAt(index: number): number {
-    return this.#heap[index]?.dueAtMs ?? Number.POSITIVE_INFINITY;
-  }
-
-  #swap(one: number, other: number): void {
-    const a = this.#heap[one];
-    const b = this.#heap[other];
-    if (a === undefined || b === undefined) return;
-    this.#heap[one] = b;
-    this.#heap[other] = a;
   }
 }

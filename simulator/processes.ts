@@ -1,12 +1,11 @@
 import type { Clock } from '../src/time/clock.ts';
-import { hexOf } from './chance.ts';
 import { type DeviceSpecInput, parseDeviceSpec } from './device-spec.ts';
 import type { Faults } from './faults.ts';
 import type { DeviceKey, KeyPool } from './key-pool.ts';
 import { notificationData } from './notification.ts';
 import {
   isSettled,
-  noCalls,
+  newProcess,
   type ProcessState,
   type ProcessView,
   processName,
@@ -22,7 +21,7 @@ export interface AddedProcess {
   readonly id: string;
 }
 
-export interface WorldParts {
+export interface ProcessesParts {
   readonly seed: number;
   readonly faults: Faults;
   readonly clock: Clock;
@@ -35,16 +34,14 @@ interface Waiter {
   readonly done: () => void;
 }
 
-const idTopic = 2_000;
-
 /** All processes there are, and who waits for them to end. */
-export class World {
-  readonly #parts: WorldParts;
+export class Processes {
+  readonly #parts: ProcessesParts;
   readonly #processes = new Map<string, SimulatedProcess>();
   readonly #waiters = new Set<Waiter>();
   #added = 0;
 
-  constructor(parts: WorldParts) {
+  constructor(parts: ProcessesParts) {
     this.#parts = parts;
   }
 
@@ -56,30 +53,8 @@ export class World {
     return keys.map((key) => {
       const index = this.#added;
       this.#added += 1;
-      const nowMs = this.#parts.clock.now();
-      const process: SimulatedProcess = {
-        id: hexOf(this.#parts.seed, index, idTopic),
-        index,
-        spec,
-        key,
-        startedAtMs: nowMs,
-        signedAtMs: undefined,
-        endedAtMs: undefined,
-        waitingSinceMs: nowMs,
-        claimedBy: undefined,
-        signData: undefined,
-        signatureAlgorithm: undefined,
-        operationStartedAtMs: undefined,
-        signature: undefined,
-        operationError: undefined,
-        certificatePem: undefined,
-        failureMessage: undefined,
-        gone: spec.gone === 'at-once',
-        accepted: false,
-        problem: undefined,
-        calls: noCalls(),
-        carriedOut: noCalls(),
-      };
+      const { seed, clock } = this.#parts;
+      const process = newProcess(seed, { index, spec, key, nowMs: clock.now() });
       this.#processes.set(process.id, process);
       if (spec.notify) this.#notify(process);
       return { name: processName(process), customer: spec.customer, id: process.id };

@@ -1,4 +1,4 @@
-import { uuidOf } from './chance.ts';
+import { hexOf, uuidOf } from './chance.ts';
 import type { DeviceSpec } from './device-spec.ts';
 import type { Method } from './faults.ts';
 import type { DeviceKey } from './key-pool.ts';
@@ -7,9 +7,9 @@ export type SignatureAlgorithm =
   | 'SIGNATURE_ALGORITHM_RSA_PKCS1_V1_5_SHA256'
   | 'SIGNATURE_ALGORITHM_ECDSA_SHA256';
 
-export type Calls = Record<Method, number>;
+type Calls = Record<Method, number>;
 
-export const noCalls = (): Calls => ({
+const noCalls = (): Calls => ({
   get: 0,
   claim: 0,
   signData: 0,
@@ -60,6 +60,43 @@ export interface SimulatedProcess {
   readonly calls: Calls;
   /** Calls that changed or read the process. */
   readonly carriedOut: Calls;
+}
+
+const idTopic = 2_000;
+
+/** A process that its device has just started. The seed and the index fix its id. */
+export function newProcess(
+  seed: number,
+  {
+    index,
+    spec,
+    key,
+    nowMs,
+  }: Pick<SimulatedProcess, 'index' | 'spec' | 'key'> & { readonly nowMs: number },
+): SimulatedProcess {
+  return {
+    id: hexOf(seed, index, idTopic),
+    index,
+    spec,
+    key,
+    startedAtMs: nowMs,
+    signedAtMs: undefined,
+    endedAtMs: undefined,
+    waitingSinceMs: nowMs,
+    claimedBy: undefined,
+    signData: undefined,
+    signatureAlgorithm: undefined,
+    operationStartedAtMs: undefined,
+    signature: undefined,
+    operationError: undefined,
+    certificatePem: undefined,
+    failureMessage: undefined,
+    gone: spec.gone === 'at-once',
+    accepted: false,
+    problem: undefined,
+    calls: noCalls(),
+    carriedOut: noCalls(),
+  };
 }
 
 export type ProcessState =

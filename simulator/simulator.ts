@@ -9,7 +9,7 @@ import { Google } from './google.ts';
 import { KeyPool } from './key-pool.ts';
 import { ManagementServer } from './management-server.ts';
 import type { Simulator, SimulatorOptions } from './outside-world.ts';
-import { World } from './processes.ts';
+import { Processes } from './processes.ts';
 import { PubsubBroker } from './pubsub-broker.ts';
 import { PubsubServer } from './pubsub-server.ts';
 import { RestServer } from './rest-server.ts';
@@ -52,7 +52,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const broker = new PubsubBroker({ agenda, faults, now });
   broker.createTopic(names.fullTopic);
   const subscription = broker.createSubscription(names.fullSubscription, names.fullTopic, 10);
-  const world = new World({
+  const processes = new Processes({
     seed,
     faults,
     clock,
@@ -65,7 +65,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     now,
     timeScale: options.timeScale ?? 0.01,
     signingDelayMs: options.signingDelayMs ?? 20,
-    onSettled: (process) => world.settle(process),
+    onSettled: (process) => processes.settle(process),
     onError,
   });
   const google = new Google({ seed, faults, devices, now });
@@ -77,7 +77,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       holdMs: options.holdMs ?? 15_000,
       lateMs: options.lateMs ?? 500,
       retryAfterSeconds: options.retryAfterSeconds ?? 1,
-      find: (id) => world.find(id),
+      find: (id) => processes.find(id),
       onError,
     }),
   );
@@ -85,7 +85,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const inProcess = {
     seed,
     ...names.short,
-    ...worldMethods(world, devices),
+    ...processMethods(processes, devices),
     faults: () => faults.values(),
     setFaults: (changes: FaultChanges | Readonly<Record<string, unknown>>, forMs?: number) => {
       setFor(faults, changes, forMs, agenda);
@@ -123,20 +123,20 @@ function setFor(
   if (forMs !== undefined) agenda.after(forMs, () => faults.set(Object.fromEntries(before)));
 }
 
-function worldMethods(world: World, devices: Devices) {
+function processMethods(processes: Processes, devices: Devices) {
   return {
-    addDevices: (spec: DeviceSpecInput = {}) => world.addDevices(spec),
-    processes: () => world.views(),
-    process: (id: string) => world.view(id),
-    keyOf: (id: string) => world.keyOf(id),
-    summary: () => world.summary(),
+    addDevices: (spec: DeviceSpecInput = {}) => processes.addDevices(spec),
+    processes: () => processes.views(),
+    process: (id: string) => processes.view(id),
+    keyOf: (id: string) => processes.keyOf(id),
+    summary: () => processes.summary(),
     forget: (id: string) => {
-      const process = world.find(id);
+      const process = processes.find(id);
       if (process !== undefined) devices.forget(process);
       return process !== undefined;
     },
-    republish: () => world.republish(),
-    settled: world.settled.bind(world),
+    republish: () => processes.republish(),
+    settled: processes.settled.bind(processes),
   };
 }
 

@@ -2,10 +2,10 @@ import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
 import type { FaultChanges } from '../../simulator/faults.ts';
 import type { Decision } from '../../simulator/world/ca.ts';
 import { type Breach, Observer } from '../../simulator/world/invariants.ts';
-import type { Safeguard } from '../../simulator/world/journal.ts';
-import { seededRandom, startOfTime } from '../../simulator/world/scheduler.ts';
+import type { Safeguard } from '../../simulator/world/safeguards.ts';
+import { hourMs, seededRandom, startOfTime } from '../../simulator/world/scheduler.ts';
 import type { Fate, PortCall } from '../../simulator/world/wire.ts';
-import { hourMs, World } from '../../simulator/world/world.ts';
+import { World } from '../../simulator/world/world.ts';
 import { Clocks, type ClockTally } from './clocks.ts';
 
 /*

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { isSafeguard, type Safeguard, safeguards } from '../../simulator/world/journal.ts';
+import { isSafeguard, type Safeguard, safeguards } from '../../simulator/world/safeguards.ts';
 import { runTool, UsageError, wholeNumber } from '../run-tool.ts';
 import { runHistory, type Tally } from './history.ts';
 

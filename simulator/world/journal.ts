@@ -1,4 +1,3 @@
-import type { AuthorityStanding } from '../../src/journal/authority-standing.ts';
 import type {
   Closing,
   EntryChange,
@@ -6,32 +5,12 @@ import type {
   LeasedEntry,
   Notification,
 } from '../../src/journal/journal.ts';
-import { JournalError } from '../../src/journal/journal.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
 import { roomOf } from '../../src/lifecycle/lifecycle.ts';
 import type { Room } from '../../src/request/room.ts';
 import type { Clock } from '../../src/time/clock.ts';
-import type { Life, Scheduler } from './scheduler.ts';
-import type { Wire } from './wire.ts';
-
-/** The safeguards that can be taken away, to see that their lack is found. */
-export const safeguards = [
-  'fencing',
-  'claim-intention',
-  'order-intention',
-  'save-before-upload',
-  'acknowledge-after-write',
-  'write-last',
-  'doubt-pause',
-  'clock-trust',
-  'watched-time',
-  'settled-due',
-] as const;
-export type Safeguard = (typeof safeguards)[number];
-
-export function isSafeguard(text: string): text is Safeguard {
-  return safeguards.some((name) => name === text);
-}
+import type { Safeguard } from './safeguards.ts';
+import type { Scheduler } from './scheduler.ts';
 
 /** What the journal holds of a process, as seen from outside. */
 export interface Kept {
@@ -51,7 +30,6 @@ export interface Kept {
 
 export interface WorldJournalOptions {
   readonly scheduler: Scheduler;
-  readonly wire: Wire;
   readonly store: Journal;
   /** The store's own; the instances' where it is one instance's alone. */
   readonly clock: Clock;
@@ -83,10 +61,6 @@ export class WorldJournal {
   /** By the clock that the store goes by. */
   now(): number {
     return this.options.clock.now();
-  }
-
-  viewOf(life: Life, clock: Clock): Journal {
-    return new JournalView(this, life, clock);
   }
 
   async open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
@@ -206,126 +180,5 @@ export class WorldJournal {
     }
     if (this.options.without !== 'doubt-pause' || record.signing === undefined) return record;
     return { ...record, signing: { ...record.signing, pauseOwedMs: 0 } };
-  }
-}
-
-/** The journal as one instance sees it. */
-class JournalView implements Journal {
-  readonly #journal: WorldJournal;
-  readonly #life: Life;
-  readonly #clock: Clock;
-
-  constructor(journal: WorldJournal, life: Life, clock: Clock) {
-    this.#journal = journal;
-    this.#life = life;
-    this.#clock = clock;
-  }
-
-  open(notification: Notification, signal: AbortSignal): Promise<'opened' | 'known'> {
-    const { without } = this.#journal.options;
-    const { processId } = notification;
-    const write = this.#send('open', processId, () => this.#journal.open(notification, signal));
-    if (without !== 'acknowledge-after-write') return write;
-    // Nobody hears of it when the write fails: that is what is to be found.
-    write.catch(() => undefined);
-    return Promise.resolve('opened');
-  }
-
-  async takeDue(instance: string, limit: number, leaseMs: number, signal: AbortSignal) {
-    const take = () => this.#journal.takeDue(instance, limit, leaseMs, signal);
-    // Looking in vain changes nothing, so it is done at once; there is no end of it.
-    const { scheduler } = this.#journal.options;
-    if (this.#journal.nextWorkAt() > scheduler.now()) return [];
-    return this.#send('takeDue', '', take);
-  }
-
-  save(leased: LeasedEntry, change: EntryChange, signal: AbortSignal): Promise<void> {
-    const { dueAt, ...rest } = change;
-    if (dueAt === undefined) {
-      const write = () => this.#journal.save(leased, rest, signal);
-      return this.#departing(change.record, this.#send('save', leased.processId, write));
-    }
-    // The store is told a delay, by its own clock.
-    const delayMs = dueAt - this.#clock.now();
-    return this.#send('rest', leased.processId, () =>
-      this.#journal.save(leased, { ...rest, dueAt: this.#journal.now() + delayMs }, signal),
-    );
-  }
-
-  close(leased: LeasedEntry, closing: Closing, signal: AbortSignal): Promise<void> {
-    return this.#send('close', leased.processId, () =>
-      this.#journal.close(leased, closing, signal),
-    );
-  }
-
-  async settleDue(signal: AbortSignal): Promise<void> {
-    await this.#journal.settleDue(signal);
-  }
-
-  async now(): Promise<number | undefined> {
-    return this.#journal.options.isShared ? this.#journal.now() : undefined;
-  }
-
-  async nextDueAt(): Promise<number | undefined> {
-    const next = this.#journal.nextWorkAt();
-    if (next === Number.POSITIVE_INFINITY) return undefined;
-    return this.#clock.now() + next - this.#journal.options.scheduler.now();
-  }
-
-  hasten(room: Room, signal: AbortSignal): Promise<void> {
-    return this.#send('hasten', '', () => this.#journal.hasten(room, signal));
-  }
-
-  standing(authority: string, signal: AbortSignal) {
-    // Looking changes nothing, so it is done at once.
-    return this.#journal.options.store.standing(authority, signal);
-  }
-
-  writeStanding(
-    authority: string,
-    standing: AuthorityStanding,
-    version: number,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const { store } = this.#journal.options;
-    const write = () => store.writeStanding(authority, standing, version, signal);
-    return this.#send('writeStanding', '', write);
-  }
-
-  summary(signal: AbortSignal) {
-    return this.#journal.options.store.summary(signal);
-  }
-
-  async prune(): Promise<number> {
-    return 0;
-  }
-
-  async [Symbol.asyncDispose]() {
-    // The store is the world's.
-  }
-
-  /** An order leaves in the moment in which its intention is confirmed, as a call to Google does. */
-  async #departing(record: ProcessRecord, written: Promise<void>): Promise<void> {
-    if (record.order?.asking !== true || record.issued !== undefined) return written;
-    const { scheduler } = this.#journal.options;
-    this.#life.departing += 1;
-    try {
-      await written;
-    } finally {
-      scheduler.after(0, () => this.#life.departed(scheduler.now()));
-    }
-  }
-
-  #send<Result>(method: string, processId: string, carryOut: () => Promise<Result>) {
-    return this.#journal.options.wire.send(
-      { life: this.#life, port: 'journal', method, processId },
-      {
-        carryOut,
-        problem: () => {
-          this.#journal.failed.add(`${this.#life.name} ${processId}`);
-          return new JournalError('The journal cannot be reached.');
-        },
-      },
-    );
   }
 }

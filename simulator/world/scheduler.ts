@@ -1,4 +1,5 @@
 import type { Clock, Random } from '../../src/time/clock.ts';
+import { Heap } from '../heap.ts';
 
 /*
  * Time in a world of one process. Nothing happens but what is on the agenda, in the order of its time and then of its
@@ -8,6 +9,8 @@ import type { Clock, Random } from '../../src/time/clock.ts';
 
 /** The worlds begin here: no certificate, and nobody's clock, depends on the day the tests are run. */
 export const startOfTime = Date.UTC(2026, 0, 15, 8);
+
+export const hourMs = 3_600_000;
 
 /** The pause of a worker that has nothing to do; the scheduler lets such a sleeper sleep until there is work. */
 const idlePauseMs = 5_000;
@@ -98,7 +101,9 @@ export function seededRandom(seed: number): Random {
 export class Scheduler {
   #now = startOfTime;
   #order = 0;
-  readonly #heap: Item[] = [];
+  readonly #heap = new Heap<Item>(
+    (one, other) => one.at < other.at || (one.at === other.at && one.order < other.order),
+  );
   readonly #idle = new Set<Item>();
   /** When the journal next has work for anybody. */
   nextWorkAt: () => number = () => Number.NEGATIVE_INFINITY;
@@ -108,9 +113,9 @@ export class Scheduler {
   }
 
   /** Does `act` after `afterMs`, unless `life` is dead by then; a stalled life does it when it wakes. */
-  after(afterMs: number, act: () => void, life?: Life): { cancel(): void } {
-    const item = { at: this.#now + Math.max(0, afterMs), order: this.#next(), act, life };
-    return this.#add(this.#heap, { ...item, cancelled: false });
+  after(afterMs: number, act: () => void, life?: Life): void {
+    const at = this.#now + Math.max(0, afterMs);
+    this.#heap.add({ at, order: this.#next(), act, life, cancelled: false });
   }
 
   /** A clock on which the life's sleeps end late when it is stalled, and never when it is dead. */
@@ -142,8 +147,8 @@ export class Scheduler {
       const idle = this.#nextIdle();
       // Asking when there is work may put something on the agenda, so it comes before the look at that.
       const idleAt = idle === undefined ? Number.POSITIVE_INFINITY : this.#idleEndsAt(idle);
-      while (this.#heap[0]?.cancelled) this.#removeFirst();
-      const first = this.#heap[0];
+      while (this.#heap.first?.cancelled) this.#heap.removeFirst();
+      const first = this.#heap.first;
       const at = Math.min(first?.at ?? Number.POSITIVE_INFINITY, idleAt);
       if (at === Number.POSITIVE_INFINITY || at > untilMs) {
         this.#now = Math.max(this.#now, Math.min(at, untilMs));
@@ -152,7 +157,7 @@ export class Scheduler {
       const item = idle !== undefined && idleAt <= (first?.at ?? idleAt) ? idle : first;
       if (item === undefined) return undefined;
       if (item === idle) this.#idle.delete(item);
-      else this.#removeFirst();
+      else this.#heap.removeFirst();
       if (item.life?.dead === true) continue;
       this.#now = Math.max(this.#now, at);
       if (item.frozenMs !== undefined && item.life !== undefined) {
@@ -160,13 +165,13 @@ export class Scheduler {
         item.frozenMs = item.life.frozenMs;
         if (stoodStillMs > 0) {
           item.at = at + stoodStillMs;
-          this.#add(this.#heap, item);
+          this.#heap.add(item);
           continue;
         }
       }
       if (item.life !== undefined && item.life.stalledUntil > this.#now) {
         item.at = item.life.stalledUntil;
-        this.#add(this.#heap, item);
+        this.#heap.add(item);
         continue;
       }
       return item;
@@ -206,59 +211,13 @@ export class Scheduler {
       };
       signal?.addEventListener('abort', give, { once: true });
       if (forMs === idlePauseMs && life !== undefined) this.#idle.add(item);
-      else this.#add(this.#heap, item);
+      else this.#heap.add(item);
     });
   }
 
   #next(): number {
     this.#order += 1;
     return this.#order;
-  }
-
-  #add(heap: Item[], item: Item): { cancel(): void } {
-    heap.push(item);
-    let at = heap.length - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.#isBefore(at, parent)) break;
-      this.#swap(at, parent);
-      at = parent;
-    }
-    return {
-      cancel: () => {
-        item.cancelled = true;
-      },
-    };
-  }
-
-  #removeFirst(): void {
-    const last = this.#heap.pop();
-    if (last === undefined || this.#heap.length === 0) return;
-    this.#heap[0] = last;
-    for (let at = 0; ; ) {
-      const left = 2 * at + 1;
-      if (left >= this.#heap.length) return;
-      const right = left + 1;
-      const child = right < this.#heap.length && this.#isBefore(right, left) ? right : left;
-      if (!this.#isBefore(child, at)) return;
-      this.#swap(at, child);
-      at = child;
-    }
-  }
-
-  #isBefore(one: number, other: number): boolean {
-    const a = this.#heap[one];
-    const b = this.#heap[other];
-    if (a === undefined || b === undefined) return false;
-    return a.at < b.at || (a.at === b.at && a.order < b.order);
-  }
-
-  #swap(one: number, other: number): void {
-    const a = this.#heap[one];
-    const b = this.#heap[other];
-    if (a === undefined || b === undefined) return;
-    this.#heap[one] = b;
-    this.#heap[other] = a;
   }
 }
 

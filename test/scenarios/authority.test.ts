@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Cut, Decision } from '../../simulator/world/ca.ts';
+import type { Decision } from '../../simulator/world/ca.ts';
+import type { Cut } from '../../simulator/world/certificates.ts';
 import { Observer } from '../../simulator/world/invariants.ts';
-import { hourMs, World, type WorldOptions } from '../../simulator/world/world.ts';
+import { hourMs } from '../../simulator/world/scheduler.ts';
+import { World, type WorldOptions } from '../../simulator/world/world.ts';
 import { errorTable } from '../../src/error-table.ts';
 import { makeCa } from '../x509/test-certificates.ts';
 

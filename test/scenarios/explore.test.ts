@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { runHistory } from '../../proofs/explore/history.ts';
-import { safeguards } from '../../simulator/world/journal.ts';
+import { safeguards } from '../../simulator/world/safeguards.ts';
 
 describe('any order of events', () => {
   it('ends well', async () => {
@@ -35,25 +35,24 @@ describe('any order of events', () => {
 });
 
 describe('without a safeguard', () => {
-  // Seeds in which each lack shows; npm run explore -- --without NAME finds more.
+  // Seeds in which each lack shows, the quickest first; npm run explore -- --without NAME finds more.
   const showing = {
-    fencing: [22, 29, 34, 137],
-    'claim-intention': [2, 15, 18],
+    fencing: [29, 19, 34],
+    'claim-intention': [12, 15, 18],
     'order-intention': [1, 2, 3],
     'save-before-upload': [1, 2, 3],
     'acknowledge-after-write': [1, 2, 3],
-    'write-last': [137, 157, 352],
-    'doubt-pause': [394, 1010, 1181],
+    'write-last': [137, 352],
+    'doubt-pause': [1181, 1010, 394],
     'clock-trust': [10, 19, 35],
-    'watched-time': [219, 283, 565],
-    'settled-due': [54, 721, 797],
+    'watched-time': [565, 219, 283],
+    'settled-due': [797, 721, 54],
   } as const;
   it.each(safeguards)('%s, a breach is found', async (name) => {
-    let found = 0;
     for (const seed of showing[name]) {
       const { breaches } = await runHistory(seed, name);
-      if (breaches.length > 0) found += 1;
+      if (breaches.length > 0) return;
     }
-    expect(found).toBeGreaterThan(0);
+    expect.fail('no breach is found');
   });
 });

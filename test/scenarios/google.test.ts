@@ -3,9 +3,10 @@ import type { FaultChanges, Method } from '../../simulator/faults.ts';
 import { notificationData } from '../../simulator/notification.ts';
 import { strangersBody } from '../../simulator/rest-server.ts';
 import { Observer } from '../../simulator/world/invariants.ts';
+import { hourMs } from '../../simulator/world/scheduler.ts';
 import { strokes } from '../../simulator/world/script.ts';
 import type { Fates, Trouble } from '../../simulator/world/wire.ts';
-import { hourMs, World, type WorldOptions } from '../../simulator/world/world.ts';
+import { World, type WorldOptions } from '../../simulator/world/world.ts';
 
 /** One device, one worker, until the process has ended; every promise is checked from outside. */
 async function one(options: WorldOptions, device: Parameters<World['add']>[0] = {}) {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Decision } from '../../simulator/world/ca.ts';
 import { Observer } from '../../simulator/world/invariants.ts';
-import { hourMs, World, type WorldOptions } from '../../simulator/world/world.ts';
+import { hourMs } from '../../simulator/world/scheduler.ts';
+import { World, type WorldOptions } from '../../simulator/world/world.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import { makeCa } from '../x509/test-certificates.ts';
