@@ -3,7 +3,7 @@ export class UsageError extends Error {}
 
 /**
  * Runs a tool. Its exit status is what `main` answers (0: all is well, 1: what it looks for was found); 2 for
- * arguments that are not understood, which are told together with the usage; 1 for an error.
+ * arguments that are not understood, which are reported with the usage; 1 for an error.
  */
 export async function runTool(
   usage: string,

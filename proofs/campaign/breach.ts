@@ -1,4 +1,4 @@
-/** What must not be, and was found. */
+/** Something that must not happen, and did. */
 export interface Breach {
   readonly kind:
     | 'lost'

@@ -20,13 +20,13 @@ import { type Group, population } from './population.ts';
 const timeScale = 0.0002;
 /** Pub/Sub's clients ask for a minute at most; and a little more. */
 const longestAckDeadlineMs = 75_000;
-/** A point that nobody passes in this time gives way to a random kill. */
+/** A point that nobody passes in this time is replaced by a random kill. */
 const armedMs = 6_000;
 /** How long the last processes may take after the last kill. */
 const endMs = 6 * 60_000;
 /** How long an instance may take to start. */
 const startMs = 60_000;
-/** After the ordered kills, so many more are spent on points that were not hit. */
+/** How many more kills, after those ordered, are spent on points that were not hit. */
 const mostExtraKills = 40;
 
 type Postgres = Awaited<ReturnType<typeof startPostgres>>;
@@ -144,7 +144,7 @@ class Campaign {
     }
   }
 
-  /** One kill, with the devices that it shall meet. */
+  /** One kill, with the devices that it should meet. */
   async #round(number: number): Promise<void> {
     const { kills, processes, claimRepeated, postgresRestarts } = this.#options;
     // The last tenth of the devices comes when the killing is almost over.
@@ -172,7 +172,7 @@ class Campaign {
     }
   }
 
-  /** False when nobody passed one of the points. Who replaces the last victim is armed from its birth. */
+  /** False when nobody passed one of the points. The replacement of the last victim is armed from its birth. */
   async #killAtPoint(points: readonly string[]): Promise<boolean> {
     const fleet = this.#fleet;
     const before = new Set(fleet.lives.filter(({ ended }) => ended !== undefined));
@@ -220,7 +220,7 @@ class Campaign {
     this.#forGood = Math.max(this.#forGood, due);
   }
 
-  /** As a supervisor would: starts every instance that is missing, but for those that died for good. */
+  /** As a supervisor would: starts every instance that is missing, except those that died for good. */
   #fillUp(): boolean {
     const wanted = this.#options.instances - this.#forGood;
     while (this.#fleet.alive.length < wanted) this.#fleet.start();

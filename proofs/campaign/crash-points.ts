@@ -12,7 +12,7 @@ import type { Trail } from './trail.ts';
 /** Dies at the first of these points that it passes, unless another instance used the token up. */
 export interface Armed {
   readonly points: readonly string[];
-  /** A file that does not exist: whoever makes it dies. */
+  /** A file that does not exist: the instance that makes it dies. */
   readonly token: string;
 }
 

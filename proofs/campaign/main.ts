@@ -7,8 +7,8 @@ import { resultOf, stories, table } from './report.ts';
 import { judge } from './verdict.ts';
 
 /*
- * `npm run campaign`: instances are killed at every step, and from outside it is looked whether anything was
- * lost, done twice or ended wrongly.
+ * `npm run campaign`: instances are killed at every step, and a check from outside looks for anything that was lost,
+ * done twice or ended wrongly.
  */
 
 async function main(args: readonly string[]): Promise<number> {

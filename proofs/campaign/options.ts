@@ -15,7 +15,7 @@ export interface CampaignOptions {
   readonly postgresRestarts: number;
   /** The simulator's answer to a repeated claim: one of both, or the first half so and the second half so. */
   readonly claimRepeated: 200 | 400 | 'both';
-  /** Where everything is kept that tells what happened. */
+  /** Where everything that shows what happened is kept. */
   readonly directory: string;
   readonly json: string;
   readonly leaseSeconds: number;

@@ -38,7 +38,7 @@ type MethodOf<Port> = Exclude<
 interface Ports {
   readonly api: ProvisioningApi;
   readonly authority: CertificateAuthority;
-  /** Whoever registers a listener has not begun anything yet. */
+  /** An instance that registers a listener has not begun anything yet. */
   readonly journal: Omit<Journal, 'onWake'>;
   readonly delivery: Delivery;
 }

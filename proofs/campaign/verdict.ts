@@ -7,9 +7,9 @@ import type { Expected } from './population.ts';
 import { type Takeovers, takeoversOf } from './takeovers.ts';
 
 /*
- * What must hold whatever died. Each breach names the process and says what was found instead; nothing in
- * here is taken from the instances' own word, but for one thing: a surplus certificate of a CA without
- * idempotency counts as told when an `orphan` line in a log names its process.
+ * What must hold whatever died. Each breach names the process and says what was found instead; nothing here relies on
+ * the instances' own word, except that a surplus certificate of a CA without idempotency counts as reported when an
+ * `orphan` line in a log names its process.
  */
 
 export interface Verdict {
@@ -53,7 +53,7 @@ export function judge(evidence: Evidence): Verdict {
   }
   const takeovers = takeoversOf(evidence);
   const mostMs = evidence.options.leaseSeconds * 1_000 + takeoverPatienceMs;
-  // A single instance that is killed again and again is nobody to take over: it is counted, not judged.
+  // With a single instance that is killed again and again there is nobody to take over: it is counted, not judged.
   const judged = evidence.options.journal === 'postgres' ? takeovers.list : [];
   for (const late of judged.filter(({ afterMs }) => afterMs > mostMs)) {
     const what = `Taken over ${late.afterMs} ms after ${late.from} died.`;

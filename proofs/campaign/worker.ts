@@ -49,7 +49,7 @@ async function serve(): Promise<number> {
   logEvents(events, log);
   events.on('service', ({ state }) => {
     if (state !== 'running') return;
-    // Who is killed leaves no cache behind, and the next one would compile everything again.
+    // A killed process leaves no cache behind, and the next one would compile everything again.
     flushCompileCache();
     tell({ kind: 'running' });
   });

@@ -9,8 +9,8 @@ import { World } from '../../simulator/world/world.ts';
 import { Clocks, type ClockTally } from './clocks.ts';
 
 /*
- * One history: a seed decides who there is, what the undocumented answers are, and what becomes of every
- * call. Trouble ends after a while, so that a right worker must end everything.
+ * One history: a seed decides who there is, what the undocumented answers are, and what becomes of every call.
+ * Trouble ends after a while, so a correct worker must end everything.
  */
 
 export interface Tally {
@@ -92,7 +92,7 @@ export async function runHistory(
     world.scheduler.after(afterMs, () => clocks.start(world));
   };
   await world.untilClosed(longestMs);
-  // What is still on its way may arrive, and whoever stands still may wake.
+  // What is still on its way may arrive, and an instance that stands still may wake.
   await world.until(
     () => world.instances.every(({ life }) => isAwake(life, world.now)),
     10 * 60_000,
@@ -148,7 +148,7 @@ function switchesOf(chance: Chance): FaultChanges {
   };
 }
 
-/** What the CA does with the how-many-th request for an order. */
+/** What the CA does with the nth request for an order. */
 function decisionsOf(chance: Chance): {
   readonly decide: (turn: number) => Decision;
   readonly isHopeless: boolean;

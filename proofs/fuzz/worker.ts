@@ -24,7 +24,7 @@ export interface FuzzReport {
   readonly findings: readonly { readonly what: string; readonly input: Uint8Array }[];
 }
 
-/** After so many a door has enough to mend. */
+/** After this many findings a door has enough to fix. */
 const mostFindings = 5;
 /** Inputs that are slow are slow to shorten. In milliseconds. */
 const shortenForMs = 30_000;

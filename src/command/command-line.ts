@@ -66,7 +66,7 @@ const print = (text: string) => process.stdout.write(text);
 async function conform({ kind, timeout, ...rest }: Values, loadAdapter: LoadAdapter) {
   if (kind === undefined) throw new UsageError('conformance needs --kind.', 'conformance');
   const longest = timeout === undefined ? {} : { longestCaseMs: caseMs(timeout) };
-  // Loaded only here: the service has no use for it.
+  // Loaded only here: the service does not need it.
   const { CannotRunError, conformance } = await import('../../conformance/command.ts');
   try {
     return await conformance({ kind, ...rest, ...longest }, loadAdapter, print);
@@ -87,7 +87,7 @@ function caseMs(seconds: string): number {
 }
 
 async function backUp({ file = '', ...values }: Values, loadAdapter: LoadAdapter) {
-  // Loaded only here: the service itself needs but a part of it.
+  // Loaded only here: the service itself needs only a part of it.
   const { backupCommand } = await import('../backup/command.ts');
   const stop = stopOnSignal();
   return backupCommand(await load(values, loadAdapter), file, print, stop);

@@ -23,9 +23,9 @@ const safeId = /^[\w-]{1,200}$/;
  * 429 and 5xx, at most twice and within eight seconds; a longer Retry-After is left to the caller. A 401 is
  * answered once with a fresh token, for signData too, because then nothing was carried out.
  *
- * `unclear` in the GoogleError that is thrown speaks of all attempts of the call: a 400 after an attempt
- * whose answer was lost may be the echo of our own success, so it is `unclear: true`. Who claims has to
- * `get` the process before believing such a 400. For get and operation, which change nothing, it is false.
+ * `unclear` in the GoogleError that is thrown covers all attempts of the call: a 400 after an attempt whose answer
+ * was lost may be the echo of our own success, so it is `unclear: true`. A caller of claim has to `get` the process
+ * before believing such a 400. For get and operation, which change nothing, it is false.
  *
  * When the caller's signal is aborted, its reason is thrown as it is, and the call may have been carried out.
  */
@@ -118,7 +118,7 @@ export class ChromeManagement implements ProvisioningApi {
     await this.#connection.send({ method: 'setFailure', path, body }, signal);
   }
 
-  /** What time Google says it is; asked without credentials, about a process that cannot be. */
+  /** What time Google says it is; asked without credentials, about a process that cannot exist. */
   async askTime(testify: Testimony, signal: AbortSignal): Promise<void> {
     const path = this.#pathOf({ customer: 'my_customer', processId: '-' });
     await this.#connection.askTime(path, testify, signal);

@@ -32,9 +32,9 @@ export class ExchangeError extends Error {
 const largestBody = 1024 * 1024;
 
 /**
- * Sends one request and reads its answer. It goes through undici's dispatch and not through its request(),
- * because only a handler of one's own learns when a request is handed to a socket: what fails before then
- * was surely not carried out. undici itself repeats nothing here: a request whose socket dies is failed.
+ * Sends one request and reads its answer. It goes through undici's dispatch and not through its request(), because
+ * only a handler of our own learns when a request is handed to a socket: what fails before then was surely not
+ * carried out. undici itself repeats nothing here: a request whose socket dies fails.
  *
  * `beforeLeaving` is called when a connection is there, this request's own, and nothing is written yet; the
  * bytes leave in the very turn in which it has resolved. That is so because undici writes nothing of a request
@@ -74,7 +74,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #timer: NodeJS.Timeout | undefined;
   /** Whether a byte may have been handed to the socket. */
   #sent = false;
-  /** Whether nothing may leave yet, and what undici said meanwhile. */
+  /** Whether nothing may leave yet, and what undici has said meanwhile. */
   #holdsBack = false;
   #brokenMeanwhile: unknown;
   #controller: Dispatcher.DispatchController | undefined;
@@ -210,7 +210,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: unknown): void {
     if (this.#settled) return;
     if (this.#holdsBack && this.#controller !== undefined) {
-      // Whoever is asked before it leaves must have answered before this is over.
+      // What is awaited before it leaves must have resolved before this is over.
       this.#brokenMeanwhile = error;
       return;
     }

@@ -36,7 +36,7 @@ export function errorOfExchange(method: GoogleMethod, error: ExchangeError): Goo
   );
 }
 
-/** Whether, while answers are like this, nobody can be served: the call's own process has no part in it. */
+/** Whether nobody can be served while answers are like this: the call's own process has no part in it. */
 export function isTroubleForAll({ code }: GoogleError): boolean {
   switch (code) {
     case 'google-unavailable':
@@ -54,7 +54,7 @@ function changesSomething(method: GoogleMethod): boolean {
   return method !== 'get' && method !== 'operation';
 }
 
-/** A 4xx of Google's means that nothing was done, but for those that say that a call was given up half-way. */
+/** A 4xx from Google means that nothing was done, except for those that say that a call was given up half-way. */
 function isSurelyUndone(status: number, { name }: GoogleWords): boolean {
   return status < 500 && status !== 408 && status !== 499 && name !== 'ABORTED';
 }
@@ -64,7 +64,7 @@ function codeOfGoogle(status: number, { name, message, details }: GoogleWords): 
     case 401:
       return 'google-unauthenticated';
     case 403:
-      // Some of Google's APIs refuse with 403 what is over a quota.
+      // Some of Google's APIs answer 403 when a quota is exceeded.
       return /rateLimitExceeded|RATE_LIMIT_EXCEEDED/i.test(`${message} ${JSON.stringify(details)}`)
         ? 'google-throttled'
         : 'google-forbidden';
@@ -83,7 +83,7 @@ function codeOfGoogle(status: number, { name, message, details }: GoogleWords): 
   }
 }
 
-/** Whatever somebody else answers is waited out; it decides nothing. */
+/** What somebody else answers is waited out; it decides nothing. */
 function codeOfStranger(status: number): GoogleErrorCode {
   if (status === 429) return 'google-throttled';
   return status >= 500 || status === 408 ? 'google-unavailable' : 'google-intercepted';
@@ -126,7 +126,7 @@ function describe(answer: Answer, words: GoogleWords | undefined): string {
   return `Google answered ${answer.status}${name === undefined ? '' : ` ${name}`}${said}${hint}`;
 }
 
-/** What of Google's reasons for a 403 (google.rpc.ErrorInfo) has a remedy of its own. */
+/** Google's reasons for a 403 (google.rpc.ErrorInfo) that have a remedy of their own. */
 function forbiddenHint({ message, details }: GoogleWords): string {
   const reasons = `${message} ${JSON.stringify(details)}`;
   if (/rateLimitExceeded|RATE_LIMIT_EXCEEDED/i.test(reasons)) return '';

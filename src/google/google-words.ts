@@ -3,9 +3,9 @@ import { oneLine } from '../words/one-line.ts';
 import type { Answer } from './exchange.ts';
 
 /*
- * Who said it? Between us and Google stand proxies, captive portals and load balancers, and each of them answers
- * with statuses that Google uses too. So what ends a process, or a person's day, is believed of one thing alone:
- * Google's own error JSON (https://google.aip.dev/193) whose code is the status it came with.
+ * Who said it? Between us and Google stand proxies, captive portals and load balancers, and each of them answers with
+ * statuses that Google uses too. So what ends a process, or a person's day, is believed only of Google's own error
+ * JSON (https://google.aip.dev/193) whose code is the status it came with.
  */
 
 /** What Google itself said beside its status. */
@@ -39,7 +39,7 @@ const statusOfName: Readonly<Record<string, number>> = {
 
 /**
  * Google's words, if the answer is Google's: `{ error: { code, message, status } }` that fits its own status. Others
- * write `{ error: { code, message } }`, too: without the name it has to have the reason that Google's older form has
+ * write `{ error: { code, message } }`, too: without the name it needs the reason that Google's older form has
  * (`errors: [{ domain, reason }]`).
  */
 export function wordsOfGoogle({ status, body }: Answer): GoogleWords | undefined {
@@ -77,12 +77,12 @@ export function parsed(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    // A proxy's page, or half an answer: what it is not is all that counts.
+    // A proxy's page, or half an answer: all that counts is what it is not.
     return undefined;
   }
 }
 
-/** An object's own member; undefined for whatever else. */
+/** An object's own member; undefined for anything else. */
 export function memberOf(json: unknown, key: string): unknown {
   return typeof json === 'object' && json !== null && Object.hasOwn(json, key)
     ? Reflect.get(json, key)

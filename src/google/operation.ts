@@ -7,7 +7,7 @@ import type { SignDataOperation } from './provisioning-api.ts';
 const operationName =
   /^customers\/[\w-]{1,200}\/certificateProvisioningProcesses\/[\w-]{1,200}\/operations\/(?!\.{1,2}$)[\w.~-]{1,200}$/;
 
-/** The name comes from Google, and becomes part of a URL all the same. */
+/** The name comes from Google, but it becomes part of a URL. */
 export function isOperationName(name: string): boolean {
   return operationName.test(name);
 }
@@ -23,8 +23,8 @@ export function processIdOf(name: string): string | undefined {
  * Narrows Google's long-running operation of signData.
  *
  * @param processId the process it has to belong to; the customer may be named in another way than we did
- * @throws {GoogleError} `google-bad-answer` for what is not the documented JSON, for another process's operation,
- * and for one that is done without saying in so many words how it ended: the process itself has to be looked at.
+ * @throws {GoogleError} `google-bad-answer` for what is not the documented JSON, for another process's operation, and
+ *   for one that is done without saying outright how it ended: the process itself has to be looked at.
  */
 export function narrowOperation(json: unknown, processId?: string): SignDataOperation {
   const operation = memberObject({ json }, 'json') ?? bad('it is not an object');

@@ -30,9 +30,9 @@ export interface ProvisioningProcess {
 }
 
 /**
- * Narrows Google's JSON by hand: it stands on the path of every call. Unknown fields are ignored, unknown
- * enum values count as absent, and so do `null` and empty strings (proto3's default), except for
- * failureMessage, whose presence alone says that the process failed.
+ * Narrows Google's JSON by hand, because it is on the path of every call. Unknown fields are ignored, unknown enum
+ * values count as absent, and so do `null` and empty strings (proto3's default), except for failureMessage, whose
+ * presence alone says that the process failed.
  *
  * @throws {GoogleError} `google-bad-answer` for what is not the documented JSON.
  */
@@ -43,7 +43,7 @@ export function narrowProcess(json: unknown): ProvisioningProcess {
   const read: Writable<ProvisioningProcess> = { name };
   const provisioningProfileId = textOf(process, 'provisioningProfileId');
   if (provisioningProfileId !== undefined) read.provisioningProfileId = provisioningProfileId;
-  // An unreadable key is left out: the process is then refused, where a bad answer would be asked for again.
+  // An unreadable key is left out, so the process is refused; as a bad answer it would be asked for again.
   const subjectPublicKeyInfo = decodeBase64(textOf(process, 'subjectPublicKeyInfo') ?? '');
   if (subjectPublicKeyInfo?.length) read.subjectPublicKeyInfo = subjectPublicKeyInfo;
   const authority = authorityReferenceOf(process);

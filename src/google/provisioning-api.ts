@@ -3,7 +3,7 @@ import type { ProvisioningProcess } from './process.ts';
 
 /**
  * After how many seconds Google is told to give up a signData call (system parameter X-Server-Timeout,
- * https://cloud.google.com/apis/docs/system-parameters): what it has not done by then it does not do later.
+ * https://cloud.google.com/apis/docs/system-parameters): what it has not done by then, it will not do later.
  */
 export const signDataServerSeconds = 4;
 
@@ -28,8 +28,8 @@ export type SignDataOperation =
  * Google's Chrome Management Certificate Provisioning API, its six methods by their own names.
  * https://chromemanagement.googleapis.com, resource customers.certificateProvisioningProcesses.
  *
- * Every method throws {@link GoogleError} for what Google answered or failed to answer. All but signData
- * repeat by themselves what is safe to repeat (connection errors, 408, 429, 5xx); signData never does.
+ * Every method throws {@link GoogleError} for what Google answered or failed to answer. All but signData repeat by
+ * themselves what is safe to repeat (connection errors, 408, 429, 5xx); signData never does.
  */
 export interface ProvisioningApi extends AsyncDisposable {
   get(process: ProcessReference, signal: AbortSignal): Promise<ProvisioningProcess>;
@@ -42,9 +42,9 @@ export interface ProvisioningApi extends AsyncDisposable {
   ): Promise<void>;
   /**
    * `data` is the exact byte string to be signed; Google carries it as base64. `beforeLeaving` is awaited when
-   * nothing is left to be waited for, not a token, the budget or a connection, and the request leaves in the
-   * same turn in which it resolves. It writes the intention down, and rejects when the caller may no longer
-   * ask, since a device that is asked twice fails the process. With a fresh token it is awaited once more.
+   * nothing else is left to wait for (a token, the budget, a connection), and the request leaves in the same turn in
+   * which it resolves. It writes the intention down, and rejects when the caller may no longer ask, because a device
+   * that is asked twice fails the process. With a fresh token it is awaited once more.
    */
   signData(
     process: ProcessReference,

@@ -13,7 +13,7 @@ export interface TokenWatchOptions {
 /** A token that is at hand costs nothing to ask for, and is renewed minutes before it expires. */
 const pauseMs = { up: 30_000, down: 10_000 };
 
-/** Looks now and then whether a token can be had, so that a key that was deleted shows before the next device comes. */
+/** Checks now and then that a token is available, so that a deleted key shows before the next device comes. */
 export function watchTokens(
   { tokens, events, clock }: TokenWatchOptions,
   signal: AbortSignal,

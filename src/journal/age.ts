@@ -1,13 +1,16 @@
 import type { ProcessRecord } from './process-record.ts';
 
 /*
- * A process's age is the time that the service has really watched it, not what lies between two readings of a
- * clock. A clock that was set wrong for a while, and one that stood still, look just like a service that was down,
- * so none of the three counts against a device or an authority: nobody is refused for hours that were not there.
- * What it costs is that a deadline passes later by as long as the service was down.
+ * A process's age is the time for which the service has really watched it, not the difference between two readings of
+ * a clock. A clock that was set wrong for a while, and one that stood still, look just like a service that was down,
+ * so none of the three counts against a device or an authority: nobody is refused for hours that never were. The
+ * price is that a deadline passes later by as long as the service was down.
  */
 
-/** An entry is looked at this much later than it was due when there is a lot to do; more was not watched. */
+/**
+ * When there is a lot to do, an entry may be looked at this much later than it was due; anything beyond was not
+ * watched.
+ */
 const longestDelayMs = 10 * 60_000;
 
 /** In milliseconds. */

@@ -14,7 +14,7 @@ export interface AuthorityStanding {
   readonly silent: number;
   /** Orders that left and whose answer nobody understood, since this configuration. */
   readonly unanswered: number;
-  /** It is asked for nothing but a try now and then: its answers are not understood. */
+  /** It gets only a try now and then: its answers are not understood. */
   readonly hold?: Hold;
   /** In an entry of its own, written once: what an adapter wants to know for good (memory.ts). */
   readonly remembered?: string;
@@ -32,16 +32,16 @@ export interface ProfileStanding {
 }
 
 export interface Hold {
-  /** The call that it answers so. */
+  /** The call that it answers like this. */
   readonly call: 'prepare' | 'issue';
   /** Certificates are issued, and fail their check with this code. */
   readonly fault?: string;
-  /** Orders are taken, and rejected when they are asked after. */
+  /** Orders are accepted, and rejected when they are asked about. */
   readonly isLate?: true;
   readonly since: number;
   /** The other side's words: one line, bounded, without secrets. */
   readonly words: string;
-  /** Nobody tries again before this time; whoever does moves it first. */
+  /** Nobody tries again before this time; to try means to move it first. */
   readonly nextTryAt: number;
   readonly tries: number;
 }

@@ -17,7 +17,7 @@ const pruneEveryMs = 60 * 60_000;
 const pruneBatch = 500;
 const pruneBatchPauseMs = 1_000;
 
-/** Closed processes stay for a while, for inventory and for the question why; then they go. Never rejects. */
+/** Closed processes stay for a while, as inventory and to answer why; then they go. Never rejects. */
 export async function forgetClosed(options: ForgettingOptions): Promise<void> {
   const { journal, retentionMs, clock, trust, onTrouble, signal } = options;
   while (!signal.aborted) {

@@ -1,8 +1,8 @@
 import type { OrderFacts, ProcessRecord } from './process-record.ts';
 
 /**
- * What is kept of a process that has ended: who got what, when and from whom. What was only needed on the
- * way goes, and with it what an authority may have put there that is secret.
+ * What is kept of a process that has ended: who got what, when and from whom. What was needed only on the way goes,
+ * and with it any secret that an authority may have put there.
  */
 export function inventoryOf(record: ProcessRecord): ProcessRecord {
   const { signing: _signed, csr: _ordered, verdict: _believed, trouble: _over, ...rest } = record;

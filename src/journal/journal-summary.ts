@@ -1,6 +1,6 @@
 import type { JournalSummary } from './journal.ts';
 
-/** From how many entries are in each room, or `closed`; a room that is not there has none. */
+/** From how many entries are in each room, or `closed`; a room that is missing has none. */
 export function summaryOf(tally: ReadonlyMap<string, number>): JournalSummary {
   const count = (where: string) => tally.get(where) ?? 0;
   const open = {

@@ -11,16 +11,16 @@ export interface JournalWatchOptions {
 
 /** How often the journal is asked to write something. */
 const everyMs = 5_000;
-/** A write takes milliseconds; one that has not come back by now tells of a server that is frozen or locked. */
+/** A write takes milliseconds; one that has not come back by now means that the server is frozen or locked. */
 const patience = {
   ms: 3_000,
   problem: 'It has not answered for 3 seconds: it is frozen, locked, or out of reach.',
 };
 
 /**
- * Asks the journal to write something, again and again, and tells whether it can: with nothing due nobody else would find out
- * that the disk is full, and a server that does not answer keeps its callers waiting for longer than operators should wait
- * for the news. Ends with the signal; never rejects.
+ * Asks the journal to write something, again and again, and reports whether it can. With nothing due, nobody else
+ * would find out that the disk is full, and a server that does not answer keeps its callers waiting for longer than
+ * operators should wait for the news. Ends with the signal; never rejects.
  */
 export async function watchJournal(
   { journal, clock, events }: JournalWatchOptions,

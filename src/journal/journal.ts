@@ -20,11 +20,11 @@ export interface Entry extends Notification {
 
 /** An entry that this instance may work on until its lease runs out. */
 export interface LeasedEntry extends Entry {
-  /** Fencing token: grows with every take, so that a late visit can be told from the present one. */
+  /** Fencing token: grows with every take, so a late visit can be told from the present one. */
   readonly fence: number;
 }
 
-/** So many characters of other customers' ids are kept for one process; more are passed over. */
+/** How many characters of other customers' ids are kept for one process; more are ignored. */
 export const mostOtherCustomersLength = 400;
 
 export interface EntryChange {
@@ -56,8 +56,8 @@ export interface JournalSummary {
  * Entries are keyed by the process id alone: the same process announced under `my_customer` and under the
  * customer's own id is one process, and must be signed once.
  *
- * @throws {JournalError} when the store cannot be read or written. Nothing was changed then, or, where a
- * connection broke in the middle, it is unknown: the next visit reads what is there.
+ * @throws {JournalError} when the store cannot be read or written. Then nothing was changed or, if a connection broke
+ *   in the middle, nobody knows: the next visit reads what is there.
  */
 export interface Journal extends AsyncDisposable {
   /**

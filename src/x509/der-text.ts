@@ -16,7 +16,7 @@ export function readText(element: DerElement): string | undefined {
     case tag.ia5String:
     case tag.numericString:
     case tag.teletexString:
-      // T.61 proper is dead; what is found under this tag is Latin-1.
+      // T.61 proper is dead; what is found with this tag is Latin-1.
       return Buffer.from(element.content).toString('latin1');
     default:
       return undefined;

@@ -1,8 +1,7 @@
 /*
- * DER (X.690), as much of it as certificates and requests need. It is written by hand for two reasons:
- * a schema library costs a third of a millisecond for each structure, and it reads BER, while the bytes
- * that are checked and signed here must have exactly one reading. Tests hold it against such a library
- * and against openssl.
+ * DER (X.690), as much as certificates and requests need. It is written by hand for two reasons: a schema library
+ * costs a third of a millisecond for each structure, and it reads BER, while the bytes that are checked and signed
+ * here must have exactly one reading. Tests hold it against such a library and against openssl.
  */
 
 export const tag = {
@@ -30,7 +29,7 @@ export function contextTag(number: number, form: 'primitive' | 'constructed'): n
   return 0x80 | number | (form === 'constructed' ? 0x20 : 0);
 }
 
-/** Bytes that are not the DER they should be. */
+/** The bytes are not the DER that they should be. */
 export class DerError extends Error {
   override readonly name = 'DerError';
 }
@@ -105,7 +104,7 @@ export class DerReader {
     return new ViewedElement(this.#bytes, start, contentAt, this.#at);
   }
 
-  /** Goes behind the next element; where its content begins. */
+  /** Skips the next element; returns where its content begins. */
   #skip(expected: number | undefined): number {
     const bytes = this.#bytes;
     const start = this.#at;
@@ -161,7 +160,7 @@ export class DerReader {
   }
 }
 
-/** The one element that `bytes` is, with nothing behind it. */
+/** The one element that `bytes` is, with nothing after it. */
 export function readSingle(bytes: Uint8Array, expected: number, what: string): DerElement {
   const reader = new DerReader(bytes, what);
   const element = reader.next(expected);
@@ -185,7 +184,7 @@ function hexByte(byte: number): string {
   return `0x${byte.toString(16).padStart(2, '0')}`;
 }
 
-/** Far more than any identifier in use has; an arc of a megabyte would take hours to become a number. */
+/** Far more than any identifier in use has; an arc of a megabyte would take hours to convert. */
 const longestOid = 256;
 
 /** An OBJECT IDENTIFIER in dots. */

@@ -28,7 +28,7 @@ export function encodeSetOf(elements: readonly Uint8Array[], setTag: number = ta
   return encode(setTag, ...elements.toSorted(Buffer.compare));
 }
 
-/** The same few dozen identifiers stand in every certificate; what comes on top is not worth keeping. */
+/** The same few dozen identifiers are in every certificate; the others are not worth keeping. */
 const encodedOids = new Map<string, Uint8Array>();
 const mostEncodedOids = 256;
 

@@ -88,7 +88,7 @@ export function decodeExtensions(der: Uint8Array): Extension[] {
     if (extensions.some((earlier) => earlier.type === type)) {
       throw new DerError(`Extension ${type} is there twice`);
     }
-    // An explicit FALSE is not DER, but some CAs write it and it means the same.
+    // An explicit FALSE is not DER, but some CAs write it, and it means the same.
     extensions.push({ type, critical: critical !== undefined && readBoolean(critical), value });
   }
   return extensions;
@@ -204,8 +204,8 @@ export function decodeKeyUsage(value: Uint8Array): AnyKeyUsage[] {
 }
 
 /**
- * The identifiers of the key and of its issuer's. Many writers have each wrong in its own way, and nothing depends on
- * them but the choice among CAs of one name: what cannot be read is not there.
+ * The identifiers of the key and of its issuer's. Many writers get each wrong in their own way, and nothing depends
+ * on them except the choice among CAs of one name: what cannot be read counts as absent.
  *
  * SubjectKeyIdentifier ::= OCTET STRING                            (RFC 5280 4.2.1.2)
  * AuthorityKeyIdentifier ::= SEQUENCE { keyIdentifier [0] IMPLICIT OCTET STRING OPTIONAL, … }   (RFC 5280 4.2.1.1)

@@ -1,9 +1,9 @@
-import { contextTag, DerError, readInside, readOid, readSmallInteger, tag } from './der.ts';
+import { contextTag, DerError, readInside, readOid, tag } from './der.ts';
 import { encode, encodeOid, encodeUnsigned } from './encode-der.ts';
 import type { Extension } from './extensions.ts';
 
 /*
- * Extensions of Microsoft's that other CAs copy at best: the template's identifier in a request, and the security
+ * Microsoft's extensions, which other CAs copy at best: the template's identifier in a request, and the security
  * identifier (SID) by which domain controllers map a certificate to an account ("strong mapping", KB5014754).
  */
 
@@ -41,21 +41,6 @@ function encodeVersion(version: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, version);
   return encodeUnsigned(bytes);
-}
-
-/** @throws {DerError} */
-export function decodeTemplateId(value: Uint8Array): TemplateId {
-  const what = 'The template’s identifier';
-  const fields = readInside(value, what);
-  const oid = readOid(fields.next(tag.oid));
-  const major = fields.optional(tag.integer);
-  const minor = fields.optional(tag.integer);
-  fields.finish();
-  return {
-    oid,
-    ...(major === undefined ? {} : { majorVersion: readSmallInteger(major) }),
-    ...(minor === undefined ? {} : { minorVersion: readSmallInteger(minor) }),
-  };
 }
 
 /** A SID as text: S-1-, an authority, and up to 15 numbers (MS-DTYP 2.4.2.1). */

@@ -91,9 +91,9 @@ function adviceFor(label: string): string {
 }
 
 /**
- * PEM as it is to be read: without byte order marks, which also stand inside where files were put together, with a line
- * break between two blocks, without quotes around the whole, without indentation, and with real line breaks in the place
- * of `\n`. Editors, `cat`, environment files and JSON leave these behind, and OpenSSL reads none of them.
+ * PEM made ready to read: without byte order marks (also inside, where files were joined), with a line break between
+ * two blocks, without quotes around the whole, without indentation, and with real line breaks in place of `\n`.
+ * Editors, `cat`, environment files and JSON leave these behind, and OpenSSL reads none of them.
  *
  * @throws {PemError} when it was UTF-16.
  */
@@ -115,8 +115,8 @@ export function unfoldPem(given: string): string {
 }
 
 /**
- * Certificates from a file or an answer: one in DER, one or more in PEM, or a PKCS#7 bag of them (.p7b) in
- * either form. The result is DER each, in their order; whether they are certificates is for `readCertificate` to say.
+ * Certificates from a file or an answer: one in DER, one or more in PEM, or a PKCS#7 bag of them (.p7b) in either
+ * form. The result is DER each, in their order; `readCertificate` decides whether they are certificates.
  *
  * @throws {PemError} when it is none of these.
  */
@@ -133,7 +133,7 @@ export function readCertificates(input: Uint8Array | string): Uint8Array[] {
   );
 }
 
-/** The same for a file of ours, in which the private key may stand beside its certificates. */
+/** The same for a file of ours, in which the private key may be beside its certificates. */
 export function readOwnCertificates(input: Uint8Array): Uint8Array[] {
   if (input[0] === tag.sequence) return readCertificates(input);
   const text = Buffer.from(input).toString('latin1');

@@ -17,7 +17,7 @@ export function privateKeyPem(input: Uint8Array | string): string {
  */
 export function readPrivateKey(input: Uint8Array | string, passphrase?: string): KeyObject {
   const key = privateKeyPem(input);
-  // A file may have the key behind its certificate.
+  // A file may have the key after its certificate.
   const label =
     /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----/.exec(key)?.[1] ??
     /-----BEGIN ([A-Z0-9 ]*)-----/.exec(key)?.[1];
@@ -30,7 +30,7 @@ export function readPrivateKey(input: Uint8Array | string, passphrase?: string):
   try {
     return createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
   } catch {
-    // OpenSSL's words name routines of its own, and nothing that an administrator could use.
+    // OpenSSL's message names its own routines, and nothing that an administrator could use.
     const isEncrypted = /ENCRYPTED/.test(key);
     throw new Error(
       isEncrypted && passphrase === undefined

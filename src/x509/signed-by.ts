@@ -5,9 +5,9 @@ const verified = new Set<string>();
 const mostVerified = 256;
 
 /**
- * Whether `signature` is the key's over `data`, hashed with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. What a
- * device signed is looked at when it comes and once more by a CA of our own, within the same moment: a good
- * signature is remembered, so that the second look costs a hash.
+ * Whether `signature` is the key's over `data`, hashed with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. What a device
+ * signed is checked when it arrives, and once more by a CA of our own, within the same moment: a good signature is
+ * remembered, so the second check costs a hash.
  *
  * @throws {Error} OpenSSL's, when `subjectPublicKeyInfo` (DER) is no key.
  */
@@ -29,7 +29,7 @@ export function isSignedBy(
   return true;
 }
 
-/** It goes in as PEM, because Node looks at a string for a third of what an object that holds DER costs it. */
+/** It goes in as PEM, because a string costs Node a third of what an object that holds DER does. */
 function keyOf(subjectPublicKeyInfo: Uint8Array): KeyObject {
   const base64 = bufferOf(subjectPublicKeyInfo).toString('base64');
   return createPublicKey(`-----BEGIN PUBLIC KEY-----\n${base64}\n-----END PUBLIC KEY-----\n`);
