@@ -193,7 +193,7 @@ describe('the floors of the house', () => {
 
 describe('the test files that share a process', () => {
   const changes =
-    /process\.env\[[^\]]+\] *=[^=]|delete process\.env|stub(Env|Global)|\bchdir\(|process\.(on|once|off|emit|umask|exitCode)\b|useFakeTimers|setSystemTime|spyOn\(|setGlobalDispatcher|globalAgent|stackTraceLimit|setFlagsFromString|service-process\.ts'/;
+    /process\.env\[[^\]]+\] *=[^=]|delete process\.env|stub(Env|Global)|\bchdir\(|process\.(on|once|off|emit|umask|exitCode)\b|useFakeTimers|setSystemTime|spyOn\(|setGlobalDispatcher|globalAgent|stackTraceLimit|setFlagsFromString|sete[ug]id|service-process\.ts'/;
 
   it('change nothing that belongs to the whole process, and start no service', () => {
     const tests = globSync('{test,examples}/**/*.test.ts', {

@@ -6,12 +6,14 @@ import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
 import type { CertificateAuthority, Collected } from '../../src/plug-in/certificate-authority.ts';
 import { type CmpHarness, cmpHarness, withSecret, withSignature } from './cmp-harness.ts';
 import { collectFrom } from './collect-from.ts';
-import { describeAdapter } from './contract.ts';
+import { describeAdapter, describeProtection } from './contract.ts';
 import type { CmpWord } from './doubles/cmp-server.ts';
 
 describeAdapter('cmp with a secret (PBM)', () => cmpHarness(withSecret));
-describeAdapter('cmp with a secret (PBMAC1)', () => cmpHarness({ ...withSecret, mac: 'pbmac1' }));
-describeAdapter('cmp with signatures', () => cmpHarness(withSignature));
+describeProtection('cmp with a secret (PBMAC1)', () =>
+  cmpHarness({ ...withSecret, mac: 'pbmac1' }),
+);
+describeProtection('cmp with signatures', () => cmpHarness(withSignature));
 
 const never = new AbortController().signal;
 const wanted = {
