@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { subtle, x509 } from '../../src/x509/x509-library.ts';
+import { provider, x509 } from '../../src/x509/x509-library.ts';
 
 const signingAlgorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
 const dayMs = 86_400_000;
@@ -18,18 +18,21 @@ export async function certifierOf(
   const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
   const spki = createPublicKey(key).export({ type: 'spki', format: 'der' });
   const keys = {
-    privateKey: await subtle.importKey('pkcs8', pkcs8, signingAlgorithm, false, ['sign']),
-    publicKey: await subtle.importKey('spki', spki, signingAlgorithm, true, ['verify']),
+    privateKey: await provider.subtle.importKey('pkcs8', pkcs8, signingAlgorithm, false, ['sign']),
+    publicKey: await provider.subtle.importKey('spki', spki, signingAlgorithm, true, ['verify']),
   };
   return async (subject, now) => {
-    const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-      name: new x509.Name(new Uint8Array(subject)),
-      notBefore: new Date(now - clockSkewMs),
-      notAfter: new Date(now + validForMs),
-      keys,
-      signingAlgorithm,
-      extensions: [new x509.KeyUsagesExtension(usages, true)],
-    });
+    const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+      {
+        name: new x509.Name(new Uint8Array(subject)),
+        notBefore: new Date(now - clockSkewMs),
+        notAfter: new Date(now + validForMs),
+        keys,
+        signingAlgorithm,
+        extensions: [new x509.KeyUsagesExtension(usages, true)],
+      },
+      provider,
+    );
     return new Uint8Array(certificate.rawData);
   };
 }

@@ -2,8 +2,6 @@ import 'reflect-metadata';
 import { X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
-x509.cryptoProvider.set(globalThis.crypto);
-
 /** A certificate (PEM) over this SubjectPublicKeyInfo (base64 DER), signed by a CA of the moment. */
 export async function certificateFor(spkiBase64: string): Promise<string> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
