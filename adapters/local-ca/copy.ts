@@ -27,10 +27,9 @@ export async function copyCa(directory: string, into: string): Promise<void> {
     using ledger = new DatabaseSync(join(directory, 'ledger.db'), { readOnly: true });
     await backup(ledger, join(into, 'ledger.db'));
   } catch (error) {
-    const reason = messageOf(error);
     throw new ProvisioningError(
       'ca-misconfigured',
-      `The local CA in ${directory} cannot be copied: ${reason}. Run the command as the service's user.`,
+      `The local CA in ${directory} cannot be copied: ${messageOf(error)}. Run the command as the service's user.`,
       { cause: error },
     );
   }

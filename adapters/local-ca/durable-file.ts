@@ -29,8 +29,7 @@ export function explained<Result>(file: string, work: () => Result): Result {
   try {
     return work();
   } catch (error) {
-    const reason = messageOf(error);
-    throw new ProvisioningError('ca-misconfigured', `${file} cannot be used: ${reason}`, {
+    throw new ProvisioningError('ca-misconfigured', `${file} cannot be used: ${messageOf(error)}`, {
       cause: error,
     });
   }

@@ -163,10 +163,9 @@ function decoded(answer: RawAnswer): HttpAnswer {
     if (decode === undefined) throw new Error('we asked for none');
     return { ...answer, body: decode(answer.body) };
   } catch (error) {
-    const reason = messageOf(error);
     throw new ProvisioningError(
       'ca-bad-answer',
-      `An answer (status ${answer.status}) came in the content coding ${coding.slice(0, 40)} and cannot be read: ${reason}. Let the server, or the proxy before it, send it as it is.`,
+      `An answer (status ${answer.status}) came in the content coding ${coding.slice(0, 40)} and cannot be read: ${messageOf(error)}. Let the server, or the proxy before it, send it as it is.`,
       { cause: error },
     );
   }

@@ -28,8 +28,9 @@ export function issuedPem(
     for (const der of issued.chain) readKnown(der);
     return issued;
   } catch (error) {
-    const reason = messageOf(error);
-    throw new ProvisioningError('ca-bad-answer', `${problem}: ${reason}`, { cause: error });
+    throw new ProvisioningError('ca-bad-answer', `${problem}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -81,6 +81,8 @@ export class JsonApi implements AsyncDisposable {
 
   /** From now on this text is a secret. */
   keepSecret(secret: string): void {
+    // What is used again is not old.
+    this.#secrets.delete(secret);
     this.#secrets.add(secret);
     const [oldest] = this.#secrets;
     if (this.#secrets.size > mostSecrets && oldest !== undefined) this.#secrets.delete(oldest);
