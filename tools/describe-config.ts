@@ -41,14 +41,24 @@ export function describeConfig(schema: Schema): string {
   return `${heading}${table(plain, schema.required)}\n${sections.join('\n')}`;
 }
 
-/** Markdown for the options of each kind of CA. */
+/** Markdown for the options of each kind of CA. What most kinds share is told once, in front. */
 export function describeAdapters(definitions: readonly AdapterDefinition[]): string {
-  return definitions
-    .map((definition) => {
-      const schema = z.toJSONSchema(definition.options, { io: 'input', unrepresentable: 'any' });
-      return `### Options of \`${definition.kind}\`\n\n${table(flattened('', schema), undefined)}`;
-    })
-    .join('\n');
+  const kinds = definitions.map(({ kind, options }) => {
+    const schema = z.toJSONSchema(options, { io: 'input', unrepresentable: 'any' });
+    return { kind, rows: flattened('', schema).map(rowOf) };
+  });
+  const seen = kinds.flatMap(({ rows }) => rows);
+  const shared = [...new Set(seen)].filter(
+    (row) => seen.filter((other) => other === row).length > kinds.length / 2,
+  );
+  const sections = kinds.map(({ kind, rows }) => {
+    const has = shared.every((row) => rows.includes(row));
+    const own = has ? rows.filter((row) => !shared.includes(row)) : rows;
+    const more = has ? '\nAnd [`tls` and `proxy`](#tls-and-proxy).\n' : '';
+    return `### Options of \`${kind}\`\n\n${tableHead}${own.join('')}${more}`;
+  });
+  const common = `### \`tls\` and \`proxy\`\n\nMost kinds reach their CA over HTTP and have these options.\n\n${tableHead}${shared.join('')}`;
+  return [common, ...sections].join('\n');
 }
 
 function describeGroup(name: string, section: Schema, group: Schema): string {
@@ -69,12 +79,17 @@ function flattened(prefix: string, group: Schema): [string, Schema][] {
 }
 
 function table(rows: readonly [string, Schema][], required: readonly string[] | undefined): string {
-  const lines = rows.map(([name, schema]) => {
-    const isRequired = schema['isRequired'] === true || required?.includes(name) === true;
-    const standard = isRequired ? '**required**' : defaultOf(schema);
-    return `| \`${name}\` | ${cell(typeOf(schema))} | ${cell(standard)} | ${cell(schema.description ?? '')} |\n`;
-  });
-  return `| key | value | default | meaning |\n| --- | --- | --- | --- |\n${lines.join('')}`;
+  const lines = rows.map(([name, schema]) =>
+    rowOf([name, required?.includes(name) === true ? { ...schema, isRequired: true } : schema]),
+  );
+  return `${tableHead}${lines.join('')}`;
+}
+
+const tableHead = '| key | value | default | meaning |\n| --- | --- | --- | --- |\n';
+
+function rowOf([name, schema]: readonly [string, Schema]): string {
+  const standard = schema['isRequired'] === true ? '**required**' : defaultOf(schema);
+  return `| \`${name}\` | ${cell(typeOf(schema))} | ${cell(standard)} | ${cell(schema.description ?? '')} |\n`;
 }
 
 function cell(text: string): string {
