@@ -21,9 +21,8 @@ import type { RefusalGuard } from './refusal-guard.ts';
 
 /*
  * One configured authority: an adapter behind its limits. Each call gets a place (concurrency), a share of
- * requestsPerSecond and a deadline. When the authority is down, calls are refused at once without being
- * made, and only check() knocks, so that an outage costs the processes nothing but time and the other
- * authorities nothing at all.
+ * requestsPerSecond and a deadline. When the authority is down, calls are refused at once without being made, and
+ * only check() knocks. So an outage costs the processes nothing but time, and the other authorities nothing at all.
  */
 
 export interface AuthorityOptions extends CallLimits {
@@ -41,7 +40,7 @@ const failuresToDown = 3;
 /** How often a working, and a failing, authority is checked. */
 const checkEveryMs = 60_000;
 const knockEveryMs = 10_000;
-/** While it is down a process comes back after this long, spread so that recovery is no storm. */
+/** While it is down a process comes back after this long, spread out so that recovery is not a storm. */
 const downPauseMs = { least: 20_000, most: 80_000 };
 
 export interface Ordering {
@@ -49,7 +48,7 @@ export interface Ordering {
   readonly profile: string;
   /** An order of this process was rejected before, and that was not believed. */
   readonly isAgain?: boolean;
-  /** Awaited when nothing but the adapter's own connection is left to be waited for. */
+  /** Awaited when nothing but the adapter's own connection is left to wait for. */
   writeDown(): Promise<void>;
 }
 
@@ -63,7 +62,7 @@ export class Authority {
   readonly #calls: LimitedCalls;
   #failures = 0;
   #down: ProvisioningError | undefined;
-  /** What was last told of it. */
+  /** What was last reported about it. */
   #told: string = 'up';
 
   constructor(options: AuthorityOptions) {
@@ -81,7 +80,7 @@ export class Authority {
     return this.#down ?? this.#options.guard.problem;
   }
 
-  /** What of the names that are asked for goes into the CSR. */
+  /** Which of the requested names go into the CSR. */
   csrNames(wanted: RequestedCertificate): CsrNames {
     return this.features.csrNames?.(wanted) ?? wanted;
   }
@@ -134,14 +133,17 @@ export class Authority {
     this.#note(this.#options.guard.proven(profile));
   }
 
-  /** A certificate of it failed its check: why that is not believed, and it is kept; undefined: it is believed. */
+  /**
+   * A certificate of it failed its check. Says why that is not believed, so that the certificate is kept; undefined
+   * when it is believed.
+   */
   async failed(check: FailedCheck, error: ProvisioningError): Promise<HeldError | undefined> {
     const held = await this.#options.guard.failed(check, error);
     this.#tell();
     return held;
   }
 
-  /** Whether a failing certificate that is kept is to be given up all the same, for nobody else orders. */
+  /** Whether a failing certificate that is kept should be given up all the same, because nobody else orders. */
   missesTries(profile: string): Promise<boolean> {
     return this.#options.guard.missesTries(profile);
   }
@@ -250,7 +252,7 @@ export class Authority {
     this.#tell();
   }
 
-  /** For what needs no waiting for, and must not fail what it follows from. */
+  /** For what nobody needs to wait for, and what must not fail the call it follows from. */
   #note(noted: Promise<void>): void {
     noted.then(
       () => this.#tell(),
@@ -258,7 +260,7 @@ export class Authority {
     );
   }
 
-  /** Tells when it went down, came up, or is held. */
+  /** Reports when it went down, came up, or is held. */
   #tell(): void {
     const { problem } = this;
     const state = problem === undefined ? 'up' : problem === this.#down ? 'down' : problem.code;

@@ -6,10 +6,10 @@ import { isSecretReference } from '../plug-in/secret.ts';
 import type { ConfigurationMark } from './standing-book.ts';
 
 /*
- * Tells one configuration of an authority from another. What its options refer to counts with its content: a challenge in
- * an environment variable or a file, a client certificate, a command. So that the mark gives nothing away, not even to
- * somebody who tries a dictionary of passwords on the journal's copy, it is scrypt (RFC 7914) over a digest of all of it, with a
- * salt of its own.
+ * Tells one configuration of an authority from another. What its options refer to counts with its content: a
+ * challenge in an environment variable or a file, a client certificate, a command. The mark must give nothing away,
+ * not even to somebody who tries a dictionary of passwords on the journal's copy. So it is scrypt (RFC 7914) over a
+ * digest of all of it, with a salt of its own.
  */
 
 export interface MarkedConfiguration {
@@ -20,7 +20,7 @@ export interface MarkedConfiguration {
   readSecret(reference: SecretReference): Promise<string>;
 }
 
-/** A larger file is told by its size alone: a program, not a certificate. In bytes. */
+/** A larger file is known by its size alone: it is a program, not a certificate. In bytes. */
 const largestFileBytes = 1024 * 1024;
 const longestPath = 4_096;
 const deepestSetting = 12;
@@ -74,7 +74,7 @@ async function add(
     hash.update(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
   } else if (typeof value === 'object' && value !== null) {
     hash.update(Array.isArray(value) ? '[' : '{');
-    // What cannot be taken apart, such as a URL, is told by its text.
+    // What cannot be taken apart, such as a URL, is known by its text.
     const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
     if (!isPlain) hash.update(JSON.stringify(String(value)));
     for (const [key, inner] of Object.entries(value)) {
@@ -109,6 +109,6 @@ async function addFile(text: string, hash: Hash, { resolvePath }: MarkedConfigur
     hash.update(`file ${size} `);
     if (size <= largestFileBytes) hash.update(await readFile(path));
   } catch {
-    // Most texts name no file, and one that cannot be read is the adapter's to complain about.
+    // Most texts name no file, and it is for the adapter to complain about one that cannot be read.
   }
 }

@@ -4,7 +4,7 @@ import type { PrepareRequest } from '../plug-in/certificate-authority.ts';
 import { oneLine } from '../words/one-line.ts';
 import { scrub } from '../words/scrub.ts';
 
-/* What the refusal guard looks at: who asks for what, and what the authority said to it. */
+/* What the refusal guard looks at: who asks for what, and what the authority said. */
 
 /** A call that is guarded, and what for. */
 export interface GuardedOrder {
@@ -26,7 +26,7 @@ export interface FailedCheck {
 
 /** Their words are for one line of a log, in characters. */
 const longestWords = 300;
-/** Of the codes those that end a process. A device that came too late is its own affair. */
+/** The codes that end a process. A device that came too late has only itself to blame. */
 export function isRejection({ disposition, code }: ProvisioningError): boolean {
   return disposition === 'refuse' && code !== 'preparation-expired';
 }

@@ -1,9 +1,9 @@
 import { type ErrorCode, isErrorCode, ProvisioningError } from '../errors.ts';
 import type { Hold } from '../journal/authority-standing.ts';
 
-/* What the processes of an authority that is held, and its operators, are told. */
+/* What a held authority's processes and operators are told. */
 
-/** Whoever gets it only has to look again after its pause, however often it was so before. */
+/** The process only has to look again after the pause, however often it was held before. */
 export class HeldError extends ProvisioningError {
   override readonly name: string = 'HeldError';
 
@@ -12,7 +12,7 @@ export class HeldError extends ProvisioningError {
   }
 }
 
-/** A rejection that is not believed: the order is placed again, as another one. */
+/** A rejection that is not believed: the order is placed again, as a new one. */
 export class DoubtedRejectionError extends HeldError {
   override readonly name = 'DoubtedRejectionError';
 }

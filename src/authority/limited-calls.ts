@@ -31,7 +31,7 @@ export class LimitedCalls {
     this.#slots = new Slots(options.concurrency, options.longestLine);
   }
 
-  /** Waits for a place, which is given back by calling what comes; throws at once when too many wait. */
+  /** Waits for a place, which is given back by calling the result; throws at once when too many wait. */
   enter(signal: AbortSignal): Promise<() => void> {
     const place = this.#slots.enter(signal);
     if (place === undefined) throw this.#tooMany();
@@ -50,7 +50,7 @@ export class LimitedCalls {
     }
   }
 
-  /** One call under its deadline, of which is told what came of it and how long it took. */
+  /** One call under its deadline; its result and how long it took are reported. */
   async timed<Result>(
     call: CaCall,
     signal: AbortSignal,

@@ -8,7 +8,7 @@ export class Newcomers {
   readonly #returnWithinMs: number;
   readonly #turnedAwayAt = new Map<string, number>();
 
-  /** Who is turned away comes back within that time. */
+  /** A device that is turned away comes back within that time. */
   constructor(returnWithinMs: number) {
     this.#returnWithinMs = returnWithinMs;
   }

@@ -39,17 +39,20 @@ import type { StandingBook } from './standing-book.ts';
 export interface RefusalGuardOptions {
   readonly reference: string;
   readonly book: StandingBook;
-  /** So many devices in a row that are rejected are not believed. */
+  /** When this many devices in a row are rejected, that is not believed. */
   readonly rejectedDevices: number;
   readonly clock: Clock;
   readonly random: Random;
 }
 
-/** While it is held a process comes back after this long, spread so that the end of it is no storm. */
+/** While it is held a process comes back after this long, spread out so that the end of the hold is not a storm. */
 const heldPauseMs = { least: 20_000, most: 80_000 };
 /** The same for those that wait for the first device's certificate. */
 const scoutPauseMs = { least: 2_000, most: 6_000 };
-/** It grows with the devices that were asked in vain, so many times: thousands that wait are not looked at every few seconds. */
+/**
+ * The pause grows this many times with the devices that were asked in vain: thousands that wait are not looked at
+ * every few seconds.
+ */
 const mostScoutPauses = 10;
 /** No process waits longer: the configuration may have been changed meanwhile. */
 const longestPauseMs = 5 * 60_000;
@@ -74,7 +77,7 @@ export class RefusalGuard {
     return undefined;
   }
 
-  /** Looks what other instances found out. */
+  /** Sees what other instances found out. */
   async look(): Promise<void> {
     await this.#options.book.look();
   }

@@ -24,7 +24,10 @@ type Rule = (standing: AuthorityStanding) => AuthorityStanding;
 
 /** How often a change is tried while other instances write, too. */
 const mostAttempts = 10;
-/** An option may name a file that each order changes, such as a script's list of serial numbers: that frees no authority each time. */
+/**
+ * An option may name a file that each order changes, such as a script's list of serial numbers: this must not free
+ * the authority each time.
+ */
 const changeRestMs = { least: 60_000, most: 6 * 60 * 60_000 };
 
 /**
@@ -52,7 +55,7 @@ export class StandingBook {
     return this.#kept?.standing;
   }
 
-  /** Looks what other instances found out. While the journal fails, what was seen last counts. */
+  /** Sees what other instances found out. While the journal fails, what was last seen counts. */
   async look(): Promise<AuthorityStanding> {
     return this.change((standing) => standing);
   }
@@ -71,7 +74,7 @@ export class StandingBook {
       }
     } catch (error) {
       if (!(error instanceof JournalError)) throw error;
-      // The journal's own event tells of its failure. What is found out meanwhile counts here.
+      // The journal's own event reports its failure. What is found out meanwhile counts here.
     }
     const seen = this.#kept ?? { standing: freshStanding(''), version: 0 };
     return this.#keep({ ...seen, standing: rule(seen.standing) });

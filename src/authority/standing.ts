@@ -16,7 +16,10 @@ const tryRejectedEveryMs = 60_000;
 
 /** While every certificate fails its check: each try makes one more. The pause doubles. */
 const tryFailingAfterMs = { least: 60_000, most: 60 * 60_000 };
-/** Whoever holds such a certificate keeps it for a corrected configuration, unless for so long nobody else has tried. */
+/**
+ * A process with such a certificate keeps it for a corrected configuration, unless nobody else has tried for this
+ * long.
+ */
 const nobodyTriedMs = 10 * 60_000;
 
 /** An order whose answer is not understood may make a certificate each time: the pause doubles from one to the other. */
@@ -51,8 +54,8 @@ export function proven(standing: AuthorityStanding, profile: string): AuthorityS
 }
 
 /**
- * It took a request of the profile without rejecting it. That says nothing of the certificate that comes of it, nor of what
- * it decides later where it took the rejected ones, too.
+ * It took a request of the profile without rejecting it. That says nothing about the resulting certificate, nor about
+ * what it decides later if it accepted the rejected ones, too.
  */
 export function accepted(
   standing: AuthorityStanding,
@@ -79,13 +82,13 @@ export interface Rejection {
   readonly call: Hold['call'];
   /** It issued a certificate, which failed its check with this code. */
   readonly fault?: string;
-  /** It had taken the order, and rejected it when it was asked after. */
+  /** It had accepted the order, and rejected it when it was asked about it. */
   readonly isLate: boolean;
   /** A hash of who asked. */
   readonly device: string;
   readonly words: string;
   readonly at: number;
-  /** So many devices in a row are not believed. */
+  /** This many rejected devices in a row are not believed. */
   readonly mostInARow: number;
 }
 
@@ -113,7 +116,7 @@ export function rejected(standing: AuthorityStanding, rejection: Rejection): Aut
     nextTryAt: hold?.nextTryAt ?? at + tryRejectedEveryMs,
     tries: hold?.tries ?? 0,
   };
-  // Who is asked to sign from now on is likely to sign in vain.
+  // A device that is asked to sign from now on is likely to sign in vain.
   const nextAt = at + scoutHeldAfterMs.least;
   const scouts = hold === undefined ? { asked: 1, nextAt } : before.scouts;
   return withProfile(after, profile, {
@@ -191,7 +194,7 @@ function doubled(least: number, most: number, times: number): number {
   return Math.min(most, least * 2 ** Math.min(30, times));
 }
 
-/** Whoever finds that nobody has tried gives up a failing certificate of its own, and tries next. */
+/** A process that finds that nobody has tried gives up its own failing certificate, and tries next. */
 export function tryMissed(
   standing: AuthorityStanding,
   profile: string,

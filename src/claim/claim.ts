@@ -120,7 +120,7 @@ async function attempt(
   } catch (error) {
     if (!(error instanceof GoogleError)) throw error;
     if (error.code !== 'google-rejected') {
-      // Google surely did nothing, so that what it said before still stands.
+      // Google surely did nothing, so what it said before still stands.
       if (verdict !== undefined && !error.unclear) await visit.save({ ...intended, verdict });
       throw error;
     }

@@ -12,7 +12,7 @@ import { nearestName } from '../words/nearest-name.ts';
  */
 
 const lookEveryMs = 60 * 60_000;
-/** Google's record that was seen this lately is not asked for again. */
+/** If Google's record was seen this recently, it is not asked for again. */
 const freshMs = lookEveryMs * 0.7;
 
 /** Why no authority or no profile has the reference that a process names; undefined for another error. */

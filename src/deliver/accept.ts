@@ -14,9 +14,9 @@ const faultPauseMs = 15 * 60_000;
 const mostOrders = 3;
 
 /**
- * Checks what was issued. A certificate that fails is kept for a while, so that a corrected configuration
- * can accept it; then it is revoked and ordered anew, a few times, since the fault is the authority's and a
- * refusal would cost the person at the device a day. As long as every certificate fails it is kept.
+ * Checks what was issued. A certificate that fails is kept for a while, so that a corrected configuration can accept
+ * it; then it is revoked and ordered anew, a few times, because the fault is the authority's and a refusal would cost
+ * the person at the device a day. As long as every certificate fails, it is kept.
  */
 export async function accept(
   visit: Visit,

@@ -131,7 +131,7 @@ function checkExtendedKeyUsages(
   { extendedKeyUsages }: CertificateFacts,
   { wanted, mayDrop }: CheckRequest,
 ): void {
-  // Whether it may have this one is for checkPowers to say.
+  // checkPowers decides whether it may have this one.
   if (extendedKeyUsages?.includes(extendedKeyUsageOids.anyExtendedKeyUsage)) return;
   const problem = usageProblem(
     extendedKeyUsages?.map(formatExtendedKeyUsage),

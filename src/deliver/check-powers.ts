@@ -8,9 +8,9 @@ import { brokenHashOf, sha1Signature } from '../x509/signature-hash.ts';
 import { extendedKeyUsageOids, formatExtendedKeyUsage } from '../x509/usages.ts';
 
 /*
- * A certificate may open more doors than the one that was asked for: with the usage of an enrolment agent its
- * holder gets certificates in anybody's name, with that of a code signer his programs are believed. Nobody
- * sees that on the device, and whoever takes the certificate over has it.
+ * A certificate may open more doors than the one that was asked for: as an enrolment agent its holder gets
+ * certificates in anybody's name, and as a code signer the holder's programs are trusted. Nobody sees that on the
+ * device, and anybody who steals the certificate has that power.
  */
 
 /**
@@ -33,7 +33,7 @@ const harmless: readonly string[] = [
   extendedKeyUsageOids.ipsecIkeIntermediate,
 ];
 
-/** Names in a form that nobody writes any more and some still read: they would not be compared with the profile. */
+/** Names in a form that nobody writes any more but some still read: they would not be compared with the profile. */
 const oldNames: Readonly<Record<string, string>> = {
   '2.5.29.7': 'the subject alternative name of X.509 before version 3',
   '2.5.29.8': 'the issuer alternative name of X.509 before version 3',
@@ -99,7 +99,7 @@ function checkUsages(
   );
 }
 
-/** A BIT STRING of up to eight bits; those behind them mean nothing, also where a CA writes some. */
+/** A BIT STRING of up to eight bits; further bits mean nothing, even if a CA writes some. */
 function netscapeTypes(value: Uint8Array): number {
   try {
     return readSingle(value, tag.bitString, 'Netscape’s certificate type').content[1] ?? 0;

@@ -86,7 +86,7 @@ function holds(pem: string, issued: IssuedFacts): boolean {
     const [held] = decodePem(pem, 'CERTIFICATE');
     return held !== undefined && Buffer.compare(held.der, leafOf(issued).der) === 0;
   } catch (error) {
-    // Google's record holds something that is no certificate: then it surely is not ours.
+    // Google's record holds something that is not a certificate: then it is surely not ours.
     if (error instanceof PemError) return false;
     throw error;
   }

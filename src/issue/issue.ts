@@ -63,7 +63,7 @@ export async function order(
   const writeDown = async () => {
     visit.guard();
     await visit.save(intended);
-    // This visit may have stood still while it was written, and have been overtaken.
+    // This visit may have stood still during the write, and have been overtaken.
     visit.guard();
   };
   const isAgain = (placed.doubted ?? 0) > 0;
@@ -79,7 +79,9 @@ export async function order(
   return receive(visit, answered(intended), issuance, context);
 }
 
-/** A rejection that is not believed: what was rejected under one request id may be so for ever, so the next gets its own. */
+/**
+ * A rejection that is not believed: an authority may reject one request id for ever, so the next order gets its own.
+ */
 async function doubted(visit: Visit, record: ProcessRecord, error: unknown): Promise<never> {
   const { order: placed } = record;
   if (error instanceof DoubtedRejectionError && placed !== undefined) {
@@ -97,7 +99,7 @@ export function answered(record: ProcessRecord, error?: ProvisioningError): Proc
   return { ...record, order: { ...placed, unanswered: (placed.unanswered ?? 0) + 1 } };
 }
 
-/** Asks after an order that the authority has in hand. */
+/** Asks about an order that the authority has in hand. */
 export async function collect(
   visit: Visit,
   context: VisitContext,
@@ -146,7 +148,7 @@ async function receive(
       reportLost(partyOf(visit, record, context), placed.requestId, issuance.reason);
       const { lost = 0 } = placed;
       const again = orderedAnew(record, { ...placed, lost: lost + 1 }, visit.entry.processId);
-      // The first time is worth a try at once; who loses every order is not asked without end.
+      // The first time is worth a try at once; an authority that loses every order is not asked without end.
       const laterMs = Math.min(longestLostPauseMs, lostPauseMs * 2 ** Math.min(lost - 1, 10));
       return { kind: 'wait', record: again, forMs: lost === 0 ? shortestPollMs : laterMs };
     }

@@ -33,7 +33,7 @@ export function isConfirmed(record: ProcessRecord, kind: Verdict, now: number): 
 /** What follows when a verdict is heard that is not confirmed: it is written down, and waited out. */
 export function heard(record: ProcessRecord, kind: Verdict, now: number): Wait {
   const { verdict: before } = record;
-  // One from the future was heard before the clock was set back: nobody knows how long ago.
+  // A verdict from the future was heard before the clock was set back: nobody knows how long ago.
   const stands = before?.kind === kind && before.heardAt <= now;
   const verdict = stands ? before : { kind, heardAt: now };
   const forMs = Math.max(0, verdict.heardAt + pauseMs(record) - now);
@@ -45,9 +45,9 @@ function pauseMs({ overruled }: ProcessRecord): number {
 }
 
 /**
- * The second look at a process that Google did not find: still not there, the error is thrown again, and
- * `afterTrouble` believes it. Found, the process goes on as if nothing had been said; but where the next call does
- * not find it again, and so on for the time that an authority may take, nothing will come of it any more.
+ * The second look at a process that Google did not find. If it is still not there, the error is thrown again, and
+ * `afterTrouble` believes it. If it is found, the process goes on as if nothing had been said. But if the next call
+ * again does not find it, and so on for the time that an authority may take, nothing will come of it any more.
  */
 export async function lookForGone(
   visit: Pick<Visit, 'entry' | 'record'>,

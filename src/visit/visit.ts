@@ -48,7 +48,7 @@ export type Step =
       readonly kind: 'wait';
       readonly record: ProcessRecord;
       readonly forMs: number;
-      /** What Google said and is to say once more; without it, what was heard before is overcome. */
+      /** What Google said and has to say once more; without it, what was heard before is overcome. */
       readonly verdict?: VerdictFacts;
     }
   | End;
