@@ -33,6 +33,16 @@ function linksOf(document: string): { readonly file: string; readonly anchor: st
     });
 }
 
+/** Every file of the project, each with a slash before it: what a name without its directory may mean. */
+const files = globSync('**/*.{ts,mjs,go}', {
+  cwd: root,
+  exclude: ['**/node_modules/**', 'dist/**'],
+}).map((file) => `/${file}`);
+/** The rules of the house name what there is not. */
+const unwanted = ['utils.ts', 'types.ts', 'd.ts'];
+const isThere = (name: string) =>
+  unwanted.includes(name) || files.some((file) => file.endsWith(`/${name}`));
+
 describe.each(documents)('%s', (document) => {
   it('links only to what is there', () => {
     const missing = linksOf(document).filter(({ file }) => !existsSync(join(root, file)));
@@ -53,6 +63,22 @@ describe.each(documents)('%s', (document) => {
     const missing = [...names]
       .map(([, name = '']) => name)
       .filter((name) => !existsSync(join(root, name)));
+    expect(missing).toEqual([]);
+  });
+
+  it('names only sources that are somewhere, also without their directory', () => {
+    const names = [...read(document).matchAll(/`([\w-][\w./-]*\.(?:ts|mjs|go))`/g)];
+    expect(names.map(([, name = '']) => name).filter((name) => !isThere(name))).toEqual([]);
+  });
+});
+
+describe('comments', () => {
+  it('name only sources that are there', () => {
+    const missing = files.flatMap((file) => {
+      const comments = read(file).matchAll(/^ *(?:\/\/|\/?\*).*$/gm);
+      const names = [...comments].flatMap(([line]) => line.match(/[\w-][\w./-]*\.ts\b/g) ?? []);
+      return names.filter((name) => !isThere(name)).map((name) => `${file}: ${name}`);
+    });
     expect(missing).toEqual([]);
   });
 });
