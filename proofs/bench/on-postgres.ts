@@ -53,7 +53,8 @@ async function measured(
     const place = { world, directory, name, port: firstPort + index, journal, env };
     started.push(services.use(await ServiceProcess.start(place)));
   }
-  await serviceRun(world, started, 500);
+  // Each of them is to have as much time to become fast.
+  await serviceRun(world, started, 500 * instances);
   const before = await counts.read();
   const run = await serviceRun(world, started, count);
   const after = await counts.read();
