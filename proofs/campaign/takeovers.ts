@@ -18,29 +18,34 @@ export interface Takeovers {
 
 /** How long each process that an instance held when it was killed waited for another one. */
 export function takeoversOf({ lived, outages }: Evidence): Takeovers {
-  const takes = new Map<string, number[]>();
-  for (const { trail } of lived) {
-    for (const { at, word, what } of trail) {
-      if (word === 'take') takes.set(what, [...(takes.get(what) ?? []), at]);
-    }
-  }
+  const takes = lived.flatMap(({ instance, trail }) =>
+    trail.filter(({ word }) => word === 'take').map(({ at, what }) => ({ at, what, instance })),
+  );
   const list: Takeover[] = [];
   let deathsWithWork = 0;
   for (const { instance, trail, endedAt, killed } of lived) {
     if (!killed || endedAt === undefined) continue;
-    const held = heldAtTheEnd(trail);
-    if (held.size > 0) deathsWithWork += 1;
-    for (const [processId, dueAt] of held) {
-      const next = takes.get(processId)?.filter((at) => at > endedAt);
+    // Its own last line tells it better than whoever noticed, under load.
+    const last = trail.at(-1);
+    const diedAt = last?.word === 'die' ? last.at : endedAt;
+    let hadWork = false;
+    for (const [processId, { takenAt, dueAt }] of heldAtTheEnd(trail)) {
+      const next = takes.filter((take) => {
+        return take.what === processId && take.instance !== instance && take.at >= takenAt;
+      });
+      const at = Math.min(...next.map((take) => take.at));
+      // Its lease had run out before, and another instance may long have let it rest: it was nobody's to take over.
+      if (at <= diedAt) continue;
+      hadWork = true;
       // Written as closed or resting by the dead instance's last act: nobody had to come for it soon.
-      if (next === undefined || next.length === 0) continue;
-      const at = Math.min(...next);
+      if (at === Number.POSITIVE_INFINITY) continue;
       // Nobody can take over anything while there is no database.
-      const isOverOutage = outages.some(({ from, to }) => from < at && to > endedAt);
+      const isOverOutage = outages.some(({ from, to }) => from < at && to > diedAt);
       if (isOverOutage) continue;
-      const afterMs = Math.max(0, at - Math.max(endedAt, dueAt));
+      const afterMs = Math.max(0, at - Math.max(diedAt, dueAt));
       list.push({ processId, from: instance, afterMs });
     }
+    if (hadWork) deathsWithWork += 1;
   }
   const sorted = list.map(({ afterMs }) => afterMs).sort((one, other) => one - other);
   return {
@@ -51,15 +56,22 @@ export function takeoversOf({ lived, outages }: Evidence): Takeovers {
   };
 }
 
+interface Held {
+  readonly takenAt: number;
+  /** 0 unless the trail ends in the write that lets it rest. */
+  readonly dueAt: number;
+}
+
 /**
- * Ids of the processes that were under lease when the trail ends. When an instance is killed in the write that lets
- * one rest, nobody knows whether the write got through: then the process may be due only at the time given with it,
- * otherwise 0.
+ * The processes that were under lease when the trail ends, by their ids. When an instance is killed in the write that
+ * lets one rest, nobody knows whether the write got through: then the process may be due only at the time given with
+ * it.
  */
-function heldAtTheEnd(trail: readonly TrailLine[]): Map<string, number> {
-  const held = new Map<string, number>();
-  for (const { word, what, dueAt = 0 } of trail) {
-    if (word === 'take' || word === 'resting') held.set(what, dueAt);
+function heldAtTheEnd(trail: readonly TrailLine[]): ReadonlyMap<string, Held> {
+  const held = new Map<string, Held>();
+  for (const { at, word, what, dueAt = 0 } of trail) {
+    if (word === 'take') held.set(what, { takenAt: at, dueAt });
+    else if (word === 'resting') held.set(what, { takenAt: held.get(what)?.takenAt ?? at, dueAt });
     else if (word === 'rest' || word === 'close') held.delete(what);
   }
   return held;

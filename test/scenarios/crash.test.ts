@@ -111,3 +111,35 @@ describe.each(worlds)('a crash, with %s', (_name, options) => {
     }
   }, 60_000);
 });
+
+describe('a crash while Google does not find the process', () => {
+  /** How long it takes until it is given up, in seconds. */
+  async function givenUpAfter(act: (turn: number) => Fate): Promise<number> {
+    const world = new World({ fates: counted(act).fates });
+    const process = world.add({ gone: 'at-once' });
+    const from = world.now;
+    world.start();
+    world.start();
+    await world.untilClosed();
+    expect(world.outcome(process)).toBe('gone google-not-found');
+    const { closedAt = 0 } = world.journal.kept.get(process.id) ?? {};
+    world.end();
+    return Math.round((closedAt - from) / 1_000);
+  }
+
+  const [pause, lease] = [15, 30];
+  it.each([
+    ['it is first looked for', 2, lease + pause],
+    ['the pause is written', 3, lease + pause],
+    ['it is looked for again', 4, pause + lease],
+    ['its end is written', 5, pause + lease],
+  ])(
+    '(before %s) costs one lease, and the pause before the second look once',
+    async (_when, at, most) => {
+      for (const crash of crashes) {
+        const seconds = await givenUpAfter((turn) => (turn === at ? { crash } : {}));
+        expect([pause, most]).toContain(seconds);
+      }
+    },
+  );
+});

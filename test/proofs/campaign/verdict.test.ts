@@ -131,6 +131,26 @@ describe('the verdict', () => {
     expect(kinds({ lived: [rested, took('b', 60_000)] })).toEqual([]);
   });
 
+  it('counts from the point at which an instance died, however late that was noticed', () => {
+    const dying = died('a', 9_000);
+    const trail = [
+      ...dying.trail,
+      { at: 1_000, word: 'die', what: 'claim api.get before' } as const,
+    ];
+    const { takeovers } = judge(evidence({ lived: [{ ...dying, trail }, took('b', 6_500)] }));
+    expect(takeovers).toMatchObject({ deathsWithWork: 1, maxMs: 5_500 });
+  });
+
+  it('does not count what another instance had taken before, since the lease had run out', () => {
+    // Under load b takes it, lets it rest for the pause before a second look, and takes it again.
+    const [first, again] = [took('b', 950), took('b', 20_800)];
+    const lived = [died('a', 1_000), { ...first, trail: [...first.trail, ...again.trail] }];
+    expect(judge(evidence({ lived })).takeovers).toMatchObject({ deathsWithWork: 0, list: [] });
+    expect(kinds({ lived })).toEqual([]);
+    const before = { ...first, trail: [{ at: 400, word: 'take', what: id } as const] };
+    expect(kinds({ lived: [died('a', 1_000), before, took('c', 20_800)] })).toEqual(['takeover']);
+  });
+
   it('wants every reachable point hit where there were kills enough', () => {
     const reachable = points.filter(({ reach }) => reach === 'reachable');
     expect(kinds({ kills: 2 * reachable.length })).toHaveLength(reachable.length);
