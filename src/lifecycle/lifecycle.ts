@@ -185,7 +185,7 @@ function afterAnswer(
   }
   const step = wait(record, error.code, troubleBackoff, limits, now);
   const { retryAfterMs = 0 } = error;
-  // Who is held only has to look whether it still is, and goes on soon after it is not.
+  // A held process only has to check whether it still is, and goes on soon after it no longer is.
   const forMs = error instanceof HeldError ? retryAfterMs : Math.max(step.forMs, retryAfterMs);
   return { ...step, forMs };
 }
