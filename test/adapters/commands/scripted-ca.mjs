@@ -6,10 +6,6 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import localCa from '../../../adapters/local-ca/local-ca.ts';
-import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
-import { systemClock } from '../../../src/time/clock.ts';
-import { decodePem, encodePem } from '../../../src/x509/pem.ts';
 
 const [directory = '.', call = 'issue'] = process.argv.slice(2);
 const never = new AbortController().signal;
@@ -23,7 +19,12 @@ function nextWord() {
   return word;
 }
 
-function connect() {
+// Loaded for what signs or revokes alone: every other run ends before it would be.
+const loadPem = () => import('../../../src/x509/pem.ts');
+
+async function connect() {
+  const { default: localCa } = await import('../../../adapters/local-ca/local-ca.ts');
+  const { systemClock } = await import('../../../src/time/clock.ts');
   return localCa.connect(
     localCa.options.parse({ directory: join(directory, 'ca') }),
     { clock: systemClock, resolvePath: (path) => path, readSecret: async () => '' },
@@ -34,6 +35,10 @@ function connect() {
 async function issue() {
   const told = JSON.parse(readFileSync(CERTPROV_REQUEST_FILE, 'utf8'));
   if (told.requestId !== CERTPROV_REQUEST_ID) throw new Error('two request ids');
+  const { decodePem, encodePem } = await loadPem();
+  const { readCertificationRequest } = await import(
+    '../../../src/request/read-certification-request.ts'
+  );
   const csr = decodePem(await text(process.stdin), 'CERTIFICATE REQUEST')[0].der;
   await using ca = await connect();
   const answer = await ca.issue(
@@ -55,6 +60,7 @@ async function issue() {
 }
 
 async function revoke() {
+  const { decodePem } = await loadPem();
   const certificate = decodePem(await text(process.stdin), 'CERTIFICATE')[0].der;
   await using ca = await connect();
   await ca.revoke(certificate, CERTPROV_REASON, never);
