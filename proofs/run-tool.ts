@@ -35,3 +35,19 @@ export function wholeNumber(name: string, text: string, least: number, most: num
   if (isOne) return number;
   throw new UsageError(`${name} takes a whole number from ${least} to ${most}, not “${text}”.`);
 }
+
+/** @throws {UsageError} unless the text is one of the choices. */
+export function oneOf<Choice extends string>(
+  name: string,
+  text: string,
+  choices: readonly Choice[],
+): Choice {
+  const choice = choices.find((each) => each === text);
+  if (choice !== undefined) return choice;
+  throw new UsageError(`${name} is one of: ${choices.join(', ')}.`);
+}
+
+/** @throws {UsageError} unless it is absent, or a whole number of 32 bits. */
+export function optionalSeed(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : wholeNumber('--seed', text, 0, 2 ** 32 - 1);
+}

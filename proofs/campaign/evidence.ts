@@ -49,9 +49,7 @@ export interface LogLine {
   readonly instance: string;
   readonly event?: string;
   readonly processId?: string;
-  readonly level?: string;
   readonly revoked?: boolean;
-  readonly serialNumber?: string;
   /** As it was written. */
   readonly text: string;
 }
@@ -176,8 +174,8 @@ function readLog(instance: string, path: string): LogLine[] {
 
 function fieldsOf(text: string): Partial<LogLine> {
   try {
-    const { event, processId, level, revoked, serialNumber } = JSON.parse(text);
-    return { event, processId, level, revoked, serialNumber };
+    const { event, processId, revoked } = JSON.parse(text);
+    return { event, processId, revoked };
   } catch {
     return {}; // A stack trace, or a line that kill -9 cut short: it is shown as it is.
   }

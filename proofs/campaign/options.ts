@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { UsageError, wholeNumber } from '../run-tool.ts';
+import { oneOf, optionalSeed, UsageError, wholeNumber } from '../run-tool.ts';
 
 export interface CampaignOptions {
   readonly journal: 'sqlite' | 'postgres';
@@ -52,16 +52,15 @@ export function readOptions(args: readonly string[]): CampaignOptions {
   if (restarts && journal !== 'postgres') {
     throw new UsageError('--restart-postgres needs --journal postgres.');
   }
-  const directory = values.directory;
+  const { directory } = values;
+  const seed = optionalSeed(values.seed);
   const claims = oneOf('--claim-repeated', values['claim-repeated'], ['both', '200', '400']);
   return {
     journal,
     instances,
     processes: wholeNumber('--processes', values.processes, 1, 100_000),
     kills: wholeNumber('--kills', values.kills, 0, 10_000),
-    ...(values.seed === undefined
-      ? {}
-      : { seed: wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1) }),
+    ...(seed === undefined ? {} : { seed }),
     faults: rate('--faults', values.faults),
     dieForGood,
     postgresRestarts: restarts ? 2 : 0,
@@ -95,10 +94,4 @@ function rate(name: string, text: string): number {
   const number = Number(text);
   if (number >= 0 && number <= 1) return number;
   throw new UsageError(`${name} takes a number from 0 to 1.`);
-}
-
-function oneOf<Choice extends string>(name: string, text: string, choices: readonly Choice[]) {
-  const choice = choices.find((each) => each === text);
-  if (choice === undefined) throw new UsageError(`${name} is one of: ${choices.join(', ')}.`);
-  return choice;
 }

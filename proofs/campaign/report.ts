@@ -22,11 +22,7 @@ export function resultOf(evidence: Evidence, verdict: Verdict) {
     postgresOutages: outages.map(({ from, to }) => to - from),
     signData: signDataCounts(evidence),
     certificates,
-    takeover: {
-      ...takeover,
-      processes: takeovers.list.length,
-      limitMs: options.leaseSeconds * 1_000 + 10_000,
-    },
+    takeover: { ...takeover, processes: takeovers.list.length },
     points,
     breaches,
   };

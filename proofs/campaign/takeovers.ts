@@ -1,6 +1,9 @@
 import type { Evidence } from './evidence.ts';
 import type { TrailLine } from './trail.ts';
 
+/** Takeover may last this long over the lease. */
+const patienceMs = 10_000;
+
 interface Takeover {
   readonly processId: string;
   /** The instance that died. */
@@ -14,10 +17,12 @@ export interface Takeovers {
   readonly deathsWithWork: number;
   readonly p50Ms: number;
   readonly maxMs: number;
+  /** Longer is a breach. */
+  readonly limitMs: number;
 }
 
 /** How long each process that an instance held when it was killed waited for another one. */
-export function takeoversOf({ lived, outages }: Evidence): Takeovers {
+export function takeoversOf({ lived, outages, options }: Evidence): Takeovers {
   const takes = lived.flatMap(({ instance, trail }) =>
     trail.filter(({ word }) => word === 'take').map(({ at, what }) => ({ at, what, instance })),
   );
@@ -53,6 +58,7 @@ export function takeoversOf({ lived, outages }: Evidence): Takeovers {
     deathsWithWork,
     p50Ms: sorted[Math.floor(sorted.length / 2)] ?? 0,
     maxMs: sorted.at(-1) ?? 0,
+    limitMs: options.leaseSeconds * 1_000 + patienceMs,
   };
 }
 

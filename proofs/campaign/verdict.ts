@@ -26,9 +26,6 @@ interface CertificateTally {
   readonly told: number;
 }
 
-/** Takeover may last this long over the lease. */
-const takeoverPatienceMs = 10_000;
-
 export function judge(evidence: Evidence): Verdict {
   const told = new Set<string>();
   for (const { event, processId, revoked } of evidence.logLines) {
@@ -52,10 +49,9 @@ export function judge(evidence: Evidence): Verdict {
     breaches.push({ kind: 'lost', what: `${waiting + out} messages were never acknowledged.` });
   }
   const takeovers = takeoversOf(evidence);
-  const mostMs = evidence.options.leaseSeconds * 1_000 + takeoverPatienceMs;
   // With a single instance that is killed again and again there is nobody to take over: it is counted, not judged.
   const judged = evidence.options.journal === 'postgres' ? takeovers.list : [];
-  for (const late of judged.filter(({ afterMs }) => afterMs > mostMs)) {
+  for (const late of judged.filter(({ afterMs }) => afterMs > takeovers.limitMs)) {
     const what = `Taken over ${late.afterMs} ms after ${late.from} died.`;
     breaches.push({ kind: 'takeover', processId: late.processId, what });
   }

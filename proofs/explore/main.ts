@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { isSafeguard, type Safeguard, safeguards } from '../../simulator/world/safeguards.ts';
-import { runTool, UsageError, wholeNumber } from '../run-tool.ts';
+import { type Safeguard, safeguards } from '../../simulator/world/safeguards.ts';
+import { oneOf, runTool, wholeNumber } from '../run-tool.ts';
 import { runHistory, type Tally } from './history.ts';
 
 const usage = `usage: npm run explore -- [options]
@@ -26,16 +26,14 @@ interface Wishes {
   readonly replay: boolean;
 }
 
+/** What is added up over the histories. */
+const figures = ['crashes', 'zombies', 'lostAnswers', 'failures', 'virtualMs'] as const;
+const clockFigures = ['freezes', 'sets', 'wrongStarts'] as const;
+type Figure = (typeof figures)[number] | (typeof clockFigures)[number];
+
 interface Sum {
   tried: number;
-  crashes: number;
-  zombies: number;
-  freezes: number;
-  sets: number;
-  wrongStarts: number;
-  lostAnswers: number;
-  failures: number;
-  virtualMs: number;
+  readonly total: Record<Figure, number>;
   readonly outcomes: Map<string, number>;
   readonly surplus: Map<string, number>;
   /** By invariant, the seeds that broke it. */
@@ -54,14 +52,11 @@ function wishes(args: readonly string[]): Wishes {
     },
   });
   const { without, seed } = values;
-  if (without !== undefined && !isSafeguard(without)) {
-    throw new UsageError(`--without is one of: ${safeguards.join(', ')}.`);
-  }
   const replay = seed !== undefined;
   return {
     from: wholeNumber(replay ? '--seed' : '--from', seed ?? values.from, 0, mostSeed),
     count: replay ? 1 : wholeNumber('--seeds', values.seeds, 1, mostSeed),
-    without,
+    without: without === undefined ? undefined : oneOf('--without', without, safeguards),
     replay,
   };
 }
@@ -69,14 +64,16 @@ function wishes(args: readonly string[]): Wishes {
 async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
   const sum: Sum = {
     tried: 0,
-    crashes: 0,
-    zombies: 0,
-    freezes: 0,
-    sets: 0,
-    wrongStarts: 0,
-    lostAnswers: 0,
-    failures: 0,
-    virtualMs: 0,
+    total: {
+      crashes: 0,
+      zombies: 0,
+      lostAnswers: 0,
+      failures: 0,
+      virtualMs: 0,
+      freezes: 0,
+      sets: 0,
+      wrongStarts: 0,
+    },
     outcomes: new Map(),
     surplus: new Map(),
     breaches: new Map(),
@@ -105,24 +102,18 @@ async function explore({ from, count, without, replay }: Wishes): Promise<Sum> {
 
 function add(sum: Sum, tally: Tally, seed: number): void {
   sum.tried += 1;
-  sum.crashes += tally.crashes;
-  sum.zombies += tally.zombies;
-  sum.freezes += tally.clocks.freezes;
-  sum.sets += tally.clocks.sets;
-  sum.wrongStarts += tally.clocks.wrongStarts;
-  sum.lostAnswers += tally.lostAnswers;
-  sum.failures += tally.failures;
-  sum.virtualMs += tally.virtualMs;
-  for (const [name, times] of tally.outcomes) {
-    sum.outcomes.set(name, (sum.outcomes.get(name) ?? 0) + times);
-  }
-  for (const [name, times] of tally.surplus) {
-    sum.surplus.set(name, (sum.surplus.get(name) ?? 0) + times);
-  }
+  for (const figure of figures) sum.total[figure] += tally[figure];
+  for (const figure of clockFigures) sum.total[figure] += tally.clocks[figure];
+  addCounts(sum.outcomes, tally.outcomes);
+  addCounts(sum.surplus, tally.surplus);
   for (const name of new Set(tally.breaches.map(({ invariant }) => invariant))) {
     sum.breaches.set(name, [...(sum.breaches.get(name) ?? []), seed]);
   }
   if (tally.breaches.length > 0) sum.broken.push(seed);
+}
+
+function addCounts(to: Map<string, number>, counts: ReadonlyMap<string, number>): void {
+  for (const [name, times] of counts) to.set(name, (to.get(name) ?? 0) + times);
 }
 
 async function show(seed: number, tally: Tally): Promise<void> {
@@ -132,18 +123,19 @@ async function show(seed: number, tally: Tally): Promise<void> {
 }
 
 function report(sum: Sum, wish: Wishes, seconds: number): void {
+  const { total } = sum;
   const listed = (counts: ReadonlyMap<string, number>) =>
     [...counts].map(([name, count]) => `${count} ${name}`).join(', ') || 'none';
   print(`seeds              ${wish.from} to ${wish.from + sum.tried - 1}`);
   if (wish.without !== undefined) print(`without            ${wish.without}`);
   print(`processes          ${listed(sum.outcomes)}`);
-  print(`crashes            ${sum.crashes}`);
-  print(`zombies            ${sum.zombies}`);
-  print(`frozen machines    ${sum.freezes}`);
-  print(`clocks set wrong   ${sum.sets}, and ${sum.wrongStarts} wrong at a start`);
-  print(`lost or late       ${sum.lostAnswers}, and ${sum.failures} calls that failed`);
+  print(`crashes            ${total.crashes}`);
+  print(`zombies            ${total.zombies}`);
+  print(`frozen machines    ${total.freezes}`);
+  print(`clocks set wrong   ${total.sets}, and ${total.wrongStarts} wrong at a start`);
+  print(`lost or late       ${total.lostAnswers}, and ${total.failures} calls that failed`);
   print(`surplus, allowed   ${listed(sum.surplus)}`);
-  print(`virtual time       ${(sum.virtualMs / 86_400_000).toFixed(1)} days`);
+  print(`virtual time       ${(total.virtualMs / 86_400_000).toFixed(1)} days`);
   print(`histories/s        ${(sum.tried / seconds).toFixed(0)}`);
   print(`seeds with breach  ${sum.broken.length}`);
   for (const [name, seeds] of sum.breaches) {

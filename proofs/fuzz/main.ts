@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { runTool, UsageError, wholeNumber } from '../run-tool.ts';
+import { optionalSeed, runTool, UsageError } from '../run-tool.ts';
 import { attempt } from './attempt.ts';
 import { doors, openDoor } from './doors.ts';
 import { longestInput } from './edit.ts';
@@ -37,10 +37,7 @@ function readOptions(args: readonly string[]): Options {
     options: { minutes: text, seed: text, door: text, replay: text },
   });
   const minutes = Number(values.minutes ?? '1');
-  const seed =
-    values.seed === undefined
-      ? randomInt(2 ** 32)
-      : wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1);
+  const seed = optionalSeed(values.seed) ?? randomInt(2 ** 32);
   const { door, replay } = values;
   if (!(minutes > 0 && minutes <= 10_000)) throw new UsageError('--minutes is a number above 0.');
   if (door !== undefined && !Object.hasOwn(doors, door)) {

@@ -42,6 +42,7 @@ export interface WorldCaOptions {
   readonly decide?: (order: IssueRequest, turn: number) => Decision;
 }
 
+/** A CA that all instances of a world share, with a book of what it has issued. */
 export class WorldCa {
   readonly ledger: LedgerEntry[] = [];
   /** When which call arrived. */

@@ -3,7 +3,7 @@ import { Agenda } from '../agenda.ts';
 import { type DeviceSpec, type DeviceSpecInput, parseDeviceSpec } from '../device-spec.ts';
 import { Devices } from '../devices.ts';
 import { type FaultChanges, Faults, type Method } from '../faults.ts';
-import { failed, Google } from '../google.ts';
+import { type Answer, failed, Google } from '../google.ts';
 import { newProcess, type SimulatedProcess } from '../simulated-process.ts';
 import { keyOf, signing } from './device-keys.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -23,25 +23,17 @@ function specOf(input: DeviceSpecInput): DeviceSpec {
   return spec;
 }
 
-/** A call that Google has seen, for whoever counts. */
-export interface SeenCall {
-  readonly at: number;
-  readonly method: Method;
-  readonly processId: string;
-  readonly status: number;
-}
-
+/** Google and the devices: one for all instances of a world. */
 export class WorldGoogle {
   readonly faults: Faults;
   readonly devices: Devices;
   readonly processes = new Map<string, SimulatedProcess>();
-  readonly seen: SeenCall[] = [];
   /** While it gives an answer, Google gives that one and does nothing. */
   outage: (method: Method) => number | undefined = () => undefined;
   /** The status of a process that Google does not know, and of one under a wrong customer. */
   unknown: 404 | 403 = 404;
   /** While it gives an answer, somebody between us and Google gives that one, and Google sees nothing. */
-  stranger: (method: Method) => { status: number; body: string } | undefined = () => undefined;
+  stranger: (method: Method) => Answer | undefined = () => undefined;
   /** Called before a certificate is uploaded, with its PEM. */
   onUpload: (processId: string, pem: string) => void = () => undefined;
   readonly #scheduler: Scheduler;
@@ -83,21 +75,15 @@ export class WorldGoogle {
     processId: string,
     operation: string | undefined,
     body: Readonly<Record<string, unknown>>,
-  ): { readonly status: number; readonly body: string } {
+  ): Answer {
     const process = this.processes.get(processId);
     const strange = this.stranger(method);
     if (strange !== undefined) return strange;
     const outage = this.outage(method);
-    if (outage !== undefined) return this.#saw(method, processId, failed(outage, 'An outage.'));
-    if (process === undefined)
-      return this.#saw(method, processId, failed(this.unknown, 'No such process.'));
+    if (outage !== undefined) return failed(outage, 'An outage.');
+    if (process === undefined) return failed(this.unknown, 'No such process.');
     process.calls[method] += 1;
-    return this.#saw(method, processId, this.#google.carryOut(method, process, operation, body));
-  }
-
-  #saw(method: Method, processId: string, answer: { status: number; body: string }) {
-    this.seen.push({ at: this.#scheduler.now(), method, processId, status: answer.status });
-    return answer;
+    return this.#google.carryOut(method, process, operation, body);
   }
 
   /** The Date of an answer that is made now. */

@@ -12,7 +12,3 @@ export const safeguards = [
   'settled-due',
 ] as const;
 export type Safeguard = (typeof safeguards)[number];
-
-export function isSafeguard(text: string): text is Safeguard {
-  return safeguards.some((name) => name === text);
-}

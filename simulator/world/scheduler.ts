@@ -23,7 +23,6 @@ export class Life {
   readonly name: string;
   dead = false;
   stalledUntil = 0;
-  stalls = 0;
   /** How far its machine's clock was set ahead (below zero: back), beside how far it stayed behind. */
   aheadMs = 0;
   /** How far it is ahead when it is right, as right as clocks are. */

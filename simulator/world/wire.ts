@@ -148,7 +148,6 @@ export class Wire {
   }
 
   #stall(life: Life, fate: Fate): void {
-    life.stalls += 1;
     life.stalledUntil = this.#options.scheduler.now() + (fate.stallMs ?? 60_000);
   }
 

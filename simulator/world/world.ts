@@ -51,6 +51,7 @@ const profile: CertificateProfile = {
 
 const never = new AbortController().signal;
 
+/** Everything that there is, and the time that passes in it. */
 export class World implements Surroundings {
   readonly scheduler = new Scheduler();
   readonly random: () => number;
