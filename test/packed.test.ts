@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { describePublicTypes } from '../tools/describe-public-types.ts';
 import { publishedFindings } from '../tools/release-check/published.ts';
-import { temporaryDirectory } from './adapters/temporary-directory.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 /*
  * What `npm pack` makes, unpacked in a project of somebody else's: with the dependencies, and without the

@@ -1,6 +1,6 @@
 import acme from '../../adapters/acme/acme.ts';
 import type { NotSupported } from '../../conformance/harness.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { AcmeDouble } from './doubles/acme-double.ts';
 import type { HttpHarness } from './http-harness.ts';
 

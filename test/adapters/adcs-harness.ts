@@ -1,6 +1,6 @@
 import adcs from '../../adapters/adcs/adcs.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { AdcsDouble, account, denied, templateName } from './doubles/adcs.ts';
 import type { HttpHarness } from './http-harness.ts';
 

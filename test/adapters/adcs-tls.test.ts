@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import adcs from '../../adapters/adcs/adcs.ts';
 import { checked, newOrder } from '../../conformance/order.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { type Authority, makeCa, makeLeaf, newKeys } from '../x509/test-certificates.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { type Authority, makeCa, makeLeaf, newKeys } from '../support/test-certificates.ts';
 import { AdcsDouble, templateName } from './doubles/adcs.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const never = new AbortController().signal;
 const dates = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };

@@ -1,7 +1,7 @@
 import awsPrivateCa from '../../adapters/aws-private-ca/aws-private-ca.ts';
 import type { CertificateAuthority, Issuance } from '../../src/plug-in/certificate-authority.ts';
-import { collectFrom } from './collect-from.ts';
-import { connectContext } from './connect-context.ts';
+import { collectFrom } from '../support/collect-from.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { AwsPrivateCaDouble, caArn, problem } from './doubles/aws-private-ca.ts';
 import type { HttpHarness } from './http-harness.ts';
 

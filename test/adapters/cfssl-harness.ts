@@ -1,6 +1,6 @@
 import cfssl from '../../adapters/cfssl/cfssl.ts';
 import type { NotSupported } from '../../conformance/harness.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { authKey, startCfsslDouble } from './doubles/cfssl-double.ts';
 import type { HttpHarness } from './http-harness.ts';
 

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import cmp from '../../adapters/cmp/cmp.ts';
 import type { AdapterHarness } from '../../conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { type CmpServer, type CmpWord, startCmpServer } from './doubles/cmp-server.ts';
 import { DoubleCa } from './doubles/est-cmp-ca.ts';
 import type { HttpHarness } from './http-harness.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const never = new AbortController().signal;
 const secret = 'correct horse battery staple';

@@ -4,8 +4,8 @@ import cmp from '../../adapters/cmp/cmp.ts';
 import { DeviceKey } from '../../conformance/device-key.ts';
 import { mayHaveIssued, ProvisioningError } from '../../src/errors.ts';
 import type { CertificateAuthority, Collected } from '../../src/plug-in/certificate-authority.ts';
+import { collectFrom } from '../support/collect-from.ts';
 import { type CmpHarness, cmpHarness, withSecret, withSignature } from './cmp-harness.ts';
-import { collectFrom } from './collect-from.ts';
 import { describeAdapter, describeProtection } from './contract.ts';
 import type { CmpWord } from './doubles/cmp-server.ts';
 

@@ -1,5 +1,5 @@
 import ejbca from '../../adapters/ejbca/ejbca.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { EjbcaServer } from './doubles/ejbca-server.ts';
 import type { HttpHarness } from './http-harness.ts';
 

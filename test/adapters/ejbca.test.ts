@@ -5,15 +5,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { approvalIdOf } from '../../adapters/ejbca/certificates.ts';
 import ejbca from '../../adapters/ejbca/ejbca.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
-import { collectFrom } from './collect-from.ts';
-import { connectContext } from './connect-context.ts';
+import { collectFrom } from '../support/collect-from.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { sampleOrder } from '../support/sample-order.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { describeAdapter } from './contract.ts';
 import { EjbcaServer } from './doubles/ejbca-server.ts';
 import type { ServerAnswer } from './doubles/scripted-http-server.ts';
 import { ejbcaHarness } from './ejbca-harness.ts';
-import { ManualClock } from './manual-clock.ts';
-import { sampleOrder } from './sample-order.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 describeAdapter('ejbca', ejbcaHarness);
 

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import est from '../../adapters/est/est.ts';
 import type { AdapterHarness } from '../../conformance/harness.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { type EstServer, type EstWord, startEstServer } from './doubles/est-server.ts';
 import type { HttpHarness } from './http-harness.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const never = new AbortController().signal;
 

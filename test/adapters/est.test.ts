@@ -13,7 +13,7 @@ import { contextTag, tag } from '../../src/x509/der.ts';
 import { encode, encodeOid, encodeText } from '../../src/x509/encode-der.ts';
 import { encodeExtensions, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { certificatesOfPkcs7 } from '../../src/x509/pkcs7.ts';
-import { collectFrom } from './collect-from.ts';
+import { collectFrom } from '../support/collect-from.ts';
 import { describeAdapter } from './contract.ts';
 import { small } from './doubles/est-cmp-ca.ts';
 import { type CsrAttributesAnswer, type EstWord, pkcs7, pkcs7Ber } from './doubles/est-server.ts';

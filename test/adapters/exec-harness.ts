@@ -6,8 +6,8 @@ import exec from '../../adapters/exec/exec.ts';
 import { identityOf } from '../../adapters/shared/process-group.ts';
 import type { AdapterHarness } from '../../conformance/harness.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { connectContext } from './connect-context.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const scriptedCa = join(import.meta.dirname, 'commands/scripted-ca.mjs');
 /** Where the service keeps it, too: the command compiles the same sources at each of its many starts. */

@@ -17,12 +17,12 @@ import type {
 import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { collectFrom } from './collect-from.ts';
-import { connectContext } from './connect-context.ts';
+import { collectFrom } from '../support/collect-from.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { describeAdapter } from './contract.ts';
 import { execHarness, isAlive } from './exec-harness.ts';
-import { ManualClock } from './manual-clock.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 describeAdapter('exec', execHarness);
 

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import googleCas from '../../adapters/google-cas/google-cas.ts';
 import type { NotSupported } from '../../conformance/harness.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { GoogleCasDouble, status, token } from './doubles/google-cas.ts';
 import type { HttpHarness } from './http-harness.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const answersAtOnce: NotSupported = {
   notSupported: 'Google’s service issues or refuses at once: nothing waits.',

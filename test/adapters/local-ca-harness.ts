@@ -4,8 +4,8 @@ import { DatabaseSync } from 'node:sqlite';
 import localCa from '../../adapters/local-ca/local-ca.ts';
 import type { AdapterHarness, NotSupported } from '../../conformance/harness.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { connectContext } from './connect-context.ts';
-import { memoryDirectory } from './temporary-directory.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { memoryDirectory } from '../support/temporary-directory.ts';
 
 const decidesNothing: NotSupported = {
   notSupported:

@@ -6,8 +6,8 @@ import { type Calls, Library, loadLibrary } from '../../adapters/local-ca/pkcs11
 import { OpenToken } from '../../adapters/local-ca/pkcs11/open-token.ts';
 import { tokenProblem } from '../../adapters/local-ca/pkcs11/problem.ts';
 import { Token } from '../../adapters/local-ca/pkcs11/token.ts';
-import { connectContext } from './connect-context.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const never = new AbortController().signal;
 const pin = 'a-pin-4711';

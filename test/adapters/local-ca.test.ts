@@ -27,11 +27,11 @@ import type { RequestedCertificate } from '../../src/request/requested-certifica
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { decodeSid, microsoftOid } from '../../src/x509/microsoft-extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { describeAdapter } from './contract.ts';
 import { localCaHarness } from './local-ca-harness.ts';
-import { ManualClock } from './manual-clock.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const run = promisify(execFile);
 const never = new AbortController().signal;

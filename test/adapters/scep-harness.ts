@@ -1,5 +1,5 @@
 import scep from '../../adapters/scep/scep.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { ScepDouble } from './doubles/scep-server.ts';
 import type { HttpHarness } from './http-harness.ts';
 

@@ -5,11 +5,11 @@ import scep from '../../adapters/scep/scep.ts';
 import { newOrder } from '../../conformance/order.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { scepPki } from './doubles/scep-pki.ts';
 import { ndesUser, ScepDouble } from './doubles/scep-server.ts';
-import { ManualClock } from './manual-clock.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const never = new AbortController().signal;
 const startsAt = Date.now();

@@ -20,15 +20,15 @@ import { readCertificate } from '../../src/x509/certificate.ts';
 import { extendedKeyUsageExtension, keyUsageExtension } from '../../src/x509/extensions.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { extendedKeyUsageOids } from '../../src/x509/usages.ts';
-import { dayMs, makeCa, now, x509 } from '../x509/test-certificates.ts';
-import { collectFrom } from './collect-from.ts';
-import { connectContext } from './connect-context.ts';
+import { collectFrom } from '../support/collect-from.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { dayMs, makeCa, now, x509 } from '../support/test-certificates.ts';
 import { describeAdapter } from './contract.ts';
 import { type Identity, scepPki } from './doubles/scep-pki.ts';
 import { type Move, ScepDouble, type ScepDoubleOptions } from './doubles/scep-server.ts';
-import { ManualClock } from './manual-clock.ts';
 import { scepHarness } from './scep-harness.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 describeAdapter('scep', scepHarness);
 

@@ -5,7 +5,7 @@ import { adapters } from '../../adapters/index.ts';
 import { adapterHttp } from '../../adapters/shared/http.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { systemClock } from '../../src/time/clock.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { caArn } from './doubles/aws-private-ca.ts';
 import {
   type NamedTlsServer,

@@ -1,6 +1,6 @@
 import stepCa from '../../adapters/step-ca/step-ca.ts';
 import type { NotSupported } from '../../conformance/harness.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { keyPassword, provisioner, startStepCaDouble } from './doubles/step-ca-double.ts';
 import type { HttpHarness } from './http-harness.ts';
 

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import stepCa from '../../adapters/step-ca/step-ca.ts';
 import { newOrder } from '../../conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { describeAdapter } from './contract.ts';
 import { keyPassword, provisioner, startStepCaDouble } from './doubles/step-ca-double.ts';
 import { stepCaHarness } from './step-ca-harness.ts';

@@ -1,6 +1,6 @@
 import vaultPki from '../../adapters/vault-pki/vault-pki.ts';
 import type { NotSupported } from '../../conformance/harness.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { VaultServer } from './doubles/vault-server.ts';
 import type { HttpHarness } from './http-harness.ts';
 

@@ -4,13 +4,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import vaultPki from '../../adapters/vault-pki/vault-pki.ts';
 import type { CertificateAuthority, Issuance } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { sampleOrder } from '../support/sample-order.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { describeAdapter } from './contract.ts';
 import type { ServerAnswer } from './doubles/scripted-http-server.ts';
 import { VaultServer } from './doubles/vault-server.ts';
-import { ManualClock } from './manual-clock.ts';
-import { sampleOrder } from './sample-order.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 import { vaultPkiHarness } from './vault-pki-harness.ts';
 
 describeAdapter('vault-pki (sign)', () => vaultPkiHarness('sign'));

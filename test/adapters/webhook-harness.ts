@@ -1,5 +1,5 @@
 import webhook from '../../adapters/webhook/webhook.ts';
-import { connectContext } from './connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { WebhookService } from './doubles/webhook-service.ts';
 import type { HttpHarness } from './http-harness.ts';
 

@@ -3,13 +3,13 @@ import { signatureOf } from '../../adapters/webhook/signature.ts';
 import webhook from '../../adapters/webhook/webhook.ts';
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { collectFrom } from './collect-from.ts';
-import { connectContext } from './connect-context.ts';
+import { collectFrom } from '../support/collect-from.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { sampleOrder } from '../support/sample-order.ts';
 import { describeAdapter } from './contract.ts';
 import type { ServerAnswer } from './doubles/scripted-http-server.ts';
 import { WebhookService } from './doubles/webhook-service.ts';
-import { ManualClock } from './manual-clock.ts';
-import { sampleOrder } from './sample-order.ts';
 import { webhookHarness } from './webhook-harness.ts';
 
 describeAdapter('webhook', webhookHarness);

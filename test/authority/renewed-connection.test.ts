@@ -8,9 +8,9 @@ import type {
   ConnectContext,
 } from '../../src/plug-in/certificate-authority.ts';
 import { readSecret } from '../../src/plug-in/secret.ts';
-import { collectFrom } from '../adapters/collect-from.ts';
-import { ManualClock } from '../adapters/manual-clock.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { collectFrom } from '../support/collect-from.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const { signal } = new AbortController();
 

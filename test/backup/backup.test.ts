@@ -17,9 +17,9 @@ import { Events } from '../../src/events/events.ts';
 import { openSqliteJournal } from '../../src/journal/sqlite-journal.ts';
 import { adapterLoader } from '../../src/plug-in/adapter-loader.ts';
 import { systemClock } from '../../src/time/clock.ts';
-import { connectContext } from '../adapters/connect-context.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { notified, recordWith } from '../journal/contract.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const run = promisify(execFile);
 const { signal } = new AbortController();

@@ -16,7 +16,7 @@ import {
 } from '../../src/plug-in/certificate-authority.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { makeCa } from '../x509/test-certificates.ts';
+import { makeCa } from '../support/test-certificates.ts';
 
 const adapter: CertificateAuthority = {
   kind: 'toy',

@@ -14,7 +14,7 @@ import {
 } from '../support/hostile-input.ts';
 import { testSeed } from '../support/seed.ts';
 import { ServiceHome, type ServiceProcess, until } from '../support/service-process.ts';
-import { makeCa, makeLeaf, newKeys } from '../x509/test-certificates.ts';
+import { makeCa, makeLeaf, newKeys } from '../support/test-certificates.ts';
 
 /*
  * One running service gets everything at once; each test looks for what it made of one thing.

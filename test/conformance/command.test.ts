@@ -8,8 +8,8 @@ import {
 } from '../../conformance/command.ts';
 import { readNames } from '../../conformance/names.ts';
 import { adapterLoader } from '../../src/plug-in/adapter-loader.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { runMain } from '../support/service-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 let home: Awaited<ReturnType<typeof temporaryDirectory>>;
 

@@ -3,7 +3,7 @@ import { DeviceKey } from '../../conformance/device-key.ts';
 import myCa from '../../examples/my-ca/my-ca.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
-import { collectFrom } from '../adapters/collect-from.ts';
+import { collectFrom } from '../support/collect-from.ts';
 
 /*
  * The plug-in of the example with mistakes planted in it, those of its option `mistakes`. Each is one that an

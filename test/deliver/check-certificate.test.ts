@@ -21,7 +21,7 @@ import {
   now,
   publicKeyInfo,
   x509,
-} from '../x509/test-certificates.ts';
+} from '../support/test-certificates.ts';
 
 const clientAuth = '1.3.6.1.5.5.7.3.2';
 const serverAuth = '1.3.6.1.5.5.7.3.1';

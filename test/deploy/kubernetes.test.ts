@@ -9,7 +9,7 @@ import { adapters } from '../../adapters/index.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { adapterLoader } from '../../src/plug-in/adapter-loader.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { makeCa } from '../x509/test-certificates.ts';
+import { makeCa } from '../support/test-certificates.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const directory = join(root, 'deploy/kubernetes');

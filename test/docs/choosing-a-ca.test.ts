@@ -6,8 +6,8 @@ import { defaultConcurrency } from '../../src/config/load/authorities.ts';
 import type { AuthorityFeatures } from '../../src/plug-in/certificate-authority.ts';
 import { replaceGenerated } from '../../tools/describe-config.ts';
 import { describeKinds, type KindFacts, summariseKinds } from '../../tools/describe-kinds.ts';
-import { connectContext } from '../adapters/connect-context.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { connectContext } from '../support/connect-context.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { type Kind, kinds, secrets } from './kinds.ts';
 
 const root = resolve(import.meta.dirname, '../..');

@@ -9,8 +9,8 @@ import { commandTexts } from '../../src/command/usage.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { adapterLoader } from '../../src/plug-in/adapter-loader.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
-import { makeCa } from '../x509/test-certificates.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { makeCa } from '../support/test-certificates.ts';
 import { commands } from './commands.ts';
 import { root, snippets, texts } from './snippets.ts';
 

@@ -14,7 +14,7 @@ import {
   GoogleTokens,
   provisioningScope,
 } from '../../src/google-auth/credentials.ts';
-import { SkippingClock } from '../google/skipping-clock.ts';
+import { SkippingClock } from '../support/skipping-clock.ts';
 
 const never = new AbortController().signal;
 let directory: string;

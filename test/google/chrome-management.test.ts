@@ -6,8 +6,8 @@ import { Events } from '../../src/events/events.ts';
 import { ChromeManagement } from '../../src/google/chrome-management.ts';
 import { anonymous, type TokenSource } from '../../src/google-auth/credentials.ts';
 import { CallBudget } from '../../src/time/call-budget.ts';
+import { SkippingClock } from '../support/skipping-clock.ts';
 import { fakeGoogle, json, type Reply, reset, silence } from './fake-google.ts';
-import { SkippingClock } from './skipping-clock.ts';
 
 const sample = JSON.parse(
   readFileSync(new URL('../fixtures/sign-data-sample.json', import.meta.url), 'utf8'),

@@ -4,7 +4,7 @@ import { Events } from '../../src/events/events.ts';
 import { ChromeManagement } from '../../src/google/chrome-management.ts';
 import { anonymous, type TokenSource } from '../../src/google-auth/credentials.ts';
 import { CallBudget } from '../../src/time/call-budget.ts';
-import { SkippingClock } from './skipping-clock.ts';
+import { SkippingClock } from '../support/skipping-clock.ts';
 
 interface Seen {
   readonly method: string;

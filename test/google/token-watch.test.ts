@@ -4,7 +4,7 @@ import { Events } from '../../src/events/events.ts';
 import { watchTokens } from '../../src/google/token-watch.ts';
 import type { TokenSource } from '../../src/google-auth/credentials.ts';
 import { ServiceState } from '../../src/telemetry/service-state.ts';
-import { SkippingClock } from './skipping-clock.ts';
+import { SkippingClock } from '../support/skipping-clock.ts';
 
 describe('the watch over access tokens', () => {
   it('turns readiness red while none can be had, with nothing due, and tells each change once', async () => {

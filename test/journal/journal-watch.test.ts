@@ -4,7 +4,7 @@ import { Events } from '../../src/events/events.ts';
 import { JournalError } from '../../src/journal/journal.ts';
 import { watchJournal } from '../../src/journal/journal-watch.ts';
 import { MemoryJournal } from '../../src/journal/memory-journal.ts';
-import { ManualClock } from '../adapters/manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 describe('watchJournal', () => {
   it('tells within seconds of a journal that hangs, that fails, and that works again', async () => {

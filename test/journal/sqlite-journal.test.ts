@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { openSqliteJournal } from '../../src/journal/sqlite-journal.ts';
-import { memoryDirectory } from '../adapters/temporary-directory.ts';
+import { memoryDirectory } from '../support/temporary-directory.ts';
 import { describeJournal, stoppedClock } from './contract.ts';
 
 describeJournal(

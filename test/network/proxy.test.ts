@@ -8,7 +8,7 @@ import { anonymous } from '../../src/google-auth/credentials.ts';
 import { ProxyError, proxyFor, readProxy, settleProxyVariables } from '../../src/network/proxy.ts';
 import { proxyProblem, throughProxy, tunnel } from '../../src/network/tunnel.ts';
 import { CallBudget } from '../../src/time/call-budget.ts';
-import { SkippingClock } from '../google/skipping-clock.ts';
+import { SkippingClock } from '../support/skipping-clock.ts';
 
 const google = new URL('https://chromemanagement.googleapis.com/v1/x');
 const found = (environment: Record<string, string>, target = google) => {

@@ -8,7 +8,7 @@ import { type EventMap, Events } from '../../src/events/events.ts';
 import type { Delivery } from '../../src/notification/inbox.ts';
 import { PubsubInbox, type PubsubInboxOptions } from '../../src/notification/pubsub-inbox.ts';
 import { type Clock, systemClock } from '../../src/time/clock.ts';
-import { SkippingClock } from '../google/skipping-clock.ts';
+import { SkippingClock } from '../support/skipping-clock.ts';
 
 const topic = 'projects/proj/topics/topic';
 const subscription = 'projects/proj/subscriptions/sub';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { freePort } from '../../simulator/peers/free-port.ts';
 import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 export const howToGetCfssl = 'apt-get install golang-cfssl';
 

@@ -11,12 +11,12 @@ import type { CertificateAuthority, Collected } from '../../src/plug-in/certific
 import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { cmpHarness } from '../adapters/cmp-harness.ts';
-import { collectFrom } from '../adapters/collect-from.ts';
-import { connectContext } from '../adapters/connect-context.ts';
 import type { CmpWord } from '../adapters/doubles/cmp-server.ts';
 import { DoubleCa } from '../adapters/doubles/est-cmp-ca.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { collectFrom } from '../support/collect-from.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { requirePeer } from '../support/peer.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { type CmpMock, hasCmpMock, howToGetCmpMock, startCmpMock } from './cmp-mock.ts';
 
 const there = await requirePeer('OpenSSL’s CMP mock server', hasCmpMock, howToGetCmpMock);

@@ -6,8 +6,8 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { findPebble, howToGetPebble } from '../../simulator/peers/pebble-server.ts';
 import { howToGetScepServer, scepServerIsThere } from '../../simulator/peers/scep-server.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { requirePeer } from '../support/peer.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /*
  * `npm run demo -- --kind …`, as people run it, with the real servers that it starts.

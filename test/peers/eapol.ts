@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import type { FreeRadius } from './freeradius-server.ts';
 
 /*

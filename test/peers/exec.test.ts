@@ -10,10 +10,10 @@ import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { attributeKeywords, attributeTypeNamed } from '../../src/x509/attribute-types.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { requirePeer } from '../support/peer.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /*
  * The kind `exec` over the command that docs/authorities/exec.md offers, with the real tools behind it.

@@ -4,8 +4,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../../simulator/peers/free-port.ts';
 import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
 import { until } from '../support/service-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /*
  * FreeRADIUS as docs/run/wifi.md tells administrators to set it up: its `eap` module is the page's own text.

@@ -12,12 +12,12 @@ import type {
   IssueRequest,
 } from '../../src/plug-in/certificate-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
 import { localCaHarness } from '../adapters/local-ca-harness.ts';
-import { sampleOrder } from '../adapters/sample-order.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { requirePeer } from '../support/peer.ts';
+import { sampleOrder } from '../support/sample-order.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { hasSoftHsm, howToGetSoftHsm, SoftHsm, softHsmLibrary } from './soft-hsm.ts';
 
 const there = await requirePeer('SoftHSM', hasSoftHsm, howToGetSoftHsm);

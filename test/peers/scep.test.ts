@@ -12,8 +12,8 @@ import {
 import type { CertificateAuthority } from '../../src/plug-in/certificate-authority.ts';
 import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { Slots } from '../../src/time/slots.ts';
-import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { requirePeer } from '../support/peer.ts';
 import { realServerHooks } from './real-server-hooks.ts';
 import {

@@ -20,7 +20,7 @@ import { freePort } from '../../simulator/peers/free-port.ts';
 import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /*
  * smallstep's step-ca, built from the Go sources that Debian packages, with a SCEP provisioner. SCEP needs an

@@ -8,7 +8,7 @@ import { CompactEncrypt, calculateJwkThumbprint, exportJWK, generateKeyPair } fr
 import { freePort } from '../../simulator/peers/free-port.ts';
 import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 export const howToGetStepCa =
   'apt-get install golang-go golang-github-smallstep-certificates-dev golang-github-smallstep-cli-dev';

@@ -3,9 +3,9 @@ import stepCa from '../../adapters/step-ca/step-ca.ts';
 import type { AdapterHarness } from '../../conformance/harness.ts';
 import { newOrder } from '../../conformance/order.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
-import { connectContext } from '../adapters/connect-context.ts';
 import { describeAdapter } from '../adapters/contract.ts';
 import { stepCaDecidesAtOnce } from '../adapters/step-ca-harness.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { requirePeer } from '../support/peer.ts';
 import { realServerHooks } from './real-server-hooks.ts';
 import {

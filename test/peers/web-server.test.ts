@@ -12,12 +12,12 @@ import { freePort } from '../../simulator/peers/free-port.ts';
 import { type LoopbackProcess, startProcess } from '../../simulator/peers/loopback-process.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { connectContext } from '../adapters/connect-context.ts';
 import { DoubleCa } from '../adapters/doubles/est-cmp-ca.ts';
 import { type EstServer, startEstServer } from '../adapters/doubles/est-server.ts';
-import { sampleOrder } from '../adapters/sample-order.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { requirePeer } from '../support/peer.ts';
+import { sampleOrder } from '../support/sample-order.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const nginx = '/usr/sbin/nginx';
 const openssl = '/usr/bin/openssl';

@@ -7,7 +7,7 @@ import type { Simulator } from '../../simulator/outside-world.ts';
 import { startSimulator } from '../../simulator/simulator.ts';
 import type { KeyType } from '../../src/request/requested-certificate.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { connectContext } from '../adapters/connect-context.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { requirePeer } from '../support/peer.ts';
 import { ServiceHome } from '../support/service-process.ts';
 import {

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { adapters } from '../../adapters/index.ts';
 import { AdapterLoadError, adapterLoader } from '../../src/plug-in/adapter-loader.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const load = adapterLoader(adapters);
 const contract = pathToFileURL(

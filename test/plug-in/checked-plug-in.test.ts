@@ -6,8 +6,8 @@ import type {
   IssueRequest,
 } from '../../src/plug-in/certificate-authority.ts';
 import { checkedPlugIn, PlugInError } from '../../src/plug-in/checked-plug-in.ts';
-import { collectFrom } from '../adapters/collect-from.ts';
-import { connectContext } from '../adapters/connect-context.ts';
+import { collectFrom } from '../support/collect-from.ts';
+import { connectContext } from '../support/connect-context.ts';
 import { ScheduledClock } from '../support/scheduled-clock.ts';
 
 const never = new AbortController().signal;

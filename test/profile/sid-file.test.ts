@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ProvisioningError } from '../../src/errors.ts';
 import { SidFile, type SidKey } from '../../src/profile/sid-file.ts';
 import type { Subject } from '../../src/request/requested-certificate.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const sid = 'S-1-5-21-1111111111-222222222-333333333-1001';
 const other = 'S-1-5-21-1111111111-222222222-333333333-1002';

@@ -13,7 +13,7 @@ import { chainsTo } from '../../src/x509/chain.ts';
 import { DerError } from '../../src/x509/der.ts';
 import { parseName } from '../../src/x509/distinguished-name.ts';
 import { decodePem, encodePem, PemError, readCertificates } from '../../src/x509/pem.ts';
-import { makeCa, makeLeaf, newKeys, now } from '../x509/test-certificates.ts';
+import { makeCa, makeLeaf, newKeys, now } from '../support/test-certificates.ts';
 
 /*
  * Whatever comes through these doors is read or refused with an error of the documented kind.

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Leaf, leafOf, noteLeaf } from '../../src/request/leaf.ts';
-import { makeCa, makeLeaf, newKeys, publicKeyInfo } from '../x509/test-certificates.ts';
+import { makeCa, makeLeaf, newKeys, publicKeyInfo } from '../support/test-certificates.ts';
 
 let der: Uint8Array;
 let key: Uint8Array;

@@ -5,7 +5,7 @@ import { Observer } from '../../simulator/world/invariants.ts';
 import { hourMs } from '../../simulator/world/scheduler.ts';
 import { World, type WorldOptions } from '../../simulator/world/world.ts';
 import { errorTable } from '../../src/error-table.ts';
-import { makeCa } from '../x509/test-certificates.ts';
+import { makeCa } from '../support/test-certificates.ts';
 
 type Decide = (turn: number, now: number) => Decision;
 

@@ -5,7 +5,7 @@ import { hourMs } from '../../simulator/world/scheduler.ts';
 import { World, type WorldOptions } from '../../simulator/world/world.ts';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
-import { makeCa } from '../x509/test-certificates.ts';
+import { makeCa } from '../support/test-certificates.ts';
 
 const minuteMs = 60_000;
 const rejects: Decision = { kind: 'reject' };

@@ -5,7 +5,7 @@ import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
 import { untilNextPollMs } from '../../simulator/devices.ts';
 import type { Simulator } from '../../simulator/outside-world.ts';
 import { startSimulator } from '../../simulator/simulator.ts';
-import { certificateFor } from './certificates.ts';
+import { certificateFor } from '../support/certificate-for.ts';
 import { call, doneOperation, ecdsa, rsa, someData } from './enrolment.ts';
 
 let simulator: Simulator;

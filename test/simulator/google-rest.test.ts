@@ -4,7 +4,7 @@ import type { DeviceSpecInput } from '../../simulator/device-spec.ts';
 import { methods, troubles } from '../../simulator/faults.ts';
 import type { Simulator } from '../../simulator/outside-world.ts';
 import { startSimulator } from '../../simulator/simulator.ts';
-import { certificateFor } from './certificates.ts';
+import { certificateFor } from '../support/certificate-for.ts';
 import { call, doneOperation, ecdsa, rsa, someData } from './enrolment.ts';
 
 const sample = JSON.parse(

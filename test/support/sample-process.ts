@@ -7,7 +7,7 @@ import { certificationRequestInfo } from '../../src/possession/certification-req
 import { type CertificateProfile, wantedFromProfile } from '../../src/profile/profile.ts';
 import { nameOfProfile } from '../../src/profile/profile-name.ts';
 import { requestIdOf } from '../../src/visit/issue-request.ts';
-import { SigningCa } from '../adapters/doubles/signing-ca.ts';
+import { SigningCa } from './signing-ca.ts';
 
 /*
  * A process in each of its stages, as the journal holds it, and what Google, its device and its CA say of it. The

@@ -13,8 +13,8 @@ import type {
   CertificateAuthority,
 } from '../../src/plug-in/certificate-authority.ts';
 import type { Step, Visit, VisitContext } from '../../src/visit/visit.ts';
-import { ManualClock } from '../adapters/manual-clock.ts';
 import { type CaAnswers, type GoogleAnswers, Script } from './chosen-answers.ts';
+import { ManualClock } from './manual-clock.ts';
 import { ca as signingCa, wifi } from './sample-process.ts';
 
 /*

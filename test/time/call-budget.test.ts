@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CallBudget, CallBudgetFullError } from '../../src/time/call-budget.ts';
-import { SkippingClock } from '../google/skipping-clock.ts';
+import { SkippingClock } from '../support/skipping-clock.ts';
 
 const never = new AbortController().signal;
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { billSchema, licenceFindings } from '../../tools/release-check/licences.ts';
 import { tarballFindings } from '../../tools/release-check/tarball.ts';
 import { type Named, versionFindings } from '../../tools/release-check/version.ts';
-import { temporaryDirectory } from '../adapters/temporary-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 describe('the version of a release', () => {
   const changelog = '# Changelog\n\n## 1.4.0 (2026-11-30)\n\n### New\n\n- It flies.\n\n## 1.3.0\n';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { aged } from '../../src/journal/age.ts';
 import type { ProcessRecord } from '../../src/journal/process-record.ts';
 import { lookForGone } from '../../src/visit/second-look.ts';
-import { ManualClock } from '../adapters/manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { claimed } from '../support/sample-process.ts';
 import { type Verb, Visits } from '../support/visit.ts';
 

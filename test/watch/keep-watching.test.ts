@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { Events } from '../../src/events/events.ts';
 import { keepWatching } from '../../src/watch/keep-watching.ts';
-import { ManualClock } from '../adapters/manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 it('begins a watch anew that ended with an error that nobody foresaw, and tells of it', async () => {
   const clock = new ManualClock();

@@ -2,7 +2,7 @@ import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { hasSigned } from '../../src/x509/certificate-signature.ts';
-import { now, x509 } from './test-certificates.ts';
+import { now, x509 } from '../support/test-certificates.ts';
 
 const hashes = ['SHA-256', 'SHA-384', 'SHA-512'] as const;
 const { subtle } = globalThis.crypto;

@@ -14,7 +14,7 @@ import {
   now,
   publicKeyInfo,
   x509,
-} from './test-certificates.ts';
+} from '../support/test-certificates.ts';
 
 let root: Authority;
 let keys: KeyPair;

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chainsTo } from '../../src/x509/chain.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
-import { work } from '../support/work.ts';
 import {
   type Authority,
   dayMs,
@@ -12,7 +11,8 @@ import {
   newKeys,
   now,
   x509,
-} from './test-certificates.ts';
+} from '../support/test-certificates.ts';
+import { work } from '../support/work.ts';
 
 let root: Authority;
 let issuing: Authority;

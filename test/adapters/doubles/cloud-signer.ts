@@ -10,8 +10,8 @@ import type { RequestedCertificate } from '../../../src/request/requested-certif
 import type { SubjectAltName } from '../../../src/x509/alt-name-form.ts';
 import { decodePem, readCertificates } from '../../../src/x509/pem.ts';
 import type { KeyUsage } from '../../../src/x509/usages.ts';
-import { connectContext } from '../connect-context.ts';
-import { memoryDirectory } from '../temporary-directory.ts';
+import { connectContext } from '../../support/connect-context.ts';
+import { memoryDirectory } from '../../support/temporary-directory.ts';
 
 const never = new AbortController().signal;
 

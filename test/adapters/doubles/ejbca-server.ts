@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { readCertificate } from '../../../src/x509/certificate.ts';
 import { decodePem, encodePem } from '../../../src/x509/pem.ts';
+import { SigningCa } from '../../support/signing-ca.ts';
 import {
   type ReceivedRequest,
   ScriptedHttpServer,
   type ServerAnswer,
 } from './scripted-http-server.ts';
-import { SigningCa } from './signing-ca.ts';
 
 /*
  * EJBCA's REST API as its OpenAPI document (“EJBCA REST Interface”, v1/certificate and v1/ca) describes what

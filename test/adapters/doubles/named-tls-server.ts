@@ -6,7 +6,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createSecureContext, type TLSSocket } from 'node:tls';
 import { encodePem } from '../../../src/x509/pem.ts';
-import { temporaryDirectory } from '../temporary-directory.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { DoubleCa } from './est-cmp-ca.ts';
 
 /** An HTTPS server that shows `stranger.example` to whoever does not say which of its `names` is meant. */

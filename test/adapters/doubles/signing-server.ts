@@ -19,8 +19,8 @@ import type {
 import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
 import type { RequestedCertificate } from '../../../src/request/requested-certificate.ts';
 import { decodePem, encodePem, readCertificates } from '../../../src/x509/pem.ts';
-import { connectContext } from '../connect-context.ts';
-import { memoryDirectory } from '../temporary-directory.ts';
+import { connectContext } from '../../support/connect-context.ts';
+import { memoryDirectory } from '../../support/temporary-directory.ts';
 import { slowMs } from './slow.ts';
 
 const never = new AbortController().signal;

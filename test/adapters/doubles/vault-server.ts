@@ -5,12 +5,12 @@ import type { SubjectAltName } from '../../../src/x509/alt-name-form.ts';
 import { readCertificate } from '../../../src/x509/certificate.ts';
 import { decodePem, encodePem } from '../../../src/x509/pem.ts';
 import type { KeyUsage } from '../../../src/x509/usages.ts';
+import { SigningCa } from '../../support/signing-ca.ts';
 import {
   type ReceivedRequest,
   ScriptedHttpServer,
   type ServerAnswer,
 } from './scripted-http-server.ts';
-import { SigningCa } from './signing-ca.ts';
 
 /*
  * Vault and OpenBao, as far as their HTTP API documentation describes what the adapter uses:

@@ -2,12 +2,12 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { decodePem, encodePem } from '../../../src/x509/pem.ts';
+import { SigningCa } from '../../support/signing-ca.ts';
 import {
   type ReceivedRequest,
   ScriptedHttpServer,
   type ServerAnswer,
 } from './scripted-http-server.ts';
-import { SigningCa } from './signing-ca.ts';
 
 const schemaFile = `${import.meta.dirname}/../../../docs/authorities/webhook.schema.json`;
 const published = JSON.parse(readFileSync(schemaFile, 'utf8'));

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adapterHttp, retryAfterOf } from '../../../adapters/shared/http.ts';
 import { systemClock } from '../../../src/time/clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { SigningCa } from '../../support/signing-ca.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { startTunnelProxy } from '../doubles/named-tls-server.ts';
 import { ScriptedHttpServer } from '../doubles/scripted-http-server.ts';
-import { SigningCa } from '../doubles/signing-ca.ts';
-import { ManualClock } from '../manual-clock.ts';
-import { temporaryDirectory } from '../temporary-directory.ts';
 
 const never = new AbortController().signal;
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;

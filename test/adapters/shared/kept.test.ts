@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Kept } from '../../../adapters/shared/kept.ts';
 import { ProvisioningError } from '../../../src/errors.ts';
-import { ManualClock } from '../manual-clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 const never = new AbortController().signal;
 

@@ -8,9 +8,9 @@ import { adapterHttp } from '../../../adapters/shared/http.ts';
 import { type AdapterTls, tlsTrouble } from '../../../adapters/shared/tls.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { type Credentials, DoubleCa } from '../doubles/est-cmp-ca.ts';
 import { startTunnelProxy } from '../doubles/named-tls-server.ts';
-import { ManualClock } from '../manual-clock.ts';
 
 const never = new AbortController().signal;
 const head = 'HTTP/1.1 200 OK\r\nContent-Length: ';

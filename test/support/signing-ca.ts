@@ -5,14 +5,14 @@ import {
   keyIdentifier,
   type Signer,
   signCertificate,
-} from '../../../adapters/local-ca/certificate.ts';
-import { newSerialNumber } from '../../../adapters/local-ca/hierarchy.ts';
-import { publicKeyOf } from '../../../adapters/local-ca/signing-key.ts';
-import { readCertificationRequest } from '../../../src/request/read-certification-request.ts';
-import type { RequestedCertificate } from '../../../src/request/requested-certificate.ts';
-import type { SubjectAltName } from '../../../src/x509/alt-name-form.ts';
-import { encodeName } from '../../../src/x509/distinguished-name.ts';
-import { encodePem } from '../../../src/x509/pem.ts';
+} from '../../adapters/local-ca/certificate.ts';
+import { newSerialNumber } from '../../adapters/local-ca/hierarchy.ts';
+import { publicKeyOf } from '../../adapters/local-ca/signing-key.ts';
+import { readCertificationRequest } from '../../src/request/read-certification-request.ts';
+import type { RequestedCertificate } from '../../src/request/requested-certificate.ts';
+import type { SubjectAltName } from '../../src/x509/alt-name-form.ts';
+import { encodeName } from '../../src/x509/distinguished-name.ts';
+import { encodePem } from '../../src/x509/pem.ts';
 
 const dayMs = 86_400_000;
 

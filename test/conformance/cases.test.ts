@@ -3,8 +3,8 @@ import { contractCases } from '../../conformance/cases.ts';
 import type { AdapterHarness } from '../../conformance/harness.ts';
 import { runCase } from '../../conformance/run-case.ts';
 import type { CertificateAuthority, Issuance } from '../../src/plug-in/certificate-authority.ts';
-import { execHarness } from './exec-harness.ts';
-import { localCaHarness } from './local-ca-harness.ts';
+import { execHarness } from '../adapters/exec-harness.ts';
+import { localCaHarness } from '../adapters/local-ca-harness.ts';
 
 /*
  * What test/conformance/mistakes.test.ts cannot show with the example’s CA.
