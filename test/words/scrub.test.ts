@@ -4,47 +4,14 @@ import { scrub } from '../../src/words/scrub.ts';
 
 /** What the rules look for, whole and in pieces, and what may stand around it. */
 const pieces = [
-  ...[
-    'Bearer',
-    'bearer',
-    'Basic',
-    'NTLM',
-    'ya29.',
-    '1//0',
-    'GOCSPX-',
-    'AIza',
-    'hvs.',
-    's.',
-    'b.',
-    'r.',
-  ],
-  ...['AKIA', 'ASIA', 'ghp_', 'github_pat_', 'glpat-', 'xoxb-', 'eyJ', 'eyJhbGciOiJIUzI1NiJ9'],
-  ...['password', 'Passwort', 'client_secret', 'api-key', 'token', 'challenge', 'pin', 'secret'],
-  ...[
-    '-----BEGIN PRIVATE KEY-----',
-    '-----END',
-    'https://user',
-    '@host',
-    '//',
-    '/',
-    '.',
-    '-',
-    '_',
-    '"',
-    '{',
-    '[',
-  ],
-  ...[
-    'AbCdEfGh0123456789AbCdEfGh',
-    'abcdef0123456789abcdef0123456789abcd',
-    'Q0FGRQ==',
-    '%3A',
-    '%20',
-    'is',
-  ],
+  ...['Bearer', 'Basic', 'password', 'client_secret', 'api-key', 'token', 'challenge', 'pin', 'is'],
+  ...['ya29.', '1//0', 'GOCSPX-', 'AIza', 'hvs.', 'hvb.', 'hvr.', 's.', 'b.', 'r.', 'AKIA', 'ASIA'],
+  ...['ghp_', 'gho_', 'github_pat_', 'glpat-', 'xoxb-', 'xoxp-', 'eyJhbGciOiJIUzI1NiJ9.'],
+  ...['-----BEGIN PRIVATE KEY-----', 'https://user:', '@', '//', '/', '.', '-', '_', '"', '{', '['],
 ];
+const value = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 const words = fc.array(
-  fc.oneof(fc.constantFrom(...pieces), fc.stringMatching(/^[\w.+/-]{1,40}$/)),
+  fc.oneof(fc.constantFrom(...pieces, value), fc.stringMatching(/^[\w.+/-]{1,40}$/)),
   {
     maxLength: 8,
   },
@@ -53,8 +20,8 @@ const words = fc.array(
 it('gives a text without spaces, colons and the like back only where no rule finds anything in it', () => {
   // With a space in front every rule is tried.
   fc.assert(
-    fc.property(words, (parts) => {
-      const text = parts.join('');
+    fc.property(words, fc.constantFrom(...pieces), (parts, mark) => {
+      const text = `${parts.join('')}.${mark}${value}.${value}`;
       expect(` ${scrub(text)}`).toBe(scrub(` ${text}`));
     }),
     { numRuns: 5_000 },
