@@ -18,6 +18,7 @@ import type { CertificateFacts } from '../src/x509/certificate.ts';
 import { described, NotShown } from './breach.ts';
 import { DeviceKey } from './device-key.ts';
 import type { AdapterHarness, CaseContext } from './harness.ts';
+import { secondOpinion } from './second-opinion.ts';
 import { within } from './within.ts';
 
 const never = new AbortController().signal;
@@ -75,7 +76,7 @@ export async function checked(
 ): Promise<CertificateFacts> {
   const { authority } = context;
   const { certificate, chain } = await certified(context, authority, order, first);
-  return checkCertificate({
+  const facts = checkCertificate({
     certificate,
     chain,
     subjectPublicKeyInfo: order.subjectPublicKeyInfo,
@@ -85,6 +86,9 @@ export async function checked(
     mayAdd: authority.features.mayAdd ?? [],
     now: Date.now(),
   });
+  const other = await secondOpinion(facts, chain);
+  assert(other === undefined, `a certificate that another reader takes otherwise: ${other}`);
+  return facts;
 }
 
 /** The certificate of an order, which may be pending at first: some CAs never answer at once. */

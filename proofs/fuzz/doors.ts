@@ -8,12 +8,14 @@ import {
   signature,
   unrootedCertificate,
 } from './doors/certificate.ts';
+import { cms } from './doors/cms.ts';
 import { config, configValues } from './doors/config.ts';
 import { execAnswer } from './doors/exec-answer.ts';
 import { operation, process } from './doors/google-json.ts';
 import { health } from './doors/health.ts';
 import { notification } from './doors/notification.ts';
 import { log, name, pem, template } from './doors/text.ts';
+import { certificateOfTwo, requestOfTwo } from './doors/two-readers.ts';
 import { wire } from './doors/wire.ts';
 
 /** Every door there is, by its name. Some have to be opened: a server, a directory. */
@@ -31,6 +33,9 @@ export const doors: Readonly<Record<string, () => Door | Promise<Door>>> = {
   chain: () => chain,
   'certificate-reader': () => certificateReader,
   request: () => request,
+  'certificate-of-two': () => certificateOfTwo,
+  'request-of-two': () => requestOfTwo,
+  cms: () => cms,
   key: () => key,
   signature: () => signature,
   pem: () => pem,

@@ -200,6 +200,8 @@ export function decodeKeyUsage(value: Uint8Array): AnyKeyUsage[] {
   if (unused === undefined || unused > 7 || bits.length === 0 || bits.length > 2) {
     throw new DerError('The key usage is not a BIT STRING of one or two bytes');
   }
+  // What stands behind the last bit in use says nothing; DER has zeros there (X.690 11.2.1).
+  bits.push((bits.pop() ?? 0) & (0xff << unused));
   return keyUsageBits.filter((_, bit) => ((bits[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
 }
 
