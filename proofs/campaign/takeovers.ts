@@ -1,4 +1,5 @@
-import type { Evidence } from './evidence.ts';
+import { coveredTime, type Span } from '../../simulator/covered-time.ts';
+import type { Evidence, Lived } from './evidence.ts';
 import type { TrailLine } from './trail.ts';
 
 /** Takeover may last this long over the lease. */
@@ -8,7 +9,10 @@ interface Takeover {
   readonly processId: string;
   /** The instance that died. */
   readonly from: string;
-  /** From the death, or from when the process was due where its last act was to let it rest, until it was taken. */
+  /**
+   * From the death, or from when the process was due where its last act was to let it rest, until it was taken, less the
+   * time in which there was no other instance.
+   */
   readonly afterMs: number;
 }
 
@@ -21,18 +25,24 @@ export interface Takeovers {
   readonly limitMs: number;
 }
 
-/** How long each process that an instance held when it was killed waited for another one. */
+/** An instance passes this point from when it can take over until it dies. */
+const looksForWork = 'loops journal.takeDue before';
+
+/**
+ * How long each process that an instance held when it was killed waited for another one. Only that time counts in which
+ * there was another one: with all of them dead or still starting, there is nobody who could be late.
+ */
 export function takeoversOf({ lived, outages, options }: Evidence): Takeovers {
   const takes = lived.flatMap(({ instance, trail }) =>
     trail.filter(({ word }) => word === 'take').map(({ at, what }) => ({ at, what, instance })),
   );
   const list: Takeover[] = [];
   let deathsWithWork = 0;
-  for (const { instance, trail, endedAt, killed } of lived) {
-    if (!killed || endedAt === undefined) continue;
-    // Its own last line tells it better than whoever noticed, under load.
-    const last = trail.at(-1);
-    const diedAt = last?.word === 'die' ? last.at : endedAt;
+  for (const life of lived) {
+    const { instance, trail, killed } = life;
+    const diedAt = endOf(life);
+    if (!killed || diedAt === undefined) continue;
+    const watches = lived.filter((other) => other !== life).flatMap(watchOf);
     let hadWork = false;
     for (const [processId, { takenAt, dueAt }] of heldAtTheEnd(trail)) {
       const next = takes.filter((take) => {
@@ -47,7 +57,7 @@ export function takeoversOf({ lived, outages, options }: Evidence): Takeovers {
       // Nobody can take over anything while there is no database.
       const isOverOutage = outages.some(({ from, to }) => from < at && to > diedAt);
       if (isOverOutage) continue;
-      const afterMs = Math.max(0, at - Math.max(diedAt, dueAt));
+      const afterMs = coveredTime(watches, Math.max(diedAt, dueAt), at);
       list.push({ processId, from: instance, afterMs });
     }
     if (hadWork) deathsWithWork += 1;
@@ -60,6 +70,20 @@ export function takeoversOf({ lived, outages, options }: Evidence): Takeovers {
     maxMs: sorted.at(-1) ?? 0,
     limitMs: options.leaseSeconds * 1_000 + patienceMs,
   };
+}
+
+/** Its own last line tells it better than whoever noticed, under load. */
+function endOf({ trail, endedAt }: Lived): number | undefined {
+  const last = trail.at(-1);
+  return last?.word === 'die' ? last.at : endedAt;
+}
+
+/** From its first look for work to its end. */
+function watchOf(life: Lived): readonly Span[] {
+  const first = life.trail.find(({ what }) => what === looksForWork);
+  return first === undefined
+    ? []
+    : [{ from: first.at, to: endOf(life) ?? Number.POSITIVE_INFINITY }];
 }
 
 interface Held {

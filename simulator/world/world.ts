@@ -7,6 +7,7 @@ import type { CertificateAuthority } from '../../src/plug-in/certificate-authori
 import type { CertificateProfile } from '../../src/profile/profile.ts';
 import { nameOfProfile } from '../../src/profile/profile-name.ts';
 import type { Clock } from '../../src/time/clock.ts';
+import { coveredTime } from '../covered-time.ts';
 import type { DeviceSpecInput } from '../device-spec.ts';
 import type { FaultChanges } from '../faults.ts';
 import { notificationData } from '../notification.ts';
@@ -156,16 +157,8 @@ export class World implements Surroundings {
 
   /** For how long of this time there was an instance. */
   watchedMs(from: number, to: number): number {
-    let ms = 0;
-    let until = from;
-    for (const { life } of this.instances.toSorted((a, b) => a.life.bornAt - b.life.bornAt)) {
-      const start = Math.max(until, life.bornAt);
-      const end = Math.min(to, life.diedAt);
-      if (end <= start) continue;
-      ms += end - start;
-      until = end;
-    }
-    return ms;
+    const lives = this.instances.map(({ life }) => ({ from: life.bornAt, to: life.diedAt }));
+    return coveredTime(lives, from, to);
   }
 
   /** Lets time pass until every announced process is closed, but at most `forMs`. */

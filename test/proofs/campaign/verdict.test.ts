@@ -141,6 +141,19 @@ describe('the verdict', () => {
     expect(takeovers).toMatchObject({ deathsWithWork: 1, maxMs: 5_500 });
   });
 
+  it('does not count the time in which all others were dead or still starting', () => {
+    const looks = { at: 15_000, word: 'pass', what: 'loops journal.takeDue before' } as const;
+    const late = { ...took('b', 20_000), trail: [looks, ...took('b', 20_000).trail.slice(1)] };
+    const { takeovers } = judge(evidence({ lived: [died('a', 1_000), late] }));
+    expect(takeovers).toMatchObject({ deathsWithWork: 1, maxMs: 5_000 });
+    const killed = { ...late, trail: [{ ...looks, at: 0 }], endedAt: 11_000, killed: true };
+    const lived = [died('a', 1_000), { ...killed, instance: 'c' }, late];
+    expect(kinds({ lived })).toEqual([]);
+    expect(kinds({ lived: [...lived, { ...killed, instance: 'd', endedAt: 12_000 }] })).toEqual([
+      'takeover',
+    ]);
+  });
+
   it('does not count what another instance had taken before, since the lease had run out', () => {
     // Under load b takes it, lets it rest for the pause before a second look, and takes it again.
     const [first, again] = [took('b', 950), took('b', 20_800)];
@@ -169,6 +182,7 @@ function died(instance: string, endedAt: number): Lived {
 
 function took(instance: string, at: number): Lived {
   const trail = [
+    { at: 0, word: 'pass', what: 'loops journal.takeDue before' },
     { at, word: 'take', what: id },
     { at: at + 1, word: 'close', what: id },
   ] as const;
