@@ -26,8 +26,9 @@ export default defineConfig({
         ],
     setupFiles: ['./test/support/seed.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
-    testTimeout: peers ? 120_000 : 20_000,
-    hookTimeout: peers ? 120_000 : 20_000,
+    // As long as a busy machine may need: the slowest takes five seconds where nobody is in its way.
+    testTimeout: peers ? 120_000 : 60_000,
+    hookTimeout: peers ? 120_000 : 60_000,
     pool: 'forks',
     // Many tests wait for processes, timers and sockets; one worker for each core would leave both half idle.
     maxWorkers: peers ? 1 : 3,
