@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { parseSync, type Span, Visitor } from 'oxc-parser';
 import { describe, expect, it } from 'vitest';
 import { alone } from './support/alone.ts';
 
@@ -10,25 +11,47 @@ interface Import {
   readonly to: string;
 }
 
-const houses = '{src,conformance,adapters,simulator,proofs,tools}/**/*.ts';
+const houses = '{src,conformance,adapters,simulator,proofs,tools}/**/*.{ts,mts,cts,tsx,js,mjs,cjs}';
 const files = globSync(houses, { cwd: root }).sort();
 
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(root, file), 'utf8');
-  const found: Import[] = [];
-  const statement = /^(?:import|export)\s[^;]*?from\s+'([^']+)';|import\('([^']+)'\)/gms;
-  for (const match of text.matchAll(statement)) {
-    const [, from, lazily] = match;
-    const specifier = from ?? lazily;
-    if (specifier === undefined) continue;
-    const isRelative = specifier.startsWith('.');
-    const to = isRelative ? relative(root, resolve(root, dirname(file), specifier)) : specifier;
-    found.push({ from: file, to });
-  }
+/** The package may be imported by its own name, too. */
+const ownName = new Map([
+  ['certprov', 'src/plug-in/plug-in.ts'],
+  ['certprov/conformance', 'conformance/kit.ts'],
+]);
+
+/** Whatever a file names as a module: imports of values, types and nothing at all, re-exports, and `import()` in code and types. */
+function specifiersOf(file: string, text: string): string[] {
+  const found: string[] = [];
+  const name = (source: { type: string } | null) => {
+    if (source === null) return;
+    const { start, end } = source as unknown as Span;
+    const written = text.slice(start, end);
+    const literal = /^(['"`])([^$]*)\1$/.exec(written)?.[2];
+    found.push(literal ?? `(${written})`);
+  };
+  new Visitor({
+    ImportDeclaration: ({ source }) => name(source),
+    ExportNamedDeclaration: ({ source }) => name(source),
+    ExportAllDeclaration: ({ source }) => name(source),
+    ImportExpression: ({ source }) => name(source),
+    TSImportType: ({ source }) => name(source),
+    TSExternalModuleReference: ({ expression }) => name(expression),
+  }).visit(parseSync(file, text).program);
   return found;
 }
 
-const imports = files.flatMap(importsOf);
+function importsOf(file: string, text = readFileSync(join(root, file), 'utf8')): Import[] {
+  return specifiersOf(file, text).map((specifier) => {
+    const isRelative = specifier.startsWith('.');
+    const to = isRelative
+      ? relative(root, resolve(root, dirname(file), specifier))
+      : (ownName.get(specifier) ?? specifier);
+    return { from: file, to };
+  });
+}
+
+const imports = files.flatMap((file) => importsOf(file));
 const between = (from: RegExp, to: RegExp) =>
   imports.filter((each) => from.test(each.from) && to.test(each.to));
 const described = (found: Import[]) => found.map(({ from, to }) => `${from} -> ${to}`);
@@ -88,6 +111,40 @@ describe('the floors of the house', () => {
     expect(files.length).toBeGreaterThan(350);
     expect(imports.length).toBeGreaterThan(1_500);
     expect(between(/^src\/main\.ts$/, /^adapters\//)).not.toEqual([]);
+  });
+
+  it.each([
+    ["import { a } from './a.ts';"],
+    ["import type { A } from './a.ts';"],
+    ["import a from './a.ts' with { type: 'json' };"],
+    ["import './a.ts';"],
+    ['import "./a.ts"'],
+    ["export { a } from './a.ts';"],
+    ["export type * from './a.ts';"],
+    ["const a = await import('./a.ts');"],
+    ['const a = await import(\n  `./a.ts`\n);'],
+    ["let a: typeof import('./a.ts');"],
+    ["let a: import('./a.ts').A;"],
+    ["import a = require('./a.ts');"],
+  ])('sees the import in %s', (text) => {
+    expect(importsOf('src/words/b.ts', text)).toEqual([
+      { from: 'src/words/b.ts', to: 'src/words/a.ts' },
+    ]);
+  });
+
+  it('sees the package imported by its own name', () => {
+    const [found] = importsOf('src/words/b.ts', "import { z } from 'certprov';");
+    expect(found?.to).toBe('src/plug-in/plug-in.ts');
+  });
+
+  it('names what it imports, except where a plug-in is loaded', () => {
+    const unnamed = imports.filter(({ to }) => to.startsWith('('));
+    expect(unnamed.map(({ from }) => from)).toEqual(['src/plug-in/import-plug-in.ts']);
+  });
+
+  it('imports nothing that stands on no floor', () => {
+    const outside = imports.filter(({ to }) => /\.[a-z]+$/.test(to) && !floorOf.has(roomOf(to)));
+    expect(described(outside)).toEqual([]);
   });
 
   it('has a floor for every room', () => {
