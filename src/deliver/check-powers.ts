@@ -48,10 +48,24 @@ const howToAllow = 'Fix: correct the CA’s template, or list it under the autho
 
 /**
  * @param mayAdd object identifiers of usages and critical extensions, and {@link sha1Signature}.
- * @throws {ProvisioningError} `certificate-wrong-usage`, `certificate-wrong-names`, or `certificate-untrusted` for a
- * signature that proves nothing.
+ * @throws {ProvisioningError} `certificate-wrong-usage`, `certificate-wrong-names`, `certificate-untrusted` for a
+ *   signature that proves nothing, or `certificate-unreadable`.
  */
 export function checkPowers(
+  facts: CertificateFacts,
+  wanted: RequestedCertificate,
+  mayAdd: readonly string[],
+): void {
+  try {
+    checkExtensions(facts, wanted, mayAdd);
+    checkSignature(facts, mayAdd);
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+    throw fault('certificate-unreadable', `${error.message}.`);
+  }
+}
+
+function checkExtensions(
   facts: CertificateFacts,
   wanted: RequestedCertificate,
   mayAdd: readonly string[],
@@ -79,7 +93,6 @@ export function checkPowers(
       );
     }
   }
-  checkSignature(facts, mayAdd);
 }
 
 function checkUsages(
@@ -101,26 +114,16 @@ function checkUsages(
 
 /** A BIT STRING of up to eight bits; further bits mean nothing, even if a CA writes some. */
 function netscapeTypes(value: Uint8Array): number {
-  try {
-    return readSingle(value, tag.bitString, 'Netscape’s certificate type').content[1] ?? 0;
-  } catch (error) {
-    if (!(error instanceof DerError)) throw error;
-    throw fault('certificate-unreadable', `${error.message}.`);
-  }
+  return readSingle(value, tag.bitString, 'Netscape’s certificate type').content[1] ?? 0;
 }
 
 /** CertificatePolicies ::= SEQUENCE OF SEQUENCE { policyIdentifier OBJECT IDENTIFIER, … }   (RFC 5280 4.2.1.4) */
 function policiesIn(value: Uint8Array): string[] {
   const what = 'The application policies';
-  try {
-    const list = readInside(value, what);
-    const oids: string[] = [];
-    while (!list.done) oids.push(readOid(list.into(what).next(tag.oid)));
-    return oids;
-  } catch (error) {
-    if (!(error instanceof DerError)) throw error;
-    throw fault('certificate-unreadable', `${error.message}.`);
-  }
+  const list = readInside(value, what);
+  const oids: string[] = [];
+  while (!list.done) oids.push(readOid(list.into(what).next(tag.oid)));
+  return oids;
 }
 
 function checkSignature({ signatureAlgorithm }: CertificateFacts, mayAdd: readonly string[]): void {

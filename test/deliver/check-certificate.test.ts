@@ -396,6 +396,18 @@ describe('a signature', () => {
     expect(brokenHashOf(Buffer.from(algorithm, 'hex'))).toBe(expected);
   });
 
+  it.each([
+    ['names no algorithm', '3000'],
+    ['names it by something else than an object identifier', '300304010a'],
+    ['has parameters for RSASSA-PSS that are none', '300d06092a864886f70d01010a0500'],
+  ])('that %s makes the certificate unreadable', async (_, algorithm) => {
+    const facts = readCertificate(await leafWith());
+    const signatureAlgorithm = Buffer.from(algorithm, 'hex');
+    expect(() => checkPowers({ ...facts, signatureAlgorithm }, wanted, [])).toThrow(
+      expect.objectContaining({ code: 'certificate-unreadable' }),
+    );
+  });
+
   it('that is not by the CA of its chain is refused without roots, too', async () => {
     const impostor = await makeCa({ name: 'CN=Issuing', parent: root });
     const forged = await makeLeaf(impostor, {
