@@ -87,6 +87,18 @@ export function readCertificate(der: Uint8Array): CertificateFacts {
 }
 
 /**
+ * issuerUniqueID [1], subjectUniqueID [2]: IMPLICIT BIT STRING (RFC 5280 4.1.2.8). Nobody uses them, but OpenSSL reads no
+ * certificate in which one is wrong, and what cannot be used must not be delivered.
+ */
+function skipUniqueId(tbs: DerReader, number: 1 | 2): void {
+  const id = tbs.optional(contextTag(number, 'primitive'));
+  if (id === undefined) return;
+  const [unusedBits] = id.content;
+  if (unusedBits === undefined || unusedBits > 7)
+    throw new DerError('A unique ID is no BIT STRING');
+}
+
+/**
  * A certificate's serial number (RFC 5280 4.1.2.2), upper-case hexadecimal, without reading the rest.
  *
  * @throws {DerError}
@@ -138,9 +150,8 @@ function parse(der: Uint8Array): CertificateFacts {
   validity.finish();
   const subjectName = tbs.next(tag.sequence).bytes;
   const subjectPublicKeyInfo = tbs.next(tag.sequence).bytes;
-  // issuerUniqueID [1], subjectUniqueID [2]: nobody uses them.
-  tbs.optional(contextTag(1, 'primitive'));
-  tbs.optional(contextTag(2, 'primitive'));
+  skipUniqueId(tbs, 1);
+  skipUniqueId(tbs, 2);
   const extensions = tbs.optional(contextTag(3, 'constructed'));
   tbs.finish();
   const list = extensions === undefined ? [] : decodeExtensions(extensions.content);

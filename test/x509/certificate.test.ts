@@ -2,7 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readCertificate, readPublicKeyInfo, serialNumberOf } from '../../src/x509/certificate.ts';
+import { readSingle, tag } from '../../src/x509/der.ts';
 import { decodeName, formatName } from '../../src/x509/distinguished-name.ts';
+import { encode } from '../../src/x509/encode-der.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
 import {
   type Authority,
@@ -126,6 +128,44 @@ describe('readCertificate', () => {
   ])('refuses %s', (_, der) => {
     expect(() => readCertificate(der)).toThrow(/certificate/);
   });
+});
+
+describe('a unique ID', () => {
+  it.each([
+    ['of whole bytes', 0x81, [0, 1], true],
+    ['of single bits', 0x82, [7, 0x80], true],
+    ['without its first byte', 0x81, [], false],
+    ['with more unused bits than a byte has', 0x82, [8, 1], false],
+  ])('%s is read where OpenSSL reads it', (_, idTag, content, isRead) => {
+    const certificate = withUniqueId(encode(idTag, Uint8Array.from(content)));
+    const ours = () => readCertificate(certificate);
+    const openssl = () => new X509Certificate(certificate);
+    if (isRead) expect(ours().subject).toEqual(readCertificate(leaf).subject);
+    else expect(ours).toThrow('This is not a readable certificate. A unique ID is no BIT STRING.');
+    expect(isThrowing(openssl)).toBe(!isRead);
+  });
+
+  /** The leaf with this after its public key. */
+  function withUniqueId(id: Uint8Array): Uint8Array {
+    const { signedPart, subjectPublicKeyInfo } = readCertificate(leaf);
+    const signed = Buffer.from(readSingle(signedPart, tag.sequence, 'The signed part').content);
+    const at = signed.indexOf(subjectPublicKeyInfo) + subjectPublicKeyInfo.length;
+    const whole = readSingle(leaf, tag.sequence, 'The certificate').content;
+    return encode(
+      tag.sequence,
+      encode(tag.sequence, signed.subarray(0, at), id, signed.subarray(at)),
+      whole.subarray(signedPart.length),
+    );
+  }
+
+  function isThrowing(action: () => unknown): boolean {
+    try {
+      action();
+      return false;
+    } catch {
+      return true;
+    }
+  }
 });
 
 describe('readPublicKeyInfo', () => {
