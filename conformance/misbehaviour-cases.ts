@@ -42,7 +42,7 @@ export const misbehaviourCases: readonly ContractCase[] = [
     name: 'leaves an order pending and then gives its certificate, also to another instance',
     lacks: lacksPending('pendThenIssue'),
     expected: '`pending` at first, and with its ticket, after a restart too, the certificate.',
-    mend: 'put all that collect() needs into the ticket, as plain JSON: nothing that this process keeps is there for the next one.',
+    mend: 'put all that collect() needs into the ticket, as plain JSON: nothing that this process keeps is there for the next one. If the CA always decides at once, leave this hook out of the harness.',
     async run(context) {
       const order = await newOrder(context, 'ec');
       await arm(context, 'pendThenIssue');
@@ -56,7 +56,7 @@ export const misbehaviourCases: readonly ContractCase[] = [
     lacks: lacksPending('pendThenReject'),
     expected:
       '`pending` at first, and from collect() `rejected` once the CA has decided against it.',
-    mend: 'return { kind: "rejected", reason } from collect() for a decision; throw only for what may pass.',
+    mend: 'return { kind: "rejected", reason } from collect() for a decision; throw only for what may pass. If the CA always decides at once, leave this hook out of the harness.',
     async run(context) {
       const order = await newOrder(context, 'ec');
       await arm(context, 'pendThenReject');

@@ -151,6 +151,18 @@ describe('the floors of the house', () => {
     expect([...new Set(files.map(roomOf))].sort()).toEqual([...floorOf.keys()].sort());
   });
 
+  it('is drawn in the tour floor by floor', () => {
+    const tour = readFileSync(join(root, 'docs/tour.md'), 'utf8');
+    const drawn: string[][] = [];
+    for (const [, floor, rooms = ''] of tour.matchAll(/^\| ?(\d*) \| (`[^|]+`) \|/gm)) {
+      if (floor) expect(Number(floor)).toBe(drawn.push([]) - 1);
+      const named = [...rooms.matchAll(/`([^`]+?)\/?`/g)].map(([, room = '']) => room);
+      drawn.at(-1)?.push(...named);
+    }
+    const sorted = (each: readonly (readonly string[])[]) => each.map((rooms) => rooms.toSorted());
+    expect(sorted(drawn)).toEqual(sorted(floors));
+  });
+
   it('imports downwards only, types included', () => {
     const up = imports.filter(({ from, to }) => {
       const below = floorOf.get(roomOf(to));
