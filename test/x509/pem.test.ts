@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   decodePem,
@@ -21,6 +22,14 @@ describe('encodePem', () => {
     expect(lines[1]).toHaveLength(64);
     expect(lines.at(-2)).toBe('-----END CERTIFICATE-----');
     expect(lines.at(-1)).toBe('');
+  });
+
+  it('keeps bytes of any length', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), (bytes) => {
+        expect(decodePem(encodePem('X', bytes))).toEqual([{ label: 'X', der: bytes }]);
+      }),
+    );
   });
 
   it('encodes a view of a larger buffer as that view', () => {
