@@ -64,14 +64,14 @@ export function isExisting({ json, status }: JsonAnswer): boolean {
 
 const certificate = z.object({
   pemCertificate: z.string(),
-  pemCertificateChain: z.array(z.string()).default([]),
+  pemCertificateChain: z.array(z.string()).nullish(),
 });
 
 /** A Certificate resource (v1 projects.locations.caPools.certificates) as an answer to an order. */
 export function issuanceOf(api: JsonApi, answer: JsonAnswer, request: IssueRequest) {
   const problem = 'google-cas: the answer has no usable pemCertificate';
   const { pemCertificate, pemCertificateChain } = api.read(answer, certificate, 'google-cas');
-  return issuedToKey([pemCertificate, ...pemCertificateChain], request, problem);
+  return issuedToKey([pemCertificate, ...(pemCertificateChain ?? [])], request, problem);
 }
 
 /** What testIamPermissions says; JSON leaves empty lists out. */

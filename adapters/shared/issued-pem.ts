@@ -5,6 +5,7 @@ import { messageOf } from '../../src/words/message-of.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { readKnown } from '../../src/x509/chain.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
+import { ownCertificate } from './own-certificate.ts';
 
 type Issued = Issuance & { readonly kind: 'issued' };
 
@@ -21,10 +22,11 @@ export function issuedPem(
   problem: string,
 ): Issued {
   try {
-    const issued = issuedAnswer(
-      texts.flatMap((text) => (typeof text === 'string' ? readCertificates(text) : [])),
-      request,
-    );
+    const all = texts.flatMap((text) => (typeof text === 'string' ? readCertificates(text) : []));
+    const own = ownCertificate(all, request);
+    // Too long a chain is cut: what was issued shall not be lost over it.
+    const issued: Issued =
+      own === undefined ? issuedAnswer(all, request) : { kind: 'issued', ...own };
     for (const der of issued.chain) readKnown(der);
     return issued;
   } catch (error) {

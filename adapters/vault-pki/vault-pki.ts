@@ -134,8 +134,10 @@ function issuanceOf({ api }: Vault, request: IssueRequest, answer: JsonAnswer): 
   }
   if (answer.status !== 200) throw api.problem('Signing', answer);
   const { data } = api.read(answer, signAnswer, 'Vault’s answer');
-  const chain = data.ca_chain?.length ? data.ca_chain : [data.issuing_ca || null];
-  return issuedPem([data.certificate, ...chain], request, 'Vault’s certificates');
+  const { certificate, ca_chain, issuing_ca } = data;
+  const chain = ca_chain?.length ? ca_chain : [issuing_ca];
+  const given = chain.filter((pem) => pem !== '');
+  return issuedPem([certificate, ...given], request, 'Vault’s certificates');
 }
 
 async function revoke(vault: Vault, certificate: Uint8Array, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import vaultPki from '../../adapters/vault-pki/vault-pki.ts';
 import type { CertificateAuthority, Issuance } from '../../src/plug-in/certificate-authority.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
+import { encodePem } from '../../src/x509/pem.ts';
 import { connectContext } from '../support/connect-context.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { sampleOrder } from '../support/sample-order.ts';
@@ -58,6 +59,14 @@ describe('a PKI secrets engine of Vault', () => {
     if (answer.kind !== 'issued') throw new Error(`The order is ${answer.kind}.`);
     return readCertificate(answer.certificate);
   }
+
+  it('passes over what is empty in a chain', async () => {
+    const ca = await open();
+    const certificate = encodePem('CERTIFICATE', vault.ca.issuing);
+    const body = { data: { certificate, ca_chain: [''] } };
+    vault.server.misbehave({ status: 200, body }, signPath);
+    expect(await ca.issue(sampleOrder(), never)).toMatchObject({ kind: 'issued', chain: [] });
+  });
 
   describe('tokens', () => {
     it.each([
