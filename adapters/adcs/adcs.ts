@@ -13,11 +13,12 @@ import { templateIdExtension } from '../../src/x509/microsoft-extensions.ts';
 import { connectHttp } from '../shared/connection.ts';
 import type { AdapterHttp } from '../shared/http.ts';
 import { ownCertificate } from '../shared/own-certificate.ts';
+import { serverWords } from '../shared/server-words.ts';
 import { readTicket } from '../shared/ticket.ts';
-import { CertSrv } from './certsrv.ts';
+import { basicOf, CertSrv } from './certsrv.ts';
 import { Ces } from './ces.ts';
 import { type Options, options, templateForm } from './options.ts';
-import { badAnswer, type Order, type Outcome, type Transport } from './outcome.ts';
+import { badAnswer, type Order, type Outcome, type Transport, type Words } from './outcome.ts';
 
 /*
  * Active Directory Certificate Services: by the certificate enrolment web service (MS-WSTEP), or by the web enrolment
@@ -38,10 +39,12 @@ export default defineAdapter({
         ? undefined
         : { username, password: await context.readSecret(password) };
     const http = await connectHttp(given, context);
+    const secrets = user === undefined ? [] : [user.password, basicOf(user)];
+    const words: Words = (said, longest) => serverWords(said, secrets, longest);
     const transport =
       given.transport === 'ces'
-        ? new Ces(http, url, user, context.clock)
-        : new CertSrv(http, url, user, context.clock);
+        ? new Ces(http, url, user, context.clock, words)
+        : new CertSrv(http, url, user, context.clock, words);
     return new Adcs(given, transport, http);
   },
 });

@@ -3,7 +3,6 @@ import type { Clock } from '../../src/time/clock.ts';
 import { DerError } from '../../src/x509/der.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
-import { serverWords } from '../shared/server-words.ts';
 import { certificatesOf, decodeLooseBase64 } from './certificates.ts';
 import {
   badAnswer,
@@ -12,6 +11,7 @@ import {
   type Outcome,
   outcomeOfHresult,
   type Transport,
+  type Words,
 } from './outcome.ts';
 import type { UsernameToken } from './soap.ts';
 import { visibleText } from './visible-text.ts';
@@ -26,22 +26,26 @@ export class CertSrv implements Transport {
   readonly #url: string;
   readonly #authorization: string | undefined;
   readonly #clock: Clock;
+  readonly #words: Words;
 
   /** `url` is the directory, usually https://HOST/certsrv. */
-  constructor(http: AdapterHttp, url: string, user: UsernameToken | undefined, clock: Clock) {
+  constructor(
+    http: AdapterHttp,
+    url: string,
+    user: UsernameToken | undefined,
+    clock: Clock,
+    words: Words,
+  ) {
     this.#http = http;
     this.#url = url.replace(/\/$/, '');
     this.#clock = clock;
-    // RFC 7617 2.
-    this.#authorization =
-      user === undefined
-        ? undefined
-        : `Basic ${Buffer.from(`${user.username}:${user.password}`, 'utf8').toString('base64')}`;
+    this.#words = words;
+    this.#authorization = user === undefined ? undefined : `Basic ${basicOf(user)}`;
   }
 
   async check(signal: AbortSignal): Promise<void> {
     const { body } = await this.#get('/', signal);
-    textOf(body.toString('utf8'));
+    textOf(body.toString('utf8'), this.#words);
   }
 
   async submit({ csr, template }: Order, signal: AbortSignal): Promise<Outcome> {
@@ -57,7 +61,7 @@ export class CertSrv implements Transport {
     const answer = await this.#request('POST', '/certfnsh.asp', form.toString(), signal);
     const page = answer.body.toString('utf8');
     const requestId = /certnew\.cer\?ReqID=(\d{1,10})\b/i.exec(page)?.[1];
-    if (requestId === undefined) return outcomeOfPage(page);
+    if (requestId === undefined) return outcomeOfPage(page, this.#words);
     try {
       return await this.#fetch(requestId, signal);
     } catch (error) {
@@ -76,8 +80,9 @@ export class CertSrv implements Transport {
     const query = new URLSearchParams({ ReqID: requestId, Enc: 'b64' });
     const leaf = await this.#get(`/certnew.cer?${query}`, signal);
     const certificate = fileOf(leaf);
-    if (certificate === undefined)
-      return outcomeOfStatusPage(leaf.body.toString('utf8'), requestId);
+    if (certificate === undefined) {
+      return outcomeOfStatusPage(leaf.body.toString('utf8'), requestId, this.#words);
+    }
     const bag = fileOf(await this.#get(`/certnew.p7b?${query}`, signal));
     if (bag === undefined) throw badAnswer('the chain (certnew.p7b) is not a file.');
     try {
@@ -112,9 +117,14 @@ export class CertSrv implements Transport {
       },
       signal,
     );
-    if (answer.status !== 200) throw errorOfStatus(answer, this.#clock.now());
+    if (answer.status !== 200) throw errorOfStatus(answer, this.#clock.now(), this.#words);
     return answer;
   }
+}
+
+/** RFC 7617 2. */
+export function basicOf({ username, password }: UsernameToken): string {
+  return Buffer.from(`${username}:${password}`, 'utf8').toString('base64');
 }
 
 /** A certificate or a bag of them; undefined for a page. */
@@ -130,23 +140,21 @@ function fileOf(answer: HttpAnswer): Uint8Array | undefined {
 const longestHead = 16 * 1024;
 
 /** The answer to an order without a link to the certificate: denied, failed or pending. */
-function outcomeOfPage(page: string): Outcome {
-  const text = textOf(page);
+function outcomeOfPage(page: string, words: Words): Outcome {
+  const text = textOf(page, words);
   const hresult = hresultIn(text);
-  if (hresult !== undefined) return outcomeOfHresult(hresult, dispositionIn(text));
+  if (hresult !== undefined) return outcomeOfHresult(hresult, dispositionIn(text, words));
   const requestId = requestIdIn(page, text);
   if (requestId !== undefined) return { kind: 'pending', requestId };
-  throw badAnswer(
-    `the page says neither a request id nor an error code: ${serverWords(text, [], 200)}`,
-  );
+  throw badAnswer(`the page says neither a request id nor an error code: ${words(text, 200)}`);
 }
 
 /** The page that comes in place of a certificate: still pending, denied, or an error. */
-function outcomeOfStatusPage(page: string, requestId: string): Outcome {
-  const text = textOf(page);
+function outcomeOfStatusPage(page: string, requestId: string, words: Words): Outcome {
+  const text = textOf(page, words);
   const hresult = hresultIn(text);
-  if (hresult !== undefined) return outcomeOfHresult(hresult, dispositionIn(text));
-  const disposition = dispositionIn(text);
+  if (hresult !== undefined) return outcomeOfHresult(hresult, dispositionIn(text, words));
+  const disposition = dispositionIn(text, words);
   // An officer's denial has no code; in other languages it stays pending until the deadline.
   if (/\bdenied\b/i.test(disposition)) return { kind: 'rejected', reason: disposition };
   return { kind: 'pending', requestId };
@@ -156,13 +164,18 @@ function outcomeOfStatusPage(page: string, requestId: string): Outcome {
  * What a page of certsrv says. Proxies and firewalls deny requests too, some with status 200, and have error codes and
  * numbers called ID: only certsrv's own pages name Microsoft in their title, or have its marks, in every language.
  */
-function textOf(page: string): string {
+function textOf(page: string, words: Words): string {
   const text = visibleText(page);
   const start = page.slice(0, longestHead);
   if (/<title>[^<]{0,100}\bMicrosoft\b|\bID="?loc(?:MSCertSrv|Page)/i.test(start)) return text;
   throw badAnswer(
-    `the page is none of certsrv’s and may come from a proxy or a firewall on the way: ${serverWords(text, [], 200) || 'it is empty'}`,
+    `the page is none of certsrv’s and may come from a proxy or a firewall on the way: ${readable(page, words)}`,
   );
+}
+
+/** Secrets first: what of one looks like a tag would be gone, and the rest not known. */
+function readable(page: string, words: Words): string {
+  return words(visibleText(words(page, longestHead)), 200) || 'it is empty';
 }
 
 /** Error codes have the severity bit; a serial number or a colour has not both the form and that. */
@@ -171,8 +184,8 @@ function hresultIn(text: string): number | undefined {
   return code === undefined ? undefined : Number.parseInt(code, 16);
 }
 
-function dispositionIn(text: string): string {
-  return serverWords(/"([^"]{3,600})"/.exec(text)?.[1] ?? text);
+function dispositionIn(text: string, words: Words): string {
+  return words(/"([^"]{3,600})"/.exec(text)?.[1] ?? text);
 }
 
 /** In a link, in the English sentence, or as the number after the word "ID" of any language. */

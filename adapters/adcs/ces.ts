@@ -3,7 +3,6 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type { Clock } from '../../src/time/clock.ts';
 import { DerError } from '../../src/x509/der.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
-import { serverWords } from '../shared/server-words.ts';
 import { certificatesOf, decodeLooseBase64 } from './certificates.ts';
 import { unsignedHresult } from './hresult.ts';
 import {
@@ -13,6 +12,7 @@ import {
   type Outcome,
   outcomeOfHresult,
   type Transport,
+  type Words,
 } from './outcome.ts';
 import { issueMessage, namespaces, queryMessage, type UsernameToken } from './soap.ts';
 import { childOf, parseXml, type XmlElement, XmlError } from './xml.ts';
@@ -28,12 +28,20 @@ export class Ces implements Transport {
   readonly #url: string;
   readonly #user: UsernameToken | undefined;
   readonly #clock: Clock;
+  readonly #words: Words;
 
-  constructor(http: AdapterHttp, url: string, user: UsernameToken | undefined, clock: Clock) {
+  constructor(
+    http: AdapterHttp,
+    url: string,
+    user: UsernameToken | undefined,
+    clock: Clock,
+    words: Words,
+  ) {
     this.#http = http;
     this.#url = url;
     this.#user = user;
     this.#clock = clock;
+    this.#words = words;
   }
 
   /** Any word of the CA about a request that does not exist will do; errors that hinder orders are thrown. */
@@ -64,12 +72,12 @@ export class Ces implements Transport {
     );
     const soapBody = bodyOf(answer);
     const fault = childOf(soapBody, soap, 'Fault');
-    if (fault !== undefined) return outcomeOfFault(fault);
-    if (answer.status !== 200) throw errorOfStatus(answer, this.#clock.now());
+    if (fault !== undefined) return outcomeOfFault(fault, this.#words);
+    if (answer.status !== 200) throw errorOfStatus(answer, this.#clock.now(), this.#words);
     const collection = childOf(soapBody, trust, 'RequestSecurityTokenResponseCollection');
     const response = childOf(collection, trust, 'RequestSecurityTokenResponse');
     if (response === undefined) throw badAnswer('the answer is no response of MS-WSTEP.');
-    return outcomeOfResponse(response);
+    return outcomeOfResponse(response, this.#words);
   }
 }
 
@@ -86,7 +94,7 @@ function bodyOf(answer: HttpAnswer): XmlElement | undefined {
 }
 
 /** MS-WSTEP 3.1.4.1.3.4. Pending is what has a request id and no certificate of its own. */
-function outcomeOfResponse(response: XmlElement): Outcome {
+function outcomeOfResponse(response: XmlElement, words: Words): Outcome {
   const requested = childOf(response, trust, 'RequestedSecurityToken');
   const leaf = childOf(requested, security, 'BinarySecurityToken');
   const bag = childOf(response, security, 'BinarySecurityToken');
@@ -106,8 +114,8 @@ function outcomeOfResponse(response: XmlElement): Outcome {
     throw badAnswer(`the certificates cannot be read: ${error.message}`);
   }
   if (isRequestId(requestId)) return { kind: 'pending', requestId };
-  const words = childOf(response, enrollment, 'DispositionMessage')?.text ?? '';
-  throw badAnswer(`neither a certificate nor a request id: ${serverWords(words)}`);
+  const said = childOf(response, enrollment, 'DispositionMessage')?.text ?? '';
+  throw badAnswer(`neither a certificate nor a request id: ${words(said)}`);
 }
 
 /** A string to the protocol, a number to every CA. */
@@ -124,7 +132,7 @@ function certificatesIn(binarySecurityToken: XmlElement): Uint8Array[] {
 }
 
 /** MS-WSTEP 3.1.4.1.2.1: the CA's code is in the detail; without it the service itself failed. */
-function outcomeOfFault(fault: XmlElement): Outcome {
+function outcomeOfFault(fault: XmlElement, words: Words): Outcome {
   const code = childOf(fault, soap, 'Code');
   const subcode = childOf(childOf(code, soap, 'Subcode'), soap, 'Value')?.text.trim() ?? '';
   const reason = childOf(childOf(fault, soap, 'Reason'), soap, 'Text')?.text ?? '';
@@ -135,15 +143,15 @@ function outcomeOfFault(fault: XmlElement): Outcome {
   );
   const errorCode = childOf(detail, enrollment, 'ErrorCode')?.text.trim() ?? '';
   if (/^-?\d{1,10}$/.test(errorCode)) {
-    return outcomeOfHresult(unsignedHresult(Number(errorCode)), reason);
+    return outcomeOfHresult(unsignedHresult(Number(errorCode)), words(reason));
   }
   const name = subcode.slice(subcode.indexOf(':') + 1);
-  const words = `adcs: ${serverWords(name, [], 80)}: ${serverWords(reason)}`;
+  const said = `adcs: ${words(name, 80)}: ${words(reason)}`;
   if (/FailedAuthentication|InvalidSecurity|AccessDenied|ActionNotSupported/.test(name)) {
     throw new ProvisioningError(
       'ca-misconfigured',
-      `${words}. Check the user name and password, the URL, and this machine's clock.`,
+      `${said}. Check the user name and password, the URL, and this machine's clock.`,
     );
   }
-  throw new ProvisioningError('ca-unavailable', words);
+  throw new ProvisioningError('ca-unavailable', said);
 }

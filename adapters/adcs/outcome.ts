@@ -1,6 +1,5 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import type { HttpAnswer } from '../shared/http.ts';
-import { serverWords } from '../shared/server-words.ts';
 import { statusProblem } from '../shared/status-problem.ts';
 import { formatHresult, meaningOf } from './hresult.ts';
 
@@ -29,16 +28,19 @@ export interface Order {
   readonly template: string | undefined;
 }
 
-/** A decision, or a thrown error: what the CA's code means. `words` are the CA's own. */
+/** A server's words as `serverWords` gives them, without the password. */
+export type Words = (said: string | Buffer, longest?: number) => string;
+
+/** A decision, or a thrown error: what the CA's code means. `words` are the CA's own, fit to be read. */
 export function outcomeOfHresult(hresult: number, words: string): Outcome {
   const meaning = meaningOf(hresult);
-  const text = `${formatHresult(hresult)}, ${meaning.name}: ${serverWords(words) || 'no words'}`;
+  const text = `${formatHresult(hresult)}, ${meaning.name}: ${words || 'no words'}`;
   if (meaning.kind === 'rejected') return { kind: 'rejected', reason: text };
   throw new ProvisioningError(meaning.code, `adcs: ${text}`);
 }
 
 /** The error of an HTTP status: web servers speak in pages, the CA does not. */
-export function errorOfStatus(answer: HttpAnswer, now: number): ProvisioningError {
+export function errorOfStatus(answer: HttpAnswer, now: number, words: Words): ProvisioningError {
   const { status, body } = answer;
   if (status === 500 && body.length === 0) {
     return new ProvisioningError(
@@ -49,7 +51,7 @@ export function errorOfStatus(answer: HttpAnswer, now: number): ProvisioningErro
   }
   const isDenied = status === 401 || status === 403;
   return statusProblem(answer, {
-    what: `adcs: the server answered ${status}: ${serverWords(body, [], 200) || 'nothing'}`,
+    what: `adcs: the server answered ${status}: ${words(body, 200) || 'nothing'}`,
     isOwn: false,
     now,
     hint: isDenied

@@ -47,7 +47,7 @@ export function verdictOf(thrown: unknown, call: string, now: number): Verdict {
   const error = sdkError.safeParse(thrown).data;
   const { name = 'Error', message = String(thrown), $metadata, $response } = error ?? {};
   const words = serverWords(message);
-  const reason = `${name}: ${words}`;
+  const reason = `${serverWords(name, [], 80)}: ${words}`;
   const headers = $response?.headers ?? {};
   if (name === 'RequestInProgressException') {
     return { kind: 'in-progress', retryAfterMs: retryAfterOf(headers, now) };

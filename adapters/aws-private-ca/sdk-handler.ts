@@ -40,8 +40,10 @@ export function sdkHandler(http: AdapterHttp, clock: Clock): RequestHandler {
         options.abortSignal ?? never,
       );
       if (answer.status >= 300 && !isOwn(answer)) {
+        const { 'x-amz-security-token': sessionToken = '' } = headers;
+        const words = serverWords(answer.body, [sessionToken]);
         throw statusProblem(answer, {
-          what: `aws-private-ca: ${authority} answered ${answer.status}: ${serverWords(answer.body) || 'nothing'}`,
+          what: `aws-private-ca: ${authority} answered ${answer.status}: ${words || 'nothing'}`,
           isOwn: false,
           now: clock.now(),
           hint: 'Look at endpoint, and at the way there.',

@@ -119,8 +119,9 @@ export class Credentials implements AsyncDisposable {
     if (scope !== undefined) form.set('scope', scope);
     if (audience !== undefined) form.set('audience', audience);
     const pair = `${formEncoded(clientId)}:${formEncoded(secret)}`;
+    const basic = Buffer.from(pair).toString('base64');
     const headers = {
-      authorization: `Basic ${Buffer.from(pair).toString('base64')}`,
+      authorization: `Basic ${basic}`,
       'content-type': 'application/x-www-form-urlencoded',
       accept: 'application/json',
     };
@@ -131,7 +132,7 @@ export class Credentials implements AsyncDisposable {
     const json = jsonBody(answer.body);
     if (answer.status !== 200) {
       throw statusProblem(answer, {
-        what: `The OAuth provider answered ${answer.status}: ${serverWords(answer.body, [secret]) || 'nothing'}`,
+        what: `The OAuth provider answered ${answer.status}: ${serverWords(answer.body, [secret, basic]) || 'nothing'}`,
         isOwn: refusal.safeParse(json).success,
         now: this.#context.clock.now(),
         hint: 'Check tokenUrl, clientId and clientSecret.',

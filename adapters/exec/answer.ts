@@ -2,7 +2,7 @@ import { ProvisioningError } from '../../src/errors.ts';
 import type { Issuance, IssueRequest } from '../../src/plug-in/certificate-authority.ts';
 import { issuedPem } from '../shared/issued-pem.ts';
 import type { CommandResult } from '../shared/run-command.ts';
-import { withoutSecrets } from '../shared/server-words.ts';
+import { withoutSecrets } from '../shared/without-secrets.ts';
 
 const longestTicket = 4096;
 /** How much of stderr goes into a message, in characters. */

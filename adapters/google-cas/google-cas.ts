@@ -221,6 +221,7 @@ async function call(
 ): Promise<JsonAnswer> {
   signal.throwIfAborted();
   const authorization = await beforeOrder(untilAborted(token(), signal));
+  if (authorization !== undefined) api.keepSecret(authorization.replace(/^Bearer /, ''));
   return api.send({ ...what, headers: { authorization } }, signal);
 }
 

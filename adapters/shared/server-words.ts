@@ -1,9 +1,7 @@
-/** Shorter secrets would blot out half of every message and protect nothing. */
-const shortestSecret = 4;
+import { withoutSecrets } from './without-secrets.ts';
 
 /** A page of HTML as it is read: of its head only the title, which says most. */
 function withoutMarkup(text: string): string {
-  if (!isPage(text)) return text;
   return text
     .replace(/<(script|style)\b[^>]*>[\s\S]{0,20000}?<\/\1\s*>/gi, ' ')
     .replace(/<!--[\s\S]{0,20000}?-->/g, ' ')
@@ -26,17 +24,10 @@ export function serverWords(
   secrets: Iterable<string> = [],
   longest = 500,
 ): string {
-  const line = withoutSecrets(withoutMarkup(text.toString().slice(0, 64 * 1024)), secrets)
+  const said = withoutSecrets(text.toString().slice(0, 64 * 1024), secrets);
+  // Of a page once more: tags may have stood within.
+  const line = (isPage(said) ? withoutSecrets(withoutMarkup(said), secrets) : said)
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .trim();
   return line.length > longest ? `${line.slice(0, longest - 1)}…` : line;
-}
-
-export function withoutSecrets(text: string, secrets: Iterable<string>): string {
-  let left = text;
-  // The longest first: one may be a part of another.
-  for (const secret of [...secrets].toSorted((a, b) => b.length - a.length)) {
-    if (secret.length >= shortestSecret) left = left.replaceAll(secret, '[secret]');
-  }
-  return left;
 }

@@ -24,17 +24,18 @@ const surelyNothingDone: readonly number[] = [301, 302, 307, 308, 401, 429];
  */
 export function statusProblem(answer: HttpAnswer, context: StatusContext): ProvisioningError {
   const { status, headers } = answer;
-  const { what, isOwn, now, hint = '' } = context;
+  const { isOwn, now, hint = '' } = context;
+  const what = /[.!?…]$/.test(context.what) ? context.what : `${context.what}.`;
   const retryAfterMs = retryAfterOf(headers, now);
   const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-  if (status === 429) return new ProvisioningError('ca-throttled', `${what}.`, pause);
+  if (status === 429) return new ProvisioningError('ca-throttled', what, pause);
   // 499: some proxy's word for a request that it gave up.
   if (status >= 500 || [408, 425, 499].includes(status)) {
-    return new ProvisioningError('ca-unavailable', `${what}.${whoSaid(answer, isOwn)}`, pause);
+    return new ProvisioningError('ca-unavailable', what + whoSaid(answer, isOwn), pause);
   }
-  if (status < 300) return new ProvisioningError('ca-bad-answer', `${what}.`);
+  if (status < 300) return new ProvisioningError('ca-bad-answer', what);
   const mend = status === 407 ? proxyHint : status < 400 ? redirectHint(answer) : hint;
-  const message = [`${what}.${whoSaid(answer, isOwn)}`, mend].filter((part) => part !== '');
+  const message = [what + whoSaid(answer, isOwn), mend].filter((part) => part !== '');
   return new ProvisioningError('ca-misconfigured', message.join(' '), {
     unanswered: !isOwn && !surelyNothingDone.includes(status),
   });

@@ -55,6 +55,17 @@ describe.each(['ces', 'certsrv'] as const)('adcs by %s', (transport) => {
     await expect(stranger.issue(await order(), never)).rejects.toMatchObject({ code });
   });
 
+  it('never repeats the password, whatever page of a proxy repeats it', async () => {
+    const [password = '', basic = ''] = harness.secrets;
+    for (const status of [200, 400, 403, 500]) {
+      const body = `You sent ${password}, ${encodeURIComponent(password)} and Basic ${basic}.`;
+      harness.answerOrder({ status, headers: {}, body });
+      const told = await authority.issue(await order(), never).then(String, String);
+      expect(told).not.toMatch(/wort|schl|UMOk/i);
+      expect(told).not.toContain(basic.slice(0, 12));
+    }
+  });
+
   it('takes the profile’s template before its own, and says when the CA does not have it', async () => {
     const failed = authority.issue(await order({ template: 'Other' }), never);
     await expect(failed).rejects.toMatchObject({
@@ -238,6 +249,15 @@ describe('adcs by certsrv', () => {
     server.instead.push(() => html('The disposition message is "Denied by SCHOOL\\admin".'));
     const answer = await collectFrom(authority, '5', await order(), never);
     expect(answer).toEqual({ kind: 'rejected', reason: 'Denied by SCHOOL\\admin' });
+  });
+
+  it('asks again for a chain that is none, and does not do without it', async () => {
+    const { server } = harness.double;
+    server.counts = ({ url }) => url.pathname.endsWith('/certnew.p7b');
+    const type = { 'content-type': 'application/x-pkcs7-certificates' };
+    server.instead.push(() => ({ status: 200, headers: type, body: 'MAA=' }));
+    const answer = await authority.issue(await order(), never);
+    expect(answer).toMatchObject({ kind: 'pending', pollAfterMs: 5_000 });
   });
 });
 

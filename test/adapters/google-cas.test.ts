@@ -5,7 +5,7 @@ import type { CertificateAuthority } from '../../src/plug-in/certificate-authori
 import { describeAdapter } from './contract.ts';
 import type { Answer } from './doubles/cloud-server.ts';
 import { json } from './doubles/cloud-server.ts';
-import { status } from './doubles/google-cas.ts';
+import { status, token } from './doubles/google-cas.ts';
 import { type GoogleCasHarness, googleCasHarness } from './google-cas-harness.ts';
 
 describeAdapter('google-cas', googleCasHarness);
@@ -50,6 +50,13 @@ describe('google-cas', () => {
     harness.double.requests.clear();
     expect(await authority.issue(request, never)).toEqual(first);
     expect(harness.double.certificates.size).toBe(1);
+  });
+
+  it('never repeats its token', async () => {
+    await using known = await harness.connect();
+    harness.double.server.instead.push(() => status(400, 'INVALID_ARGUMENT', `You sent ${token}`));
+    const reason = 'INVALID_ARGUMENT: You sent [secret]';
+    expect(await known.issue(await order(), never)).toEqual({ kind: 'rejected', reason });
   });
 
   it('does not take a stranger’s certificate of the same id', async () => {
