@@ -200,8 +200,10 @@ export function decodeKeyUsage(value: Uint8Array): AnyKeyUsage[] {
   if (unused === undefined || unused > 7 || bits.length === 0 || bits.length > 2) {
     throw new DerError('The key usage is not a BIT STRING of one or two bytes');
   }
-  // What stands behind the last bit in use says nothing; DER has zeros there (X.690 11.2.1).
-  bits.push((bits.pop() ?? 0) & (0xff << unused));
+  // DER has zeros there (X.690 11.2.1). One reader would skip what another takes for keyCertSign.
+  if (((bits.at(-1) ?? 0) & ~(0xff << unused)) !== 0) {
+    throw new DerError('The key usage is not a BIT STRING of DER: unused bits are set');
+  }
   return keyUsageBits.filter((_, bit) => ((bits[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
 }
 

@@ -88,7 +88,7 @@ describe('key usages', () => {
     expect(decodeKeyUsage(value)).toEqual(usages);
   });
 
-  it.each(['0300', '030100', '030208ff', '030400000000'])('refuses %s', (text) => {
+  it.each(['0300', '030100', '030208ff', '030400000000', '030205a4'])('refuses %s', (text) => {
     expect(() => decodeKeyUsage(bytes(text))).toThrow(DerError);
   });
 });
