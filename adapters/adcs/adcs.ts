@@ -9,6 +9,7 @@ import {
   type IssueRequest,
 } from '../../src/plug-in/certificate-authority.ts';
 import type { Opaque } from '../../src/plug-in/opaque.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { templateIdExtension } from '../../src/x509/microsoft-extensions.ts';
 import { connectHttp } from '../shared/connection.ts';
 import type { AdapterHttp } from '../shared/http.ts';
@@ -137,6 +138,6 @@ function issuedTo(request: IssueRequest, certificates: readonly Uint8Array[]) {
   try {
     return ownCertificate(certificates, request);
   } catch (error) {
-    throw badAnswer(error instanceof Error ? error.message : String(error));
+    throw badAnswer(messageOf(error));
   }
 }

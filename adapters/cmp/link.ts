@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { ProvisioningError } from '../../src/errors.ts';
 import type { ConnectContext } from '../../src/plug-in/certificate-authority.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { tag } from '../../src/x509/der.ts';
 import { encodeName, parseName } from '../../src/x509/distinguished-name.ts';
@@ -81,8 +82,4 @@ async function keyIn(file: string, passphrase: string | undefined): Promise<KeyO
 
 function misconfigured(message: string, cause?: unknown): ProvisioningError {
   return new ProvisioningError('ca-misconfigured', message, { cause });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 import { ProvisioningError } from '../../src/errors.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { readCertificate } from '../../src/x509/certificate.ts';
 import { DerError, DerReader, tag } from '../../src/x509/der.ts';
 import { PemError, readCertificates } from '../../src/x509/pem.ts';
@@ -69,7 +70,7 @@ function readable<Result>(what: string, read: () => Result): Result {
   } catch (error) {
     if (error instanceof ProvisioningError) throw error;
     const known = error instanceof DerError || error instanceof PemError;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     if (!known && !(error instanceof Error)) throw error;
     throw new ProvisioningError('ca-bad-answer', `${what} cannot be read: ${reason}`, {
       cause: error,

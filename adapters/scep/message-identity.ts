@@ -2,6 +2,7 @@ import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } fr
 import { promisify } from 'node:util';
 import type { Opaque } from '../../src/plug-in/opaque.ts';
 import type { Clock } from '../../src/time/clock.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { type CertificateFacts, readCertificate } from '../../src/x509/certificate.ts';
 import { encodeName } from '../../src/x509/distinguished-name.ts';
 import { readCertificates } from '../../src/x509/pem.ts';
@@ -66,7 +67,7 @@ function privateKeyIn(pem: string): KeyObject {
   try {
     return readPrivateKey(pem);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`ra.key is not a private key (PEM, not encrypted): ${reason}.`, {
       cause: error,
     });

@@ -7,6 +7,7 @@ import {
 } from 'node:crypto';
 import { KeyTransRecipientInfo } from '@peculiar/asn1-cms';
 import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
+import { messageOf } from '../../src/words/message-of.ts';
 import type { BerElement } from '../../src/x509/ber.ts';
 import type { CertificateFacts } from '../../src/x509/certificate.ts';
 import {
@@ -76,7 +77,7 @@ export function openEnvelope(bytes: Uint8Array, recipient: Recipient): Uint8Arra
     const key = contentKey(encryptedKey, cipher, recipient.key);
     return decrypt(cipher, key, iv, sealed);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new DerError(`The envelope cannot be opened with our key (${reason})`);
   }
 }

@@ -1,6 +1,7 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import type { Issuance } from '../../src/plug-in/certificate-authority.ts';
 import type { Opaque } from '../../src/plug-in/opaque.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import { type CertificateFacts, readCertificate } from '../../src/x509/certificate.ts';
 import { chainOf } from '../shared/own-certificate.ts';
 import { serverWords } from '../shared/server-words.ts';
@@ -104,7 +105,7 @@ function readOne(der: Uint8Array): CertificateFacts {
   } catch (error) {
     throw new ProvisioningError(
       'ca-bad-answer',
-      `The SCEP server sent a certificate that cannot be read: ${error instanceof Error ? error.message : error}`,
+      `The SCEP server sent a certificate that cannot be read: ${messageOf(error)}`,
       { cause: error },
     );
   }

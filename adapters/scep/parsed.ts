@@ -1,4 +1,5 @@
 import { AsnConvert } from '@peculiar/asn1-schema';
+import { messageOf } from '../../src/words/message-of.ts';
 import { DerError } from '../../src/x509/der.ts';
 
 /**
@@ -15,7 +16,7 @@ export function parsed<Structure>(
   try {
     return AsnConvert.parse(bytes, structure);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new DerError(`${what} cannot be read: ${reason}`, { cause: error });
   }
 }

@@ -1,5 +1,7 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import type { IssueRequest } from '../../src/plug-in/certificate-authority.ts';
+import { messageOf } from '../../src/words/message-of.ts';
+import { beforeOrder } from '../shared/status-problem.ts';
 import type { CaCertificates } from './ca-certificates.ts';
 import { issuerAndSubject } from './issuer-and-subject.ts';
 import {
@@ -36,10 +38,10 @@ export async function carryOut(
   operation: PkiOperation,
   signal: AbortSignal,
 ): Promise<Answered> {
-  const known = await toldAs({ unanswered: false }, server.known(signal));
+  const known = await beforeOrder(server.known(signal));
   const first = await ask(server, operation, known, signal);
   if (failedWith(first, 'badAlg', 'badMessageCheck')) {
-    const newest = await toldAs({ unanswered: false }, server.refresh(signal));
+    const newest = await beforeOrder(server.refresh(signal));
     return isSame(known, newest) ? first : await ask(server, operation, newest, signal);
   }
   if (operation.type === 'PKCSReq' && failedWith(first, 'badRequest')) {
@@ -87,7 +89,7 @@ async function ask(
     if (!(error instanceof UnknownSignerError)) throw badReply(error);
   }
   // The same reply is read again: the same request might give a second certificate.
-  const { ca: newest } = await toldAs({ unanswered: true }, server.refresh(signal));
+  const { ca: newest } = await afterOrder(server.refresh(signal));
   try {
     return { reply: readCertRep(body, sent, identity, newest), ca: newest };
   } catch (error) {
@@ -95,18 +97,15 @@ async function ask(
   }
 }
 
-/** Says of an error whether a certificate may have been made: GetCACert alone makes none, nor does a refused order. */
-async function toldAs<Result>(
-  { unanswered }: { readonly unanswered: boolean },
-  asking: Promise<Result>,
-): Promise<Result> {
+/** GetCACert itself makes no certificate, and the order before it may have made one. */
+async function afterOrder<Result>(asking: Promise<Result>): Promise<Result> {
   try {
     return await asking;
   } catch (cause) {
     if (!(cause instanceof ProvisioningError)) throw cause;
     const { code, message, retryAfterMs } = cause;
     const pause = retryAfterMs === undefined ? {} : { retryAfterMs };
-    throw new ProvisioningError(code, message, { cause, unanswered, ...pause });
+    throw new ProvisioningError(code, message, { cause, unanswered: true, ...pause });
   }
 }
 
@@ -123,7 +122,7 @@ function isSame(one: KnownServer, other: KnownServer): boolean {
 }
 
 function badReply(error: unknown): ProvisioningError {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new ProvisioningError(
     'ca-bad-answer',
     `The SCEP server's reply is not accepted: ${reason}`,

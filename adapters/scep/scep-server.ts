@@ -1,5 +1,6 @@
 import { ProvisioningError } from '../../src/errors.ts';
 import type { Clock } from '../../src/time/clock.ts';
+import { messageOf } from '../../src/words/message-of.ts';
 import type { AdapterHttp, HttpAnswer } from '../shared/http.ts';
 import { serverWords } from '../shared/server-words.ts';
 import { statusProblem } from '../shared/status-problem.ts';
@@ -97,7 +98,7 @@ export class ScepServer {
     } catch (error) {
       throw new ProvisioningError(
         'ca-bad-answer',
-        `The SCEP server's answer to GetCACert cannot be read: ${error instanceof Error ? error.message : error} Is options.url that of a SCEP server?`,
+        `The SCEP server's answer to GetCACert cannot be read: ${messageOf(error)} Is options.url that of a SCEP server?`,
         { cause: error },
       );
     }
