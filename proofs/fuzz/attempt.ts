@@ -2,7 +2,7 @@ import { type Door, Violation } from './door.ts';
 
 /** What became of one input. */
 export type Outcome =
-  /** `trace` is the same for inputs that ended in the same way; a new one makes an input worth keeping. */
+  /** `trace` is the same for inputs that ended in the same way. */
   | { readonly kind: 'fine'; readonly trace: string; readonly accepted: boolean }
   | { readonly kind: 'finding'; readonly what: string };
 

@@ -2,15 +2,16 @@ import fc from 'fast-check';
 import { joined } from './edit.ts';
 import type { Node, TreeForm } from './tree-edit.ts';
 
-const oddContents: readonly (readonly number[])[] = [
-  [],
-  [0],
-  [0xff],
-  [0x80],
-  [0, 0],
-  [0x7f, 0xff, 0xff, 0xff],
-  [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
-];
+const oddContents = [
+  '',
+  '00',
+  'ff',
+  '80',
+  '0000',
+  '0101ff',
+  '7fffffff',
+  'ffffffffffffffff7f',
+] as const;
 const oddTags = [
   1, 2, 3, 4, 5, 6, 0x0c, 0x13, 0x16, 0x17, 0x18, 0x1e, 0x30, 0x31, 0x80, 0xa0, 0xa3,
 ];
@@ -29,14 +30,13 @@ export const derTree: TreeForm = {
   },
   write: (nodes) => joined(nodes.flatMap(partsOf)),
   odd: fc.oneof(
-    fc.constantFrom(...oddContents).map((bytes) => withContent(Uint8Array.from(bytes))),
+    fc.constantFrom(...oddContents).map((hex) => withContent(Buffer.from(hex, 'hex'))),
     fc.uint8Array({ maxLength: 40 }).map(withContent),
     fc
       .oneof(fc.constantFrom(...oddTags), fc.nat(255))
       .map((kind) => (node: Node) => ({ ...node, kind })),
     fc.constant((node: Node) => ({ ...node, key: longLength })),
   ),
-  around: (node) => ({ key: '', kind: 0x30, content: [node] }),
 };
 
 function withContent(content: Uint8Array): (node: Node) => Node {

@@ -15,72 +15,65 @@ export function itemAt<Item>(items: readonly Item[], where: number): Item | unde
   return items[Math.floor(where * items.length)];
 }
 
-/** What is put in the place of a part of the input. */
-type Piece = (part: Uint8Array, other: Uint8Array) => Uint8Array;
-
 /** Mostly a few times. */
 export const howOften: fc.Arbitrary<number> = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 2, max: 5 }) },
   { weight: 1, arbitrary: fc.integer({ min: 2, max: 300 }) },
 );
 
-const oddBytes = [0, 1, 0x0a, 0x20, 0x22, 0x2d, 0x30, 0x7b, 0x7f, 0x80, 0xc3, 0xff] as const;
+/** Mostly nothing or one byte; otherwise a few, or a share of what is left. */
+const lengthIn: fc.Arbitrary<(rest: number) => number> = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(0, 0, 1).map((bytes) => () => bytes) },
+  { weight: 1, arbitrary: fc.nat(8).map((bytes) => () => bytes) },
+  { weight: 1, arbitrary: share.map((part) => (rest: number) => Math.ceil(part * rest)) },
+);
 
-function pieceOf(words: readonly string[]): fc.Arbitrary<Piece> {
+const oddBytes = [0, 1, 0x0a, 0x20, 0x22, 0x2d, 0x7b, 0x7f, 0x80, 0xc3, 0xff] as const;
+const steps = [-3, -2, -1, 1, 2, 4, 8, 16, 32, 64, 128] as const;
+
+/** What is put in the place of a part, which may be empty. */
+function pieceOf(words: readonly string[]): fc.Arbitrary<Edit> {
   const fresh = fc.oneof(
-    fc.constant(new Uint8Array()),
     fc.constantFrom(...oddBytes).map((byte) => Uint8Array.of(byte)),
     fc.nat(9).map((digit) => bytesOf(String(digit))),
     fc.uint8Array({ maxLength: 16 }),
     ...(words.length === 0 ? [] : [fc.constantFrom(...words.map(bytesOf))]),
   );
   return fc.oneof(
-    fresh.map((bytes) => () => bytes),
-    fc.nat(7).map((bit) => firstChanged((byte) => byte ^ (1 << bit))),
-    fc.integer({ min: -4, max: 4 }).map((by) => firstChanged((byte) => byte + by)),
-    howOften.map(
-      (times): Piece =>
-        (part) =>
-          repeated(part, times),
-    ),
-    share.map(
-      (from): Piece =>
-        (part, other) => {
-          const at = Math.floor(from * other.length);
-          return other.subarray(at, at + Math.max(part.length, 8));
-        },
+    fc.constant<Edit>(() => new Uint8Array()),
+    editOf(fresh, (bytes) => () => bytes),
+    editOf(fc.constantFrom(...steps), (by) => (part) => part.map((byte) => byte + by)),
+    editOf(howOften, (times) => (part) => repeated(part, times)),
+    editOf(
+      fc.tuple(share, share),
+      ([from, part]) =>
+        (_, other) =>
+          cutOut(other, from, part),
     ),
   );
+}
+
+export function editOf<Drawn>(
+  from: fc.Arbitrary<Drawn>,
+  make: (drawn: Drawn) => Edit,
+): fc.Arbitrary<Edit> {
+  return from.map(make);
 }
 
 /** Changes bytes anywhere, without knowing how they are built. `words` are those that mean something in them. */
 export function byteEdit(words: readonly string[]): fc.Arbitrary<Edit> {
-  const length = fc.oneof(
-    { weight: 4, arbitrary: fc.constantFrom(0, 0, 1).map((bytes) => () => bytes) },
-    { weight: 1, arbitrary: fc.nat(8).map((bytes) => () => bytes) },
-    { weight: 1, arbitrary: share.map((part) => (rest: number) => Math.ceil(part * rest)) },
-  );
-  const splice = fc.tuple(share, length, pieceOf(words)).map(
-    ([where, lengthIn, piece]): Edit =>
-      (input, other) => {
-        const at = Math.floor(where * (input.length + 1));
-        const to = Math.min(input.length, at + lengthIn(input.length - at));
-        const put = piece(input.subarray(at, to), other);
-        return joined([input.subarray(0, at), put, input.subarray(to)]);
-      },
-  );
-  const cross = fc.tuple(share, share).map(
-    ([to, from]): Edit =>
-      (input, other) => {
-        const head = input.subarray(0, Math.floor(to * (input.length + 1)));
-        return joined([head, other.subarray(Math.floor(from * (other.length + 1)))]);
-      },
-  );
-  return fc.oneof({ weight: 9, arbitrary: splice }, cross);
+  const drawn = fc.tuple(share, lengthIn, pieceOf(words));
+  return editOf(drawn, ([where, length, piece]) => (input, other) => {
+    const at = Math.floor(where * (input.length + 1));
+    const to = Math.min(input.length, at + length(input.length - at));
+    const put = piece(input.subarray(at, to), other);
+    return joined([input.subarray(0, at), put, input.subarray(to)]);
+  });
 }
 
-function firstChanged(change: (byte: number) => number): Piece {
-  return (part) => Uint8Array.from(part, (byte, index) => (index === 0 ? change(byte) : byte));
+function cutOut(bytes: Uint8Array, where: number, part: number): Uint8Array {
+  const at = Math.floor(where * bytes.length);
+  return bytes.subarray(at, at + Math.ceil(part * (bytes.length - at)));
 }
 
 function repeated(part: Uint8Array, times: number): Uint8Array {

@@ -4,30 +4,10 @@ import type { Node, TreeForm } from './tree-edit.ts';
 
 /** Values that programs trip over. */
 const oddValues: readonly unknown[] = [
-  null,
-  true,
-  false,
-  0,
-  -1,
-  1e308,
-  2 ** 53,
-  0.1,
-  '',
-  ' ',
-  '\u0000',
-  '\ud800',
-  '\u202e',
-  '__proto__',
-  'constructor',
-  '../..',
-  '${USER_EMAIL}',
-  '${A:B:C}',
+  ...JSON.parse('[null, true, false, 0, -1, 1e308, 9007199254740992, 0.1, [], [null], {}]'),
+  ...JSON.parse('[{"toString": null}, {"length": 1e9}, "", " ", "\\u0000", "\\ud800", "\\u202e"]'),
+  ...JSON.parse('["__proto__", "constructor", "../..", "${USER_EMAIL}", "${A:B:C}"]'),
   'a'.repeat(5_000),
-  [],
-  [null],
-  {},
-  { toString: null },
-  { length: 1e9 },
 ];
 
 /** Keys that programs trip over; they are written as text, so that `__proto__` and a key twice get in. */
@@ -56,7 +36,6 @@ export const jsonTree: TreeForm = {
       arbitrary: fc.constantFrom(...oddKeys).map((key) => (node: Node) => ({ ...node, key })),
     },
   ),
-  around: (node) => ({ key: node.key, kind: '[', content: [node] }),
 };
 
 function inPlaceOf(value: unknown): (node: Node) => Node {

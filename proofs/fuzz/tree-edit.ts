@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type Edit, howOften, itemAt, share } from './edit.ts';
+import { type Edit, editOf, howOften, itemAt, share } from './edit.ts';
 
 /** A value of JSON or DER: bytes, or further values. */
 export interface Node {
@@ -17,8 +17,6 @@ export interface TreeForm {
   write(nodes: readonly Node[]): Uint8Array;
   /** What programs trip over, in a value's place. */
   readonly odd: fc.Arbitrary<(node: Node) => Node>;
-  /** A value that holds nothing but this one. */
-  around(node: Node): Node;
 }
 
 /** What becomes of one value: nothing, another, or many. `all` are there to be copied. */
@@ -29,23 +27,20 @@ const largestTree = 20_000;
 
 /** Changes one value, at any depth; `inside` changes the bytes of those that are bytes. */
 export function treeEdit(form: TreeForm, inside: fc.Arbitrary<Edit>): fc.Arbitrary<Edit> {
-  return fc.tuple(share, changeOf(form, inside)).map(
-    ([where, change]): Edit =>
-      (input, other) => {
-        const nodes = readSmall(form, input);
-        const all = nodes.flatMap(selfAndInner);
-        const chosen = itemAt(all, where);
-        if (chosen === undefined) return input;
-        const copies = [...all, ...readSmall(form, other).flatMap(selfAndInner)];
-        const replaced = (node: Node): readonly Node[] => {
-          if (node === chosen) return change(node, copies);
-          const { content } = node;
-          if (content instanceof Uint8Array) return [node];
-          return [{ ...node, content: content.flatMap(replaced) }];
-        };
-        return form.write(nodes.flatMap(replaced));
-      },
-  );
+  return editOf(fc.tuple(share, changeOf(form, inside)), ([where, change]) => (input, other) => {
+    const nodes = readSmall(form, input);
+    const all = nodes.flatMap(selfAndInner);
+    const chosen = itemAt(all, where);
+    if (chosen === undefined) return input;
+    const copies = [...all, ...readSmall(form, other).flatMap(selfAndInner)];
+    const replaced = (node: Node): readonly Node[] => {
+      if (node === chosen) return change(node, copies);
+      const { content } = node;
+      if (content instanceof Uint8Array) return [node];
+      return [{ ...node, content: content.flatMap(replaced) }];
+    };
+    return form.write(nodes.flatMap(replaced));
+  });
 }
 
 function changeOf(form: TreeForm, inside: fc.Arbitrary<Edit>): fc.Arbitrary<Change> {
@@ -53,9 +48,6 @@ function changeOf(form: TreeForm, inside: fc.Arbitrary<Edit>): fc.Arbitrary<Chan
   const edited: fc.Arbitrary<Change> = inside.map((edit) => (node) => [withEdit(node, edit)]);
   const repeated: fc.Arbitrary<Change> = howOften.map((times) => (node) => {
     return new Array<Node>(times).fill(node);
-  });
-  const nested: fc.Arbitrary<Change> = fc.constantFrom(1, 2, 60).map((times) => (node) => {
-    return [Array.from({ length: times }).reduce<Node>((inner) => form.around(inner), node)];
   });
   const copied: fc.Arbitrary<Change> = share.map((where) => (node, all) => {
     return [{ ...(itemAt(all, where) ?? node), key: node.key }];
@@ -65,7 +57,6 @@ function changeOf(form: TreeForm, inside: fc.Arbitrary<Edit>): fc.Arbitrary<Chan
     { weight: 3, arbitrary: edited },
     fc.constant<Change>(() => []),
     repeated,
-    nested,
     copied,
   );
 }
