@@ -6,7 +6,8 @@ import type { CertificateAuthority } from '../../src/plug-in/certificate-authori
 import type { CertificateProfile } from '../../src/profile/profile.ts';
 import type { Clock, Random } from '../../src/time/clock.ts';
 import type { VisitContext } from '../../src/visit/visit.ts';
-import { blindTrust, ClockWatch } from '../../src/watch/clock-watch.ts';
+import { blindTrust } from '../../src/watch/clock-trust.ts';
+import { ClockWatch } from '../../src/watch/clock-watch.ts';
 import { authoritiesOf } from './authorities.ts';
 import type { WorldCa } from './ca.ts';
 import type { WorldGoogle } from './google.ts';

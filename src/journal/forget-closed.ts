@@ -1,5 +1,5 @@
 import type { Clock } from '../time/clock.ts';
-import type { ClockTrust } from '../watch/clock-watch.ts';
+import type { ClockTrust } from '../watch/clock-trust.ts';
 import type { Journal } from './journal.ts';
 
 export interface ForgettingOptions {

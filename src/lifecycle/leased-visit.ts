@@ -9,7 +9,7 @@ import {
 import type { ProcessRecord } from '../journal/process-record.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Visit } from '../visit/visit.ts';
-import { blindTrust, type ClockTrust } from '../watch/clock-watch.ts';
+import { blindTrust, type ClockTrust } from '../watch/clock-trust.ts';
 import { roomOf } from './lifecycle.ts';
 
 export interface LeasedVisitOptions {

@@ -12,7 +12,7 @@ import type { Inbox } from '../notification/inbox.ts';
 import { Intake } from '../notification/intake.ts';
 import type { Clock } from '../time/clock.ts';
 import { type End, type Step, type VisitContext, whoOf } from '../visit/visit.ts';
-import { blindTrust, type ClockTrust } from '../watch/clock-watch.ts';
+import { blindTrust, type ClockTrust } from '../watch/clock-trust.ts';
 import { keepLeased, LeasedVisit } from './leased-visit.ts';
 import { advance, afterTrouble, roomOf } from './lifecycle.ts';
 import { tellClosed, tellStage, tellTrouble } from './tell-visit.ts';

@@ -1,5 +1,6 @@
 import type { Events } from '../events/events.ts';
 import type { Clock } from '../time/clock.ts';
+import type { ClockTrust } from './clock-trust.ts';
 
 /*
  * Is this machine's clock right? Two witnesses know the time independently of it: Google, by the Date of its answers,
@@ -15,23 +16,6 @@ export type Witness = 'google' | 'journal';
  * somebody on the way to the witness: it may confirm a clock that it agrees with, but accuses none.
  */
 export type Testimony = (at: number, resolutionMs: number, isHearsay?: boolean) => void;
-
-/** Whether the time of day can be relied on. */
-export interface ClockTrust {
-  /** Why not; undefined when it can. */
-  readonly problem: string | undefined;
-  /** Changes when a clock was set, ours or the database's: what was due by the old time is looked at again. */
-  readonly epoch: number;
-  /** Resolves when it can be relied on; rejects with the signal's reason. */
-  untilTrusted(signal: AbortSignal): Promise<void>;
-}
-
-/** For clocks that nobody can set. */
-export const blindTrust: ClockTrust = {
-  problem: undefined,
-  epoch: 0,
-  untilTrusted: () => Promise.resolve(),
-};
 
 export interface ClockWatchOptions {
   /** The machine's own. */

@@ -100,7 +100,8 @@ export class ServiceHome implements AsyncDisposable {
     };
     const path = join(this.directory, `config-${this.#services.length}.yaml`);
     await writeFile(path, stringify(config));
-    const service = new ServiceProcess(path, port, env);
+    // exec knows an order again by its files there: nobody else's may lie among them.
+    const service = new ServiceProcess(path, port, { TMPDIR: this.directory, ...env });
     this.#services.push(service);
     return service;
   }
