@@ -30,7 +30,8 @@ const sqlite = '{ kind: sqlite, path: ./journal.db }';
 async function held(count: number, rounds: number, profile?: string) {
   await using world = await OutsideWorld.start();
   await using service = await startFresh(world, profile);
-  return throughput(world, service, directory, { count, rounds });
+  // Awaited here: both are closed when this function ends.
+  return await throughput(world, service, directory, { count, rounds });
 }
 
 /** From the start of the process until /readyz says yes. The first start may find its files on the disk only. */
